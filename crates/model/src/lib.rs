@@ -1,0 +1,22 @@
+//! The nouns of Ottla and their arithmetic and parsing.
+//!
+//! Owns: identifiers, positions and times that several crates speak of.
+//! Does not own: bytes on the wire or on disk, input and output, rules of any one part.
+
+mod broker;
+mod group;
+mod java_hash;
+mod position;
+mod producer;
+mod time;
+mod topic;
+mod uuid;
+
+pub use broker::{BrokerEpoch, BrokerId, ClusterId, DirectoryId, IncarnationId};
+pub use group::{GenerationId, GroupId, GroupInstanceId, MemberId};
+pub use java_hash::{coordinator_partition, java_string_hash};
+pub use position::{ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch};
+pub use producer::{ProducerEpoch, ProducerId, Sequence};
+pub use time::Timestamp;
+pub use topic::{PartitionIndex, TopicId, TopicName, TopicNameError, TopicPartition};
+pub use uuid::{Uuid, UuidParseError};
