@@ -1,1 +1,3 @@
-//! placeholder
+//! The node: listeners, one handler file per API, the partition table, and the wiring of the machines to the outside world.
+
+pub mod fetch;

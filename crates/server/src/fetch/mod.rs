@@ -1,0 +1,3 @@
+//! Fetch: sessions, reading, waiting.
+
+pub mod session;
