@@ -76,17 +76,36 @@ pub struct IncarnationId(pub Uuid);
 pub struct DirectoryId(pub Uuid);
 
 impl DirectoryId {
-    /// Kafka's reserved id for "not yet assigned to a directory".
-    pub const UNASSIGNED: DirectoryId = DirectoryId(Uuid::ZERO);
-    /// Kafka's reserved id for "the directory is lost".
-    pub const LOST: DirectoryId = DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
     /// Kafka's reserved id for replicas of the time before directory ids.
-    pub const MIGRATING: DirectoryId =
-        DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]));
+    pub const MIGRATING: DirectoryId = DirectoryId(Uuid::ZERO);
+    /// Kafka's reserved id for "not yet assigned to a directory".
+    pub const UNASSIGNED: DirectoryId =
+        DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
+    /// Kafka's reserved id for "the directory is lost".
+    pub const LOST: DirectoryId = DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]));
+
+    /// Whether the id is one of the hundred that Kafka keeps for meanings of its own: no directory has it.
+    pub fn is_reserved(self) -> bool {
+        u128::from_be_bytes(self.0.bytes()) < 100
+    }
 }
 
 impl fmt::Display for DirectoryId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_hundred_directory_ids_are_reserved() {
+        assert!(DirectoryId::MIGRATING.is_reserved());
+        assert!(DirectoryId::LOST.is_reserved());
+        // The id that a new replica has on a broker with several directories, as Kafka prints it.
+        assert_eq!(DirectoryId::UNASSIGNED.to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert!(!DirectoryId(Uuid::from_bytes([1; 16])).is_reserved());
     }
 }
