@@ -11,6 +11,14 @@
 //! - a created, renamed or removed name is durable only after `sync_dir` of its directory;
 //! - a failed sync is never retried: the directory is failed instead.
 
+mod lock;
+mod real;
+#[cfg_attr(target_os = "linux", path = "disk/system_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "disk/system_portable.rs")]
+mod system;
+
+pub use real::RealDisk;
+
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,7 +80,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Takes the exclusive lock of a lock file, creating the file. `None`: another process holds it.
+    /// Takes the exclusive lock of a lock file, creating the file. `None`: another process (a Java broker
+    /// too) or another part of this process holds it.
+    /// A locked file must not be opened by other means: closing that handle would release the lock.
     fn try_lock(&self, path: &Path) -> io::Result<Option<LockGuard>>;
     /// Space of the file system that holds `path`.
     fn space(&self, path: &Path) -> io::Result<Space>;
@@ -102,10 +112,20 @@ impl std::fmt::Debug for LockGuard {
 pub trait File: Send + Sync + std::fmt::Debug {
     /// Reads up to `buffer.len()` bytes at `position`; fewer only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize>;
-    /// Like [`File::read_at`], but only what needs no device access: `WouldBlock` otherwise.
+    /// Like [`File::read_at`], but fails with `WouldBlock` when a byte of the range needs device access.
     /// The default says that everything is resident.
     fn read_at_resident(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         self.read_at(buffer, position)
+    }
+    /// Whether every byte of `[position, position + len)`, which lies within the file, can be sent or read
+    /// without device access. The answer may be out of date at once. The default says yes.
+    fn is_resident(&self, _position: u64, _len: u64) -> io::Result<bool> {
+        Ok(true)
+    }
+    /// Lets the system drop the cached pages of the range, so that a reader of old data does not displace
+    /// new data. A hint; the default does nothing.
+    fn forget_cached(&self, _position: u64, _len: u64) -> io::Result<()> {
+        Ok(())
     }
     /// Writes all of `bytes` at `position`.
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
