@@ -6,6 +6,7 @@
 mod broker;
 mod group;
 mod java_hash;
+mod listener;
 mod position;
 mod producer;
 mod time;
@@ -15,6 +16,7 @@ mod uuid;
 pub use broker::{BrokerEpoch, BrokerId, ClusterId, DirectoryId, IncarnationId};
 pub use group::{GenerationId, GroupId, GroupInstanceId, MemberId};
 pub use java_hash::{coordinator_partition, java_string_hash};
+pub use listener::SecurityProtocol;
 pub use position::{ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
 pub use time::Timestamp;
