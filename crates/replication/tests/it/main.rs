@@ -1,0 +1,8 @@
+//! Scripted stories on one replica. Broker 1 is the replica under test.
+//!
+//! Owns: the stories. Does not own: the script language (`script`).
+
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod stories;
