@@ -1,1 +1,6 @@
-//! placeholder
+//! Kafka's wire messages, record batches and the pure connection machine.
+//!
+//! Owns: the form of bytes on the wire and in segments.
+//! Does not own: sockets, files, state; what a request does (`server`).
+
+pub mod compression;
