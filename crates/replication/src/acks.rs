@@ -48,8 +48,12 @@ pub struct Acked {
     pub outcome: AckOutcome,
 }
 
+/// Nothing is allocated before the first request waits: most replicas never see one.
 #[derive(Default)]
-pub(crate) struct PendingAcks {
+pub(crate) struct PendingAcks(Option<Box<Queues>>);
+
+#[derive(Default)]
+struct Queues {
     waiting: VecDeque<Ack>,
     outcomes: VecDeque<Acked>,
     /// No waiting request expires before this moment.
@@ -59,64 +63,69 @@ pub(crate) struct PendingAcks {
 impl PendingAcks {
     /// Parks a request whose last record is not committed yet.
     pub fn wait(&mut self, ack: Ack) {
-        let place = self.waiting.partition_point(|other| other.last_offset <= ack.last_offset);
-        self.waiting.insert(place, ack);
-        self.earliest = Some(self.earliest.map_or(ack.deadline, |earliest| earliest.min(ack.deadline)));
+        let queues = self.0.get_or_insert_default();
+        let place = queues.waiting.partition_point(|other| other.last_offset <= ack.last_offset);
+        queues.waiting.insert(place, ack);
+        queues.earliest = Some(queues.earliest.map_or(ack.deadline, |earliest| earliest.min(ack.deadline)));
     }
 
     /// The high watermark moved. It is exclusive: the record *below* it is committed.
     pub fn on_high_watermark(&mut self, high_watermark: Offset, outcome: AckOutcome) {
-        while let Some(ack) = self.waiting.pop_front_if(|ack| ack.last_offset < high_watermark) {
-            self.outcomes.push_back(Acked { request: ack.request, outcome });
+        let Some(queues) = &mut self.0 else { return };
+        while let Some(ack) = queues.waiting.pop_front_if(|ack| ack.last_offset < high_watermark) {
+            queues.outcomes.push_back(Acked { request: ack.request, outcome });
         }
-        if self.waiting.is_empty() {
-            self.earliest = None;
+        if queues.waiting.is_empty() {
+            queues.earliest = None;
         }
-        debug_assert!(self.waiting.iter().all(|ack| ack.last_offset >= high_watermark));
-        debug_assert!(self.waiting.iter().is_sorted_by_key(|ack| ack.last_offset));
+        debug_assert!(queues.waiting.iter().all(|ack| ack.last_offset >= high_watermark));
+        debug_assert!(queues.waiting.iter().is_sorted_by_key(|ack| ack.last_offset));
     }
 
     /// This broker no longer leads: nobody will learn here what becomes of the records.
     pub fn on_lost(&mut self, standing: Standing) {
-        let lost = AckOutcome::Lost(standing);
-        self.outcomes.extend(self.waiting.drain(..).map(|ack| Acked { request: ack.request, outcome: lost }));
-        self.earliest = None;
+        let Some(queues) = &mut self.0 else { return };
+        let outcome = AckOutcome::Lost(standing);
+        queues.outcomes.extend(queues.waiting.drain(..).map(|ack| Acked { request: ack.request, outcome }));
+        queues.earliest = None;
     }
 
     pub fn on_deadline(&mut self, now: Instant) {
-        if self.earliest.is_none_or(|earliest| now < earliest) {
+        let Some(queues) = &mut self.0 else { return };
+        if queues.earliest.is_none_or(|earliest| now < earliest) {
             return;
         }
-        let outcomes = &mut self.outcomes;
-        self.waiting.retain(|ack| {
+        let Queues { waiting, outcomes, earliest } = &mut **queues;
+        waiting.retain(|ack| {
             let waits = now < ack.deadline;
             if !waits {
                 outcomes.push_back(Acked { request: ack.request, outcome: AckOutcome::TimedOut });
             }
             waits
         });
-        self.earliest = self.waiting.iter().map(|ack| ack.deadline).min();
+        *earliest = waiting.iter().map(|ack| ack.deadline).min();
     }
 
     /// The request's connection is gone: it needs no outcome.
     pub fn forget(&mut self, request: RequestId) {
-        self.waiting.retain(|ack| ack.request != request);
-        self.outcomes.retain(|acked| acked.request != request);
-        if self.waiting.is_empty() {
-            self.earliest = None;
+        let Some(queues) = &mut self.0 else { return };
+        queues.waiting.retain(|ack| ack.request != request);
+        queues.outcomes.retain(|acked| acked.request != request);
+        if queues.waiting.is_empty() {
+            queues.earliest = None;
         }
     }
 
     pub fn poll_outcome(&mut self) -> Option<Acked> {
-        self.outcomes.pop_front()
+        self.0.as_mut()?.outcomes.pop_front()
     }
 
     /// No request expires before this moment; one may expire later only.
     pub fn deadline(&self) -> Option<Instant> {
-        self.earliest
+        self.0.as_ref()?.earliest
     }
 
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.0.as_ref().map_or(0, |queues| queues.waiting.len())
     }
 }

@@ -58,17 +58,23 @@ struct Parked {
     due_bytes: u64,
 }
 
+/// Nothing is allocated before the first request waits: most replicas never see one.
 #[derive(Default)]
 pub(crate) struct FetchWaiters {
-    parked: Vec<Parked>,
-    woken: VecDeque<FetchWake>,
-    earliest: Option<Instant>,
+    queues: Option<Box<Queues>>,
     /// Bytes appended since this replica was opened.
     appended_bytes: u64,
     /// The same, when the high watermark last was the log end.
     committed_bytes: u64,
     /// The same, when the last stable offset last was the log end.
     stable_bytes: u64,
+}
+
+#[derive(Default)]
+struct Queues {
+    parked: Vec<Parked>,
+    woken: VecDeque<FetchWake>,
+    earliest: Option<Instant>,
 }
 
 impl FetchWaiters {
@@ -78,8 +84,10 @@ impl FetchWaiters {
             Limit::HighWatermark => self.committed_bytes,
             Limit::LastStable => self.stable_bytes,
         };
-        self.parked.push(Parked { waiter, due_bytes: base.saturating_add(waiter.wanted_bytes) });
-        self.earliest = Some(self.earliest.map_or(waiter.deadline, |earliest| earliest.min(waiter.deadline)));
+        let queues = self.queues.get_or_insert_default();
+        queues.parked.push(Parked { waiter, due_bytes: base.saturating_add(waiter.wanted_bytes) });
+        queues.earliest =
+            Some(queues.earliest.map_or(waiter.deadline, |earliest| earliest.min(waiter.deadline)));
     }
 
     pub fn on_appended(&mut self, bytes: u32) {
@@ -94,46 +102,54 @@ impl FetchWaiters {
         if after.last_stable == after.log_end {
             self.stable_bytes = self.appended_bytes;
         }
-        if self.parked.is_empty() || before == after {
-            return;
-        }
         let appended = self.appended_bytes;
-        self.wake_if(|parked| {
-            let limit = parked.waiter.limit;
-            (limit.of(after) > limit.of(before) && appended >= parked.due_bytes).then_some(WakeCause::Bytes)
-        });
+        if let Some(queues) =
+            self.queues.as_mut().filter(|queues| !queues.parked.is_empty() && before != after)
+        {
+            queues.wake_if(|parked| {
+                let limit = parked.waiter.limit;
+                (limit.of(after) > limit.of(before) && appended >= parked.due_bytes)
+                    .then_some(WakeCause::Bytes)
+            });
+        }
     }
 
     pub fn on_changed(&mut self, standing: Standing) {
-        self.wake_if(|_| Some(WakeCause::Changed(standing)));
+        if let Some(queues) = &mut self.queues {
+            queues.wake_if(|_| Some(WakeCause::Changed(standing)));
+        }
     }
 
     pub fn on_deadline(&mut self, now: Instant) {
-        if self.earliest.is_some_and(|earliest| earliest <= now) {
-            self.wake_if(|parked| (parked.waiter.deadline <= now).then_some(WakeCause::TimedOut));
+        let due = |queues: &&mut Box<Queues>| queues.earliest.is_some_and(|earliest| earliest <= now);
+        if let Some(queues) = self.queues.as_mut().filter(due) {
+            queues.wake_if(|parked| (parked.waiter.deadline <= now).then_some(WakeCause::TimedOut));
         }
     }
 
     pub fn forget(&mut self, request: RequestId) {
-        self.parked.retain(|parked| parked.waiter.request != request);
-        self.woken.retain(|wake| wake.request != request);
-        if self.parked.is_empty() {
-            self.earliest = None;
+        let Some(queues) = &mut self.queues else { return };
+        queues.parked.retain(|parked| parked.waiter.request != request);
+        queues.woken.retain(|wake| wake.request != request);
+        if queues.parked.is_empty() {
+            queues.earliest = None;
         }
     }
 
     pub fn poll_wake(&mut self) -> Option<FetchWake> {
-        self.woken.pop_front()
+        self.queues.as_mut()?.woken.pop_front()
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        self.earliest
+        self.queues.as_ref()?.earliest
     }
 
     pub fn len(&self) -> usize {
-        self.parked.len()
+        self.queues.as_ref().map_or(0, |queues| queues.parked.len())
     }
+}
 
+impl Queues {
     fn wake_if(&mut self, cause_of: impl Fn(&Parked) -> Option<WakeCause>) {
         let woken = &mut self.woken;
         self.parked.retain(|parked| match cause_of(parked) {
