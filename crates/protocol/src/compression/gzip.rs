@@ -55,7 +55,11 @@ impl Unpacker {
         self
     }
 
-    pub(super) fn unpack(&mut self, input: &mut &[u8], mut out: Output<'_>) -> Result<usize, CompressionError> {
+    pub(super) fn unpack(
+        &mut self,
+        input: &mut &[u8],
+        mut out: Output<'_>,
+    ) -> Result<usize, CompressionError> {
         loop {
             match self.place {
                 Place::FirstHeader => {
@@ -157,7 +161,8 @@ pub(super) struct Packer {
 
 impl Packer {
     pub(super) fn new(level: GzipLevel) -> Packer {
-        let level = u32::try_from(level.value()).map_or_else(|_| flate2::Compression::default(), flate2::Compression::new);
+        let level = u32::try_from(level.value())
+            .map_or_else(|_| flate2::Compression::default(), flate2::Compression::new);
         let crc = Digest::new(CrcAlgorithm::Crc32IsoHdlc);
         Packer { deflate: Compress::new(level, false), crc, begun: false }
     }

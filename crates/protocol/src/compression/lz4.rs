@@ -62,7 +62,11 @@ impl Unpacker {
         self
     }
 
-    pub(super) fn unpack(&mut self, input: &mut &[u8], mut out: Output<'_>) -> Result<usize, CompressionError> {
+    pub(super) fn unpack(
+        &mut self,
+        input: &mut &[u8],
+        mut out: Output<'_>,
+    ) -> Result<usize, CompressionError> {
         loop {
             match self.place {
                 Place::Header => self.place = read_header(input, self.header_checked)?,
@@ -191,7 +195,8 @@ impl Packer {
         let block_at = length_at + 4;
         output.resize(block_at + get_maximum_output_size(self.waiting.len()), 0);
         let room = output.get_mut(block_at..).unwrap_or(&mut []);
-        let packed = compress_into_with_table(&self.waiting, room, &mut self.table).map_err(|_| failed.clone())?;
+        let packed =
+            compress_into_with_table(&self.waiting, room, &mut self.table).map_err(|_| failed.clone())?;
         let (length, flag) =
             if packed < self.waiting.len() { (packed, 0) } else { (self.waiting.len(), BLOCK_STORED) };
         output.truncate(block_at + length);
@@ -252,7 +257,8 @@ fn xxhash32(bytes: &[u8]) -> u32 {
         hash = hash.wrapping_add(input).rotate_left(17).wrapping_mul(PRIME_4);
     }
     for byte in tail {
-        hash = hash.wrapping_add(u32::from(*byte).wrapping_mul(PRIME_5)).rotate_left(11).wrapping_mul(PRIME_1);
+        hash =
+            hash.wrapping_add(u32::from(*byte).wrapping_mul(PRIME_5)).rotate_left(11).wrapping_mul(PRIME_1);
     }
     hash = (hash ^ (hash >> 15)).wrapping_mul(PRIME_2);
     hash = (hash ^ (hash >> 13)).wrapping_mul(PRIME_3);

@@ -26,7 +26,7 @@ mod zstd;
 
 use std::fmt;
 
-pub use reader::{Decompressor, Unpacked, UnpackLimits};
+pub use reader::{Decompressor, UnpackLimits, Unpacked};
 pub use writer::Compressor;
 
 /// Unpacked bytes that the streaming codecs produce at a time. As large as the blocks that Java clients write.
@@ -159,9 +159,18 @@ impl Encoding {
     }
 }
 
+/// The attributes of a batch name a codec that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown compression type id {id}")]
+pub struct UnknownCodec {
+    pub id: u8,
+}
+
 /// Why packed bytes could not be read, or records not be packed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompressionError {
+    #[error(transparent)]
+    UnknownCodec(#[from] UnknownCodec),
     #[error("{codec} data end in the middle")]
     Truncated { codec: Compression },
     #[error("{codec} data are malformed: {what}")]

@@ -47,7 +47,11 @@ impl Unpacker {
         self
     }
 
-    pub(super) fn unpack(&mut self, input: &mut &[u8], mut out: Output<'_>) -> Result<usize, CompressionError> {
+    pub(super) fn unpack(
+        &mut self,
+        input: &mut &[u8],
+        mut out: Output<'_>,
+    ) -> Result<usize, CompressionError> {
         loop {
             match self.place {
                 Place::End => return Ok(0),

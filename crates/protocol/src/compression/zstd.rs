@@ -37,7 +37,9 @@ impl Unpacker {
 
     pub(super) fn restarted(&mut self, window_log_max: u32) -> Result<&mut Unpacker, CompressionError> {
         self.release_if_large()?;
-        self.context.reset(ResetDirective::SessionOnly).map_err(|_| malformed("the context cannot be reset"))?;
+        self.context
+            .reset(ResetDirective::SessionOnly)
+            .map_err(|_| malformed("the context cannot be reset"))?;
         let window_log = window_log_max.clamp(WINDOW_LOG_MIN, WINDOW_LOG_MAX);
         let parameter = DParameter::WindowLogMax(window_log);
         self.context.set_parameter(parameter).map_err(|_| malformed("the window limit was refused"))?;
@@ -46,7 +48,11 @@ impl Unpacker {
         Ok(self)
     }
 
-    pub(super) fn unpack(&mut self, input: &mut &[u8], mut out: Output<'_>) -> Result<usize, CompressionError> {
+    pub(super) fn unpack(
+        &mut self,
+        input: &mut &[u8],
+        mut out: Output<'_>,
+    ) -> Result<usize, CompressionError> {
         let chunk = out.chunk();
         loop {
             if input.is_empty() && self.between_frames {
