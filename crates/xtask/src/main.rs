@@ -1,2 +1,39 @@
-//! placeholder
-fn main() {}
+//! Tasks of the repository, run as `cargo xtask NAME`.
+//!
+//! Owns: the list of tasks and the exit code. Does not own: what a task does (one module each).
+
+use std::process::ExitCode;
+
+mod codegen;
+
+/// A task: its name, its usage and what runs it with the arguments behind its name.
+struct Task {
+    name: &'static str,
+    usage: &'static str,
+    run: fn(&[String]) -> Result<(), String>,
+}
+
+const TASKS: &[Task] = &[Task {
+    name: "codegen",
+    usage: "codegen [--check]   write the messages of crates/protocol from their schemas, or check that they are current",
+    run: codegen::run,
+}];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let task = arguments.first().and_then(|name| TASKS.iter().find(|task| task.name == *name));
+    let Some(task) = task else {
+        eprintln!("usage: cargo xtask TASK");
+        for task in TASKS {
+            eprintln!("  {}", task.usage);
+        }
+        return ExitCode::from(2);
+    };
+    match (task.run)(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{}: {message}", task.name);
+            ExitCode::FAILURE
+        }
+    }
+}
