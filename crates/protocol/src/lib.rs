@@ -3,4 +3,10 @@
 //! Owns: the form of bytes on the wire and in segments.
 //! Does not own: sockets, files, state; what a request does (`server`).
 
+pub mod codec;
 pub mod compression;
+pub mod messages;
+pub mod record;
+
+pub use codec::{DecodeError, EncodeError, Message, Reader, Writer};
+pub use messages::ApiKey;

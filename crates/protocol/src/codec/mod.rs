@@ -5,6 +5,7 @@
 
 mod error;
 mod field;
+mod info;
 pub mod json;
 mod reader;
 mod sink;
@@ -12,6 +13,17 @@ mod writer;
 
 pub use error::{DecodeError, EncodeError};
 pub use field::{Field, Message};
+pub use info::{AnyMessage, ApiInfo, DecodeAny, Kind, Listener, MessageInfo};
 pub use reader::{ALLOWANCE_BASE, ALLOWANCE_FACTOR, Reader, STRING_BYTES_MAX};
 pub use sink::Sink;
 pub use writer::Writer;
+
+/// What every generated module needs.
+pub(crate) mod prelude {
+    pub use std::ops::RangeInclusive;
+
+    pub use bytes::Bytes;
+    pub use ottla_model::Uuid;
+
+    pub use super::{DecodeError, Field, Message, Reader, Sink};
+}

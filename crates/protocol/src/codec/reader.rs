@@ -352,6 +352,11 @@ impl<'a> Reader<'a> {
         self.tags(&mut |_, _| Ok(false))
     }
 
+    /// The error of a known tag in a version that does not have it.
+    pub fn tag_not_in_version(&self, tag: u32, version: i16) -> DecodeError {
+        DecodeError::TagNotInVersion { at: self.at, tag, version }
+    }
+
     /// Takes the memory for `count` values of `size` bytes from the allowance.
     fn charge(&mut self, count: usize, size: usize) -> Result<(), DecodeError> {
         match self.allowance.checked_sub(count.saturating_mul(size)) {

@@ -47,7 +47,8 @@ pub trait Sink {
     /// Whether the sink wants to see the field of this tag, knowing whether it has another value than its default.
     fn open_tag(&mut self, tag: u32, non_default: bool) -> bool;
     fn close_tag(&mut self);
-    /// The tagged fields and the struct end. `names` has the fields in the order of the schema.
+    /// The tagged fields and the struct end. `names` has the fields in the order of the schema; it is empty
+    /// where that is the order of the walk.
     fn close_tags(&mut self, names: &'static [&'static str]);
 
     /// Switches between compact and classic forms; returns what was set before.
