@@ -1,6 +1,6 @@
 //! Identity of consumer groups and their members.
 //!
-//! Owns: `GroupId`, `MemberId`, `GroupInstanceId`, `GenerationId`.
+//! Owns: `GroupId`, `MemberId`, `GroupInstanceId`, `GenerationId`, `ProtocolType`, `ProtocolName`.
 //! Does not own: which texts a call accepts (`coordinator`): "" is a legal group for offsets only (GRP-02).
 
 use std::fmt;
@@ -59,6 +59,16 @@ text_id! {
 text_id! {
     /// Name a static member keeps over restarts (`group.instance.id`, KIP-345). Cheap to clone.
     GroupInstanceId
+}
+
+text_id! {
+    /// What the members of a classic group are ("consumer", "connect", "sr" …); opaque to the coordinator. Cheap to
+    /// clone.
+    ProtocolType
+}
+text_id! {
+    /// Name of an assignment strategy that members of a classic group vote for ("range" …). Cheap to clone.
+    ProtocolName
 }
 
 /// Counts the completed rebalances of a classic group.

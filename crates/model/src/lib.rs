@@ -14,9 +14,9 @@ mod topic;
 mod uuid;
 
 pub use broker::{BrokerEpoch, BrokerId, ClusterId, DirectoryId, IncarnationId};
-pub use group::{GenerationId, GroupId, GroupInstanceId, MemberId};
+pub use group::{GenerationId, GroupId, GroupInstanceId, MemberId, ProtocolName, ProtocolType};
 pub use java_hash::{coordinator_partition, java_string_hash};
-pub use listener::SecurityProtocol;
+pub use listener::{ListenerName, SecurityProtocol};
 pub use position::{ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch};
 pub use producer::{ProducerEpoch, ProducerId, Sequence};
 pub use time::Timestamp;
