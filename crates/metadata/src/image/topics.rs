@@ -1,0 +1,190 @@
+//! Topics and their partitions, as the committed metadata has them.
+//!
+//! Owns: `Topic`, `Partition`, the two ways to find a topic.
+//! Does not own: the rules by which a partition changes (`controller`), records (`apply`).
+//!
+//! Invariants
+//! - I1 both maps hold the same topics;
+//! - I2 the partitions of a topic are numbered from 0 without a gap.
+//!
+//! Source: `PartitionRecord`, KIP-631, KIP-858, KIP-966.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ottla_model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName};
+
+/// Whether a leader still has to repair what an unclean election may have left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaderRecovery {
+    #[default]
+    Recovered,
+    Recovering,
+}
+
+/// One copy of a partition: where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    pub broker: BrokerId,
+    /// The log directory on that broker, or one of the reserved ids.
+    pub directory: DirectoryId,
+}
+
+/// The state of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// All replicas; the first one is the preferred leader.
+    pub replicas: Vec<Replica>,
+    pub in_sync: Vec<BrokerId>,
+    /// Replicas a running reassignment takes away.
+    pub removing: Vec<BrokerId>,
+    /// Replicas a running reassignment brings.
+    pub adding: Vec<BrokerId>,
+    pub leader: Option<BrokerId>,
+    pub leader_recovery: LeaderRecovery,
+    pub leader_epoch: LeaderEpoch,
+    pub partition_epoch: PartitionEpoch,
+    /// Replicas outside the in-sync set that may lead without loss (KIP-966).
+    pub eligible_leaders: Vec<BrokerId>,
+    /// Who led last, when nobody does (KIP-966).
+    pub last_known_leaders: Vec<BrokerId>,
+}
+
+/// One topic. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    pub name: TopicName,
+    pub id: TopicId,
+    partitions: Vec<Arc<Partition>>,
+}
+
+/// All topics, by id and by name. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topics {
+    by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
+    by_name: Arc<BTreeMap<TopicName, Arc<Topic>>>,
+}
+
+impl Partition {
+    /// The brokers that hold a replica, the preferred leader first.
+    pub fn brokers(&self) -> impl Iterator<Item = BrokerId> {
+        self.replicas.iter().map(|replica| replica.broker)
+    }
+
+    /// Whether a broker holds a replica.
+    pub fn has_replica(&self, broker: BrokerId) -> bool {
+        self.brokers().any(|replica| replica == broker)
+    }
+
+    /// The directory of a broker's replica.
+    pub fn directory(&self, broker: BrokerId) -> Option<DirectoryId> {
+        self.replicas.iter().find(|replica| replica.broker == broker).map(|replica| replica.directory)
+    }
+
+    /// Whether the first replica leads (ELE-03).
+    pub fn has_preferred_leader(&self) -> bool {
+        self.leader.is_some() && self.leader == self.brokers().next()
+    }
+
+    /// Whether a reassignment is under way.
+    pub fn is_reassigning(&self) -> bool {
+        !self.removing.is_empty() || !self.adding.is_empty()
+    }
+}
+
+impl Topic {
+    /// A topic that has no partitions yet.
+    pub fn new(name: TopicName, id: TopicId) -> Topic {
+        Topic { name, id, partitions: Vec::new() }
+    }
+
+    /// The partition with this number.
+    pub fn partition(&self, index: PartitionIndex) -> Option<&Arc<Partition>> {
+        self.partitions.get(usize::try_from(index.value()).ok()?)
+    }
+
+    /// All partitions with their numbers, ascending.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionIndex, &Arc<Partition>)> {
+        (0..).map_while(PartitionIndex::new).zip(&self.partitions)
+    }
+
+    /// How many partitions the topic has.
+    pub fn partition_count(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// How many replicas each partition has, taken from the first one.
+    pub fn replication_factor(&self) -> usize {
+        self.partitions.first().map_or(0, |partition| partition.replicas.len())
+    }
+
+    /// Sets the state of a partition that exists or comes right behind the last one; `false` for a gap.
+    #[must_use]
+    pub(super) fn put(&mut self, index: PartitionIndex, partition: Partition) -> bool {
+        let Ok(at) = usize::try_from(index.value()) else { return false };
+        if let Some(slot) = self.partitions.get_mut(at) {
+            *slot = Arc::new(partition);
+            return true;
+        }
+        if at == self.partitions.len() {
+            self.partitions.push(Arc::new(partition));
+            return true;
+        }
+        false
+    }
+}
+
+impl Topics {
+    /// The topic with this name.
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.by_name.get(name)
+    }
+
+    /// The topic with this id.
+    pub fn by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
+        self.by_id.get(&id)
+    }
+
+    /// All topics, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_name.values()
+    }
+
+    /// All topics whose name comes behind `name`, ordered by name.
+    pub fn from_name<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Arc<Topic>> {
+        use std::ops::Bound;
+        self.by_name.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
+    }
+
+    /// All topics, ordered by id: the order of a snapshot.
+    pub fn ordered_by_id(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.by_id.values()
+    }
+
+    /// How many topics there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there is no topic.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Whether both hold the same topics without looking at them: true only if one was cloned from the other.
+    pub(super) fn is_same(&self, other: &Topics) -> bool {
+        Arc::ptr_eq(&self.by_id, &other.by_id)
+    }
+
+    pub(super) fn put(&mut self, topic: Topic) {
+        let topic = Arc::new(topic);
+        Arc::make_mut(&mut self.by_name).insert(topic.name.clone(), Arc::clone(&topic));
+        Arc::make_mut(&mut self.by_id).insert(topic.id, topic);
+    }
+
+    pub(super) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
+        let topic = Arc::make_mut(&mut self.by_id).remove(&id)?;
+        Arc::make_mut(&mut self.by_name).remove(topic.name.as_str());
+        Some(topic)
+    }
+}
