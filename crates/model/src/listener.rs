@@ -1,6 +1,6 @@
-//! How a listener protects its connections.
+//! Names of listeners and how they protect their connections.
 //!
-//! Owns: `SecurityProtocol` with its numbers and names.
+//! Owns: `SecurityProtocol` with its numbers and names, `ListenerName`.
 //! Does not own: which listeners there are (`server`, `metadata`).
 //!
 //! Source: Kafka protocol guide, BrokerRegistration; requirement LSN-01.
@@ -62,6 +62,38 @@ impl fmt::Display for SecurityProtocol {
     }
 }
 
+/// Name of a listener, in upper case as Kafka keeps it. Never empty.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ListenerName(String);
+
+impl ListenerName {
+    /// A name from `listeners`, upper-cased, or `None` for an empty text.
+    pub fn new(text: &str) -> Option<ListenerName> {
+        if text.is_empty() { None } else { Some(ListenerName(text.to_uppercase())) }
+    }
+
+    /// The listener that is named after a security protocol.
+    pub fn of_protocol(protocol: SecurityProtocol) -> ListenerName {
+        ListenerName(protocol.name().to_owned())
+    }
+
+    /// The name in upper case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before a config key that holds for this listener only (LSN-02).
+    pub fn config_prefix(&self) -> String {
+        format!("listener.name.{}.", self.0.to_lowercase())
+    }
+}
+
+impl fmt::Display for ListenerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +107,14 @@ mod tests {
         }
         assert_eq!(SecurityProtocol::from_code(4), None);
         assert_eq!(SecurityProtocol::from_name("TLS"), None);
+    }
+
+    /// LSN-01, LSN-02
+    #[test]
+    fn the_name_of_a_listener_is_kept_in_upper_case() {
+        let name = ListenerName::new("internal").unwrap();
+        assert_eq!(name.as_str(), "INTERNAL");
+        assert_eq!(name.config_prefix(), "listener.name.internal.");
+        assert_eq!(ListenerName::new(""), None);
     }
 }
