@@ -28,6 +28,12 @@ pub enum DecodeError {
     TagNotInVersion { at: usize, tag: u32, version: i16 },
     #[error("{message} has no version {version}")]
     UnsupportedVersion { message: &'static str, version: i16 },
+    #[error("{set} has no type {key}")]
+    UnknownRecord { set: &'static str, key: i64 },
+    #[error("the record has frame version {version}; only {known} is known")]
+    UnknownFrame { version: u32, known: u32 },
+    #[error("{left} bytes follow the record")]
+    TrailingBytes { left: usize },
 }
 
 /// Why a message cannot be written in the asked version. Fields bear Kafka's names.

@@ -21,8 +21,9 @@ use super::field::Field;
 /// short names) stay below six.
 pub const ALLOWANCE_FACTOR: usize = 8;
 
-/// Bytes of memory that any message may take whatever its size: small messages need no account.
-pub const ALLOWANCE_BASE: usize = 64 * 1024;
+/// Bytes of memory that the values of any message may take whatever its size: small messages need no account. Four
+/// KiB are left of 64 for the message itself, which the reader does not see.
+pub const ALLOWANCE_BASE: usize = 60 * 1024;
 
 /// Longest string in bytes: its length must fit into an int16, in compact form too.
 pub const STRING_BYTES_MAX: usize = 0x7fff;

@@ -59,7 +59,8 @@ fn generate(protocol: &Path) -> Result<BTreeMap<String, String>, String> {
     for path in schema_files(&protocol.join("messages"))? {
         let source = path.strip_prefix(protocol).unwrap_or(&path).display().to_string();
         let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {source}: {error}"))?;
-        let schema = schema::parse(&text).map_err(|error| format!("{source}: {error}"))?;
+        let mut schema = schema::parse(&text).map_err(|error| format!("{source}: {error}"))?;
+        schema.folder = folder_of(&path);
         if path.file_stem().is_none_or(|stem| stem != schema.name.as_str()) {
             return Err(format!("{source}: the file must be named after {}", schema.name));
         }
@@ -72,7 +73,16 @@ fn generate(protocol: &Path) -> Result<BTreeMap<String, String>, String> {
     check_names(&schemas)?;
     files.insert("mod.rs".to_owned(), registry::modules(&schemas));
     files.insert("api_key.rs".to_owned(), registry::api_keys(&schemas)?);
+    files.insert("records.rs".to_owned(), registry::record_sets(&schemas)?);
     format_all(files)
+}
+
+/// Name of the folder a file lies in.
+fn folder_of(path: &Path) -> String {
+    path.parent()
+        .and_then(Path::file_name)
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn check_names(schemas: &[Schema]) -> Result<(), String> {

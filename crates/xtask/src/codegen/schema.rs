@@ -76,6 +76,8 @@ pub struct Struct {
 /// One message.
 #[derive(Clone, Debug)]
 pub struct Schema {
+    /// The folder its file lies in, which tells the part of Kafka it belongs to. The parser leaves it empty.
+    pub folder: String,
     pub kind: Kind,
     pub name: String,
     pub key: Option<i16>,
@@ -121,6 +123,7 @@ fn parse_head(line: &str) -> Result<Schema, String> {
     };
     let name = words.next().ok_or("the message has no name")?.to_owned();
     let mut schema = Schema {
+        folder: String::new(),
         kind,
         name,
         key: None,
