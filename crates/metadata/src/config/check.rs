@@ -72,41 +72,12 @@ impl Check {
     }
 }
 
-/// The value as a number wide enough for every integer kind.
-fn integer_of(value: &Value) -> Option<i64> {
-    match value {
-        Value::Int(value) => Some(i64::from(*value)),
-        Value::Short(value) => Some(i64::from(*value)),
-        Value::Long(value) => Some(*value),
-        Value::Boolean(_)
-        | Value::String(_)
-        | Value::Double(_)
-        | Value::List(_)
-        | Value::Class(_)
-        | Value::Password(_) => None,
-    }
-}
-
-fn items_of(value: &Value) -> &[String] {
-    match value {
-        Value::List(items) => items,
-        Value::Boolean(_)
-        | Value::String(_)
-        | Value::Int(_)
-        | Value::Short(_)
-        | Value::Long(_)
-        | Value::Double(_)
-        | Value::Class(_)
-        | Value::Password(_) => &[],
-    }
-}
-
 fn refuse(name: &str, value: &impl fmt::Display, reason: &str) -> Result<(), ConfigError> {
     Err(ConfigError::invalid(name, &value.to_string(), reason))
 }
 
 fn ensure_range(name: &str, value: &Value, min: i64, max: Option<i64>) -> Result<(), ConfigError> {
-    let Some(number) = integer_of(value) else { return Ok(()) };
+    let Some(number) = value.as_integer() else { return Ok(()) };
     if number < min {
         return refuse(name, value, &format!("Value must be at least {min}"));
     }
@@ -117,17 +88,18 @@ fn ensure_range(name: &str, value: &Value, min: i64, max: Option<i64>) -> Result
 }
 
 fn ensure_fraction(name: &str, value: &Value, max: f64) -> Result<(), ConfigError> {
-    match value {
-        Value::Double(number) if *number < 0.0 => refuse(name, value, "Value must be at least 0"),
-        Value::Double(number) if *number > max => {
-            refuse(name, value, &format!("Value must be no more than {max}"))
-        }
-        _ => Ok(()),
+    let Value::Double(number) = value else { return Ok(()) };
+    if *number < 0.0 {
+        return refuse(name, value, "Value must be at least 0");
     }
+    if *number > max {
+        return refuse(name, value, &format!("Value must be no more than {max}"));
+    }
+    Ok(())
 }
 
 fn ensure_gzip_level(name: &str, value: &Value) -> Result<(), ConfigError> {
-    match integer_of(value) {
+    match value.as_integer() {
         Some(-1 | 1..=9) | None => Ok(()),
         Some(_) => refuse(name, value, "Value must be between 1 and 9 or equal to -1"),
     }
@@ -156,7 +128,7 @@ fn ensure_non_empty(name: &str, value: &Value) -> Result<(), ConfigError> {
 }
 
 fn ensure_list(name: &str, value: &Value, allowed: &[&str], empty: Emptiness) -> Result<(), ConfigError> {
-    let items = items_of(value);
+    let items = value.items();
     if items.is_empty() && empty == Emptiness::NotEmpty {
         let valid = match allowed {
             [] => "any non-empty value".to_owned(),
@@ -177,11 +149,11 @@ fn ensure_list(name: &str, value: &Value, allowed: &[&str], empty: Emptiness) ->
 }
 
 fn ensure_voters(name: &str, value: &Value) -> Result<(), ConfigError> {
-    items_of(value).iter().try_for_each(|item| parse_voter(name, item).map(|_| ()))
+    value.items().iter().try_for_each(|item| parse_voter(name, item).map(|_| ()))
 }
 
 fn ensure_bootstrap_servers(name: &str, value: &Value) -> Result<(), ConfigError> {
-    items_of(value).iter().try_for_each(|item| parse_server(name, item).map(|_| ()))
+    value.items().iter().try_for_each(|item| parse_server(name, item).map(|_| ()))
 }
 
 fn ensure_throttled_replicas(name: &str, value: &Value) -> Result<(), ConfigError> {
@@ -189,7 +161,7 @@ fn ensure_throttled_replicas(name: &str, value: &Value) -> Result<(), ConfigErro
         Some((partition, broker)) => all_digits(partition) && all_digits(broker),
         None => item.is_empty(),
     };
-    let items = items_of(value);
+    let items = value.items();
     if items.iter().all(is_replica) || items == ["*"] {
         return Ok(());
     }

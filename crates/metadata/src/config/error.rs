@@ -2,6 +2,8 @@
 //!
 //! Owns: `ConfigError`. Does not own: which wire code it becomes (`server`).
 
+use ottla_model::{ListenerName, SecurityProtocol};
+
 use super::Kind;
 
 /// A configuration that is not accepted: INVALID_CONFIG or INVALID_REQUEST on the wire (CFG-07).
@@ -16,6 +18,17 @@ pub enum ConfigError {
     /// A required key that nobody set.
     #[error("Missing required configuration \"{name}\" which has no default value.")]
     Missing { name: String },
+    /// A security setting that this release does not honour. Ignoring it would be unsafe.
+    #[error(
+        "{name} is not supported yet; a node that ignored it would be less safe than it seems, so this one does \
+         not start"
+    )]
+    Unsupported { name: String },
+    /// A listener with TLS or SASL, which this release does not speak.
+    #[error(
+        "listener {listener} asks for {protocol}, which is not supported yet: only PLAINTEXT listeners are"
+    )]
+    UnsupportedProtocol { listener: ListenerName, protocol: SecurityProtocol },
     /// Values that are allowed one by one but not together, or a value that Kafka words by itself.
     #[error("{0}")]
     Rule(String),

@@ -108,17 +108,7 @@ impl Layers {
 
 /// The value of a synonym in the unit of the key it stands in for.
 fn convert(synonym: &Synonym, value: &Value) -> String {
-    let count = match value {
-        Value::Int(count) => i64::from(*count),
-        Value::Long(count) => *count,
-        Value::Boolean(_)
-        | Value::String(_)
-        | Value::Short(_)
-        | Value::Double(_)
-        | Value::List(_)
-        | Value::Class(_)
-        | Value::Password(_) => return value.to_string(),
-    };
+    let Some(count) = value.as_integer() else { return value.to_string() };
     // Every negative retention time means "for ever", in whatever unit it is given.
     if synonym.name.starts_with("log.retention.") && synonym.name != "log.retention.bytes" && count < 0 {
         return "-1".to_owned();

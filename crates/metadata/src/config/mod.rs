@@ -11,6 +11,7 @@
 //! - `alter`: what may be changed while running;
 //! - `properties`, `providers`: the text of `server.properties`.
 
+mod broker;
 mod check;
 mod describe;
 mod duration;
@@ -19,11 +20,19 @@ mod error;
 mod key;
 mod keys;
 mod layers;
+mod listeners;
+mod reader;
+mod roles;
+mod rules;
 mod value;
 
 #[cfg(test)]
 mod golden;
 
+pub use broker::{
+    AckDurability, BrokerConfig, GroupsConfig, LogsConfig, MetadataLogConfig, NetworkConfig, QuorumConfig,
+    RegistrationConfig, TopicDefaults,
+};
 pub use check::{Check, Emptiness};
 pub use describe::{Asked, Entry, EntrySynonym, Source};
 pub use endpoint::{HostPort, ListenerAddress, Voter};
@@ -31,4 +40,6 @@ pub use error::ConfigError;
 pub use key::{Change, Default, Effect, Importance, Key, Listing, Synonym, Unit};
 pub use keys::{KeyTable, broker_keys, client_metrics_keys, group_keys, topic_keys};
 pub use layers::{Layers, Settings, broker_key};
+pub use listeners::{Listener, Listeners};
+pub use roles::Roles;
 pub use value::{Kind, Password, Value, java_double, java_trim, split_list};

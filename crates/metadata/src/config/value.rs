@@ -126,6 +126,26 @@ impl Value {
 }
 
 impl Value {
+    /// A number of whatever width, or `None` for a value that is not one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Value::Int(value) => Some(i64::from(*value)),
+            Value::Short(value) => Some(i64::from(*value)),
+            Value::Long(value) => Some(*value),
+            Value::Boolean(_)
+            | Value::String(_)
+            | Value::Double(_)
+            | Value::List(_)
+            | Value::Class(_)
+            | Value::Password(_) => None,
+        }
+    }
+
+    /// The items of a list; none for a value that is not one.
+    pub fn items(&self) -> &[String] {
+        if let Value::List(items) = self { items } else { &[] }
+    }
+
     /// Drops every item of a list that an earlier one equals.
     pub(crate) fn keep_first_of_equal_items(&mut self) {
         if let Value::List(items) = self {

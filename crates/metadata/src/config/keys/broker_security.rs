@@ -26,8 +26,8 @@ keys! {
     "delegation.token.max.lifetime.ms": Long = "604800000", AtLeast(1), ReadOnly, Medium, Later;
     /// Secret that signs delegation tokens; it must be the same on all nodes.
     "delegation.token.secret.key": Password null, Any, ReadOnly, Medium, Refused;
-    /// Listeners that open before the authorizer is ready.
-    "early.start.listeners": List null, List(MayBeEmpty), ReadOnly, High, Refused;
+    /// Listeners that open before the authorizer is ready; here the authorizer is ready before any listener opens.
+    "early.start.listeners": List null, List(MayBeEmpty), ReadOnly, High, Moot;
     /// Class that names the user of a connection; other Java classes than the default cannot run in this
     /// process.
     "principal.builder.class": Class = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", Any, PerBroker, Medium, Refused;
