@@ -8,5 +8,5 @@ pub mod compression;
 pub mod messages;
 pub mod record;
 
-pub use codec::{DecodeError, EncodeError, Message, Reader, Writer};
+pub use codec::{DecodeError, EncodeError, Message, Reader, RecordSet, Writer};
 pub use messages::ApiKey;

@@ -22,9 +22,7 @@ pub enum DecodeError {
     Null { at: usize },
     #[error("the values read until byte {at} would take more than {allowed} bytes of memory")]
     TooManyValues { at: usize, allowed: usize },
-    #[error("tag {tag} at byte {at} declares {declared} bytes, its value has {read}")]
-    TagSize { at: usize, tag: u32, declared: usize, read: usize },
-    #[error("tag {tag} at byte {at} is not valid for version {version}")]
+    #[error("tag {tag} before byte {at} is not valid for version {version}")]
     TagNotInVersion { at: usize, tag: u32, version: i16 },
     #[error("{message} has no version {version}")]
     UnsupportedVersion { message: &'static str, version: i16 },

@@ -330,19 +330,15 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         for _ in 0..self.unsigned_varint()? {
-            let at = self.at;
             let tag = self.unsigned_varint()?;
+            let at = self.at;
             let size = self.unsigned_varint()?;
-            let left = self.remaining();
-            let declared = match usize::try_from(size) {
-                Ok(declared) if declared <= left => declared,
-                _ => return Err(DecodeError::CountOutOfRange { at, got: size, left }),
-            };
-            let start = self.at;
+            // As in Kafka, a known value ends where its type ends, whatever size was declared; a tag may come twice, and
+            // tags need not ascend.
             if !known(self, tag)? {
-                self.take(declared)?;
-            } else if self.at - start != declared {
-                return Err(DecodeError::TagSize { at, tag, declared, read: self.at - start });
+                let left = self.remaining();
+                let declared = usize::try_from(size).ok().filter(|declared| *declared <= left);
+                self.take(declared.ok_or(DecodeError::CountOutOfRange { at, got: size, left })?)?;
             }
         }
         Ok(())

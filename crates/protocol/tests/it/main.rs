@@ -1,4 +1,8 @@
 //! Tests of the crate from outside: the codec against Kafka's own bytes.
 
+mod api_keys;
+mod hostile;
 mod json;
+mod persisted;
+mod refusals;
 mod vectors;

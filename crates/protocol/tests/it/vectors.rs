@@ -47,7 +47,8 @@ fn parse(line: usize, text: &str) -> Option<Row<'_>> {
     columns.next().is_none().then_some(row)
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// The bytes of an even number of hex digits.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> =
         text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
     let pairs = digits.chunks_exact(2);
