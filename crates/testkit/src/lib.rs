@@ -1,1 +1,14 @@
-//! placeholder
+//! The simulated world, and the checker that judges what happened in it. Never shipped.
+//!
+//! Owns: a disk that loses what was not synced, a clock that stands still, chance that repeats, a network with
+//! faults, and the history checker.
+//! Does not own: scenarios; they live with the crate they test.
+
+pub mod clock;
+pub mod random;
+pub mod seeds;
+
+pub mod disk;
+
+#[cfg(feature = "net")]
+pub mod network;
