@@ -157,3 +157,28 @@ fn format_all(mut files: BTreeMap<String, String>) -> Result<BTreeMap<String, St
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_in_the_repository_are_what_their_schemas_say() {
+        assert_eq!(run(&["--check".to_owned()]), Ok(()));
+    }
+
+    #[test]
+    fn files_that_differ_are_missing_or_left_over_are_stale() {
+        let folder = std::env::temp_dir().join(format!("ottla-codegen-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in [("same.rs", "1"), ("other.rs", "1"), ("left.rs", "1")] {
+            fs::write(folder.join(name), text).unwrap();
+        }
+        let wanted: BTreeMap<String, String> = [("same.rs", "1"), ("other.rs", "2"), ("missing.rs", "3")]
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into();
+        let found = stale(&folder, &wanted);
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, Ok(["missing.rs", "other.rs", "left.rs"].map(str::to_owned).to_vec()));
+    }
+}

@@ -5,11 +5,15 @@
 //!
 //! Invariants
 //! - I1 struct names are unique in a schema, and every struct type a field names is in `structs`;
-//! - I2 a tagged field is tagged in all of its versions.
+//! - I2 a tagged field is tagged in all of its versions;
+//! - I3 structs nest at most `NESTING_MAX` deep, so none contains itself.
 //!
 //! Source: docs/formats/schema-text.md.
 
 use super::versions::Versions;
+
+/// Deepest nesting of structs. Kafka's schemas reach five; a struct within itself has no end.
+const NESTING_MAX: usize = 8;
 
 /// What kind of message a schema describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -300,13 +304,81 @@ fn check(schema: &Schema) -> Result<(), String> {
             return Err(format!("struct {} is defined twice", known.name));
         }
     }
-    let all = schema.structs.iter().flat_map(|known| &known.fields).chain(&schema.fields);
-    for field in all {
-        if let Some(name) = field.ty.struct_name()
-            && schema.find(name).is_none()
-        {
+    check_nesting(schema, &schema.fields, 0)
+}
+
+/// Follows the structs of the fields, so that what is decoded from a schema has an end.
+fn check_nesting(schema: &Schema, fields: &[Field], depth: usize) -> Result<(), String> {
+    for field in fields {
+        let Some(name) = field.ty.struct_name() else { continue };
+        let Some(known) = schema.find(name) else {
             return Err(format!("{} is of struct {name}, which is not defined", field.name));
+        };
+        if depth == NESTING_MAX {
+            return Err(format!("{} nests structs deeper than {NESTING_MAX}", field.name));
         }
+        check_nesting(schema, &known.fields, depth + 1)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Schema {
+        parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn a_schema_says_what_its_text_says() {
+        let schema = parsed(
+            "request ARequest key 7 valid 1-5 flexible 3+ listeners broker,controller latest-unstable\n\
+             \x20 structs\n    Shared 2+\n      Id uuid 2+\n\
+             \x20 Names []string 0+ nullable 2+ ignorable\n\
+             \x20 Outer []Outer 1-4\n    Inner Shared 2-4 nullable 2-4 default null\n    Max int32 3+ tag 0 3+ default -1\n",
+        );
+        assert_eq!((schema.kind, schema.name.as_str(), schema.key), (Kind::Request, "ARequest", Some(7)));
+        assert_eq!(
+            (schema.valid.to_string(), schema.flexible.to_string()),
+            ("1-5".to_owned(), "3+".to_owned())
+        );
+        assert_eq!((schema.listeners.len(), schema.latest_unstable), (2, true));
+        let structs: Vec<&str> = schema.structs.iter().map(|known| known.name.as_str()).collect();
+        assert_eq!(structs, ["Shared", "Outer"]);
+        assert_eq!(schema.fields[0].ty, Type::PlainArray(Plain::String));
+        assert!(schema.fields[0].ignorable);
+        let outer = &schema.structs[1].fields;
+        assert_eq!(outer[0].default.as_deref(), Some("null"));
+        assert_eq!((outer[1].tag, outer[1].default.as_deref()), (Some(0), Some("-1")));
+    }
+
+    #[test]
+    fn a_text_that_is_no_schema_is_refused_with_its_place() {
+        let head = "data D valid 0 flexible 0+\n";
+        let cases = [
+            ("", "the file is empty"),
+            ("thing T valid 0", "line 1: 'thing' is no kind of message"),
+            ("data T valid x", "line 1: 'x' is no version"),
+            ("data T valid", "line 1: 'valid' needs a value"),
+            ("  A int32 0+", "line 2: A must be tagged"),
+            ("  A int33 0+", "line 2: 'int33' is no type"),
+            ("  A int32", "line 2: 'A' needs a value"),
+            ("  A int32 0+ rare", "line 2: 'rare' means nothing"),
+            ("      A int32 0+", "line 2: unexpected indentation"),
+            ("  A int32 0+\n    B int8 0+", "line 2: A is no struct"),
+            ("  A Gone 0+", "A is of struct Gone, which is not defined"),
+            ("  A D 0+\n    B int8 0+", "struct D is defined twice"),
+            ("  A S 0+\n    B []S 0+", "B nests structs deeper than"),
+        ];
+        for (body, expected) in cases {
+            let text = match body {
+                "  A int32 0+" => format!("{head}  A int32 0+ tag 0 1+"),
+                body if body.starts_with(' ') => format!("{head}{body}"),
+                body => body.to_owned(),
+            };
+            let refused = parse(&text).err().unwrap_or_default();
+            assert!(refused.starts_with(expected), "{text}: {refused}");
+        }
+    }
 }

@@ -102,3 +102,41 @@ impl fmt::Display for Versions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(text: &str) -> Versions {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_condition_asks_only_what_the_context_leaves_open() {
+        let cases = [
+            ("0+", "3-9", None, None),
+            ("5+", "3-9", Some("v >= 5"), Some("v < 5")),
+            ("0-7", "3-9", Some("v <= 7"), Some("v > 7")),
+            ("5-7", "3-9", Some("(5..=7).contains(&v)"), Some("!(5..=7).contains(&v)")),
+            ("0-2", "3-9", Some("false"), Some("true")),
+            ("none", "3-9", Some("false"), Some("true")),
+        ];
+        for (range, context, inside, outside) in cases {
+            let (range, context) = (versions(range), versions(context));
+            assert_eq!(range.condition(context).as_deref(), inside, "{range} in {context}");
+            assert_eq!(range.outside(context).as_deref(), outside, "{range} in {context}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_printed_as_it_is_written() {
+        for text in ["none", "3", "0-12", "9+"] {
+            assert_eq!(versions(text).to_string(), text);
+        }
+        assert_eq!(versions("0-3").hull(versions("5")).to_string(), "0-5");
+        assert!(versions("0+").covers(versions("2-3")) && !versions("1+").covers(versions("0-3")));
+        for text in ["", "+", "a-b", "1-"] {
+            assert!(text.parse::<Versions>().is_err(), "{text}");
+        }
+    }
+}
