@@ -261,3 +261,56 @@ fn java_double(value: f64) -> String {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_are_printed_as_java_prints_them() {
+        let cases = [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (105_889.700_877_850_61, "105889.70087785061"),
+            (9_999_999.0, "9999999.0"),
+            (1e7, "1.0E7"),
+            (-2.5e10, "-2.5E10"),
+            (0.001, "0.001"),
+            (0.000_25, "2.5E-4"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(java_double(value), text);
+        }
+    }
+
+    #[test]
+    fn bytes_are_base64_with_padding() {
+        let cases: [(&[u8], &str); 5] =
+            [(b"", ""), (b"f", "Zg=="), (b"fo", "Zm8="), (b"foo", "Zm9v"), (&[0xfb, 0xff], "+/8=")];
+        for (bytes, text) in cases {
+            assert_eq!(base64(bytes), text);
+        }
+    }
+
+    #[test]
+    fn text_is_escaped_and_fields_come_in_the_order_of_the_schema() {
+        let shown = view(Tags::NonDefault, &mut |w| {
+            w.open_struct("");
+            w.string("b", Some("a\"\\\n\u{1}é,"));
+            w.open_array("c", Some(2));
+            w.int8("", 1);
+            w.int8("", 2);
+            w.close_array();
+            w.open_tags();
+            if w.open_tag(0, true) {
+                w.boolean("a", true);
+                w.close_tag();
+            }
+            assert!(!w.open_tag(1, false));
+            w.close_tags(&["a", "b", "d", "c"]);
+        });
+        assert_eq!(shown.as_deref(), Ok("{\"a\":true,\"b\":\"a\\\"\\\\\\n\\u0001é,\",\"c\":[1,2]}"));
+    }
+}

@@ -16,8 +16,8 @@ pub use error::{DecodeError, EncodeError};
 pub use field::{Field, Message};
 pub use info::{AnyMessage, ApiInfo, DecodeAny, Kind, Listener, MessageInfo};
 pub use reader::{ALLOWANCE_BASE, ALLOWANCE_FACTOR, Reader, STRING_BYTES_MAX};
-pub(crate) use record_set::record_set;
 pub use record_set::RecordSet;
+pub(crate) use record_set::record_set;
 pub use sink::Sink;
 pub use writer::Writer;
 

@@ -369,3 +369,50 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_big_endian_and_varints_little() {
+        let bytes = [0xff, 0xff, 0xfe, 0x80, 0, 0, 1, 0xac, 0x02, 0x03, 0xff, 0xff, 0xff, 0xff, 0x0f];
+        let mut r = Reader::new(&bytes);
+        assert_eq!((r.i8(), r.i16(), r.i32()), (Ok(-1), Ok(-2), Ok(i32::MIN + 1)));
+        assert_eq!((r.unsigned_varint(), r.varint(), r.varint()), (Ok(300), Ok(-2), Ok(i32::MIN)));
+        assert_eq!(r.i8(), Err(DecodeError::UnexpectedEnd { at: 15, needed: 1, left: 0 }));
+    }
+
+    #[test]
+    fn long_varints_end_within_ten_bytes() {
+        let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(Reader::new(&most).unsigned_varlong(), Ok(u64::MAX));
+        assert_eq!(Reader::new(&most).varlong(), Ok(i64::MIN));
+        let mut more = most;
+        more[9] = 0x02;
+        assert_eq!(Reader::new(&more).varlong(), Err(DecodeError::VarintTooLong { at: 0, max: 10 }));
+    }
+
+    #[test]
+    fn byte_fields_are_copied_and_records_are_slices_of_what_is_shared() {
+        let shared = Bytes::from(vec![0, 0, 0, 2, 7, 8, 0, 0, 0, 1, 9, 0xff, 0xff, 0xff, 0xff]);
+        let mut r = Reader::shared(&shared);
+        let copied = r.bytes().unwrap();
+        let sliced = r.nullable_shared_bytes().unwrap().unwrap();
+        assert_eq!((&copied[..], &sliced[..]), (&[7, 8][..], &[9][..]));
+        assert_eq!(sliced.as_ptr(), shared[10..].as_ptr(), "records are not copied");
+        assert_ne!(copied.as_ptr(), shared[4..].as_ptr(), "a small field does not keep the request");
+        assert_eq!(r.nullable_shared_bytes(), Ok(None));
+    }
+
+    #[test]
+    fn the_allowance_is_charged_before_anything_is_allocated() {
+        // A count of 20 000 that the bytes could hold, of elements that take 24 bytes each.
+        let mut bytes = 20_000_i32.to_be_bytes().to_vec();
+        bytes.resize(20_004, 0);
+        let allowed = bytes.len() * ALLOWANCE_FACTOR + ALLOWANCE_BASE;
+        let mut r = Reader::new(&bytes);
+        assert_eq!(r.array::<String>(0), Err(DecodeError::TooManyValues { at: 4, allowed }));
+        assert_eq!(Reader::new(&bytes).array::<i8>(0), Ok(vec![0; 20_000]));
+    }
+}

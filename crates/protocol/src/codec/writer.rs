@@ -292,3 +292,62 @@ impl Sink for Writer {
         self.error.get_or_insert(error);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Reader;
+
+    #[test]
+    fn an_unsigned_varint_takes_as_many_bytes_as_it_needs() {
+        let cases = [(0, 1), (0x7f, 1), (0x80, 2), (0x3fff, 2), (0x4000, 3), (0x1f_ffff, 3), (u32::MAX, 5)];
+        for (value, length) in cases {
+            let mut w = Writer::new();
+            w.put_unsigned_varint(value);
+            assert_eq!((w.len(), Reader::new(w.as_slice()).unsigned_varint()), (length, Ok(value)));
+        }
+    }
+
+    #[test]
+    fn a_tag_makes_room_for_the_size_of_its_value() {
+        for length in [0_usize, 125, 126, 127, 128, 16_000, 20_000] {
+            let text = "x".repeat(length);
+            let mut w = Writer::new();
+            w.set_flexible(true);
+            w.open_tags();
+            assert!(w.open_tag(3, true) && !w.open_tag(4, false));
+            w.put_str("text", Some(&text));
+            w.close_tag();
+            assert!(w.open_tag(5, true));
+            w.put_i8(9);
+            w.close_tag();
+            w.close_tags(&[]);
+
+            let mut r = Reader::new(w.as_slice());
+            r.set_flexible(true);
+            let mut found = Vec::new();
+            r.tags(&mut |r, tag| {
+                found.push((tag, if tag == 3 { r.str()?.len() } else { usize::from(r.i8()? == 9) }));
+                Ok(true)
+            })
+            .unwrap();
+            assert_eq!((found, r.remaining()), (vec![(3, length), (5, 1)], 0));
+        }
+    }
+
+    #[test]
+    fn classic_and_compact_forms_differ() {
+        let written = |flexible: bool| {
+            let mut w = Writer::new();
+            w.set_flexible(flexible);
+            w.put_str("s", Some("ab"));
+            w.put_str("s", None);
+            w.put_count("c", Some(2));
+            w.put_count("c", None);
+            w.put_no_tags();
+            w.into_vec()
+        };
+        assert_eq!(written(false), [0, 2, b'a', b'b', 0xff, 0xff, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(written(true), [3, b'a', b'b', 0, 3, 0, 0]);
+    }
+}
