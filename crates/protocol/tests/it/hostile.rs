@@ -1,41 +1,16 @@
 //! Bytes made to hurt: whatever they are, decoding ends without a panic and within its memory.
 //!
-//! Owns: the limit of memory as a test sees it, and how messages are spoiled.
+//! Owns: how messages are spoiled. Does not own: what must hold true (`targets`).
 
 use std::fs;
 
-use ottla_protocol::codec::json::Tags;
 use ottla_protocol::codec::{DecodeError, MessageInfo};
 use ottla_protocol::messages::{DeleteGroupsRequest, MESSAGES, MetadataRequest};
 use ottla_protocol::{Message, Reader, Writer};
 use proptest::prelude::*;
 
+use super::targets::{limit, message};
 use super::vectors::{OWN, Row, rows};
-
-/// Most bytes that decoding may allocate.
-fn limit(input: usize) -> u64 {
-    u64::try_from(8 * input + 64 * 1024).expect("inputs of a test are small")
-}
-
-/// Decodes the bytes; if they are a message, it must encode and be shown.
-fn feed(info: &MessageInfo, version: i16, bytes: &[u8]) {
-    let mut decoded = None;
-    let used = allocation_counter::measure(|| {
-        decoded = (info.decode)(&mut Reader::new(bytes), version).ok();
-    });
-    assert!(
-        used.bytes_total <= limit(bytes.len()),
-        "{} v{version}: {} bytes allocated for {}: {:02x?}",
-        info.name,
-        used.bytes_total,
-        bytes.len(),
-        &bytes[..bytes.len().min(200)],
-    );
-    if let Some(message) = decoded {
-        message.encode(&mut Writer::new(), version).expect("what was decoded can be encoded");
-        message.to_json(version, Tags::All).expect("what was decoded can be shown");
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Change {
@@ -77,7 +52,7 @@ fn spoiled_messages_neither_panic_nor_take_more_memory_than_allowed() {
     let cases = (any::<prop::sample::Index>(), prop::collection::vec(change(), 1..6));
     proptest!(ProptestConfig::with_cases(20_000), |((row, changes) in cases)| {
         let row = &rows[row.index(rows.len())];
-        feed(MessageInfo::by_name(row.name).unwrap(), row.version, &spoiled(row, &changes));
+        message(MessageInfo::by_name(row.name).unwrap(), row.version, &spoiled(row, &changes));
     });
 }
 
@@ -94,7 +69,7 @@ fn runs_of_empty_elements_take_no_more_memory_than_allowed() {
                 for at in 0..if count.is_empty() { 1 } else { 24 } {
                     let mut bytes = vec![byte; RUN];
                     bytes.splice(at..at, count.iter().copied());
-                    feed(info, version, &bytes);
+                    message(info, version, &bytes);
                 }
             }
         }

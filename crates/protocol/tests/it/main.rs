@@ -5,4 +5,6 @@ mod hostile;
 mod json;
 mod persisted;
 mod refusals;
+mod replay;
+mod targets;
 mod vectors;
