@@ -1,1 +1,14 @@
-//! placeholder
+//! Coordinators: state machines that live in partitions of internal topics.
+//!
+//! Owns: the shard runtime (decide → records → apply) and the shards: `group` now, transactions, share and streams
+//! groups later.
+//! Does not own: files, sockets, the clock, the wire.
+//!
+//! [`runtime::Runtime`] is driven by the server with facts about one partition; [`group::GroupShard`] is the state
+//! machine of `__consumer_offsets`.
+
+pub mod config;
+pub mod group;
+pub mod runtime;
+
+pub use config::GroupConfig;
