@@ -4,8 +4,10 @@
 //! declarations of all config keys.
 //! Does not own: files, sockets, the clock: machines are told what happened and asked what to do.
 //!
-//! In reading order: `features`, `config`, `records`, `image`.
+//! In reading order: `features`, `config`, `records`, `image`, `controller`.
 
+pub mod config;
+pub mod controller;
 pub mod features;
 pub mod image;
 pub mod records;

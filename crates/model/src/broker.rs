@@ -45,6 +45,12 @@ impl BrokerEpoch {
     }
 }
 
+impl fmt::Display for BrokerEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Name of a cluster. Kafka makes it from 16 random bytes in base64url, but any text is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClusterId(String);

@@ -240,6 +240,15 @@ fn located(brokers: &[BrokerId], directories: &[Uuid]) -> Option<Vec<Replica>> {
     Some(brokers.iter().enumerate().map(|(at, broker)| Replica { broker: *broker, directory: directory(at) }).collect())
 }
 
+impl Partition {
+    /// The partition after a change, or `None` when the record means nothing.
+    pub fn merged(&self, record: &PartitionChangeRecord) -> Option<Partition> {
+        let mut changed = self.clone();
+        merge(&mut changed, record, Offset::ZERO).ok()?;
+        Some(changed)
+    }
+}
+
 fn merge(partition: &mut Partition, record: &PartitionChangeRecord, at: Offset) -> Applied {
     let bad = |field| ApplyError::Field { kind: "PartitionChangeRecord", field, at };
     let set = |slot: &mut Vec<BrokerId>, numbers: &Option<Vec<i32>>, field| {

@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName};
+use ottla_protocol::messages::PartitionRecord;
+
+use crate::features::MetadataVersion;
+use crate::records::code;
 
 /// Whether a leader still has to repair what an unclean election may have left behind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +88,28 @@ impl Partition {
     /// Whether the first replica leads (ELE-03).
     pub fn has_preferred_leader(&self) -> bool {
         self.leader.is_some() && self.leader == self.brokers().next()
+    }
+
+    /// The record that describes the partition as it is.
+    pub fn to_record(&self, topic: TopicId, index: PartitionIndex, level: MetadataVersion) -> PartitionRecord {
+        // Fields of eligible leaders are tagged: they are written only where they hold something.
+        let present = |brokers: &[BrokerId]| (!brokers.is_empty()).then(|| code::of_brokers(brokers));
+        let directories = self.replicas.iter().map(|replica| replica.directory.0);
+        PartitionRecord {
+            partition_id: index.value(),
+            topic_id: topic.uuid(),
+            replicas: self.brokers().map(BrokerId::value).collect(),
+            isr: code::of_brokers(&self.in_sync),
+            removing_replicas: code::of_brokers(&self.removing),
+            adding_replicas: code::of_brokers(&self.adding),
+            leader: code::of_leader(self.leader),
+            leader_recovery_state: code::of_leader_recovery(self.leader_recovery),
+            leader_epoch: self.leader_epoch.value(),
+            partition_epoch: self.partition_epoch.value(),
+            directories: if level.has_directories() { directories.collect() } else { Vec::new() },
+            eligible_leader_replicas: present(&self.eligible_leaders),
+            last_known_elr: present(&self.last_known_leaders),
+        }
     }
 
     /// Whether a reassignment is under way.
