@@ -1,1 +1,17 @@
-//! placeholder
+//! Kafka clients.
+#![allow(dead_code, reason = "under construction")]
+pub mod admin;
+mod backoff;
+mod cluster;
+pub mod config;
+mod connection;
+pub mod error;
+pub mod consumer {
+    pub mod assignor;
+    pub(crate) mod group_protocol;
+}
+pub mod producer {
+    pub mod murmur2;
+    mod partitioner;
+}
+pub use admin::Admin;

@@ -1,0 +1,232 @@
+//! The admin client: topics, configurations, groups, offsets and the cluster itself.
+//!
+//! Owns: the handle, and the ways to put a request to the right node until it is answered.
+//! Does not own: what single operations say (one file each).
+//!
+//! Every operation is tried again until `default.api.timeout.ms` is over, as long as the failure is one that may
+//! pass. An operation on several things answers for each of them; only when no node answers does it fail as a whole.
+
+mod cluster;
+mod configs;
+mod describe_topics;
+mod error;
+mod group_offsets;
+mod groups;
+mod log_dirs;
+mod offsets;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use ottla_env::time;
+use ottla_model::{BrokerId, TopicName, TopicPartition};
+
+pub use cluster::*;
+pub use configs::*;
+pub use describe_topics::*;
+pub use group_offsets::*;
+pub use groups::*;
+pub use log_dirs::*;
+pub use offsets::*;
+pub use topics::*;
+
+use crate::cluster::{
+    Attempt, CallOptions, Cluster, ClusterImage, ClusterOptions, CoordinatorKind, Deadline, Shared, Target,
+};
+use crate::config::AdminConfig;
+use crate::connection::Request;
+use crate::error::{CallError, ErrorCode};
+
+/// A client for administration. Cheap to share by reference; all operations take `&self`.
+#[derive(Debug)]
+pub struct Admin {
+    cluster: Cluster,
+    api_timeout: Duration,
+}
+
+impl Admin {
+    /// Creates the client; nothing is connected before the first operation. Must be called on a runtime. Fails only
+    /// if the system has no source of randomness.
+    pub fn new(config: AdminConfig) -> io::Result<Admin> {
+        let options = ClusterOptions { allow_auto_create: false, idle_max: None };
+        Ok(Admin { api_timeout: config.api_timeout, cluster: Cluster::new(config.common, options)? })
+    }
+
+    fn shared(&self) -> &Shared {
+        self.cluster.shared()
+    }
+
+    fn deadline(&self, call: &'static str) -> Deadline {
+        Deadline::after(self.api_timeout, call)
+    }
+
+    /// What is left until the deadline, for requests that carry a timeout of their own.
+    fn left_ms(deadline: Deadline) -> i32 {
+        let left = deadline.at.saturating_duration_since(time::now());
+        i32::try_from(left.as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// Waits until the nodes of the cluster are known.
+    async fn known_cluster(&self, deadline: Deadline) -> Result<(), CallError> {
+        self.shared().wait_for(deadline, |image| (!image.nodes.is_empty()).then_some(())).await
+    }
+
+    /// Asks any node.
+    async fn ask_any<R: Request>(
+        &self,
+        deadline: Deadline,
+        request: &R,
+        version_cap: i16,
+    ) -> Result<R::Response, CallError> {
+        let options = CallOptions { version_cap, ..CallOptions::default() };
+        self.shared()
+            .retry(deadline, async || {
+                let Some(target) = self.shared().candidates(false).first().copied() else {
+                    return Attempt::Again(CallError::NoNode { call: deadline.call });
+                };
+                attempt_of(self.shared().call(target, request, options).await, deadline)
+            })
+            .await
+    }
+
+    /// Asks the node with this id.
+    async fn ask_broker<R: Request>(
+        &self,
+        deadline: Deadline,
+        broker: BrokerId,
+        request: &R,
+        version_cap: i16,
+    ) -> Result<R::Response, CallError> {
+        let options = CallOptions { version_cap, ..CallOptions::default() };
+        self.shared().wait_for(deadline, |image| image.nodes.contains_key(&broker).then_some(())).await?;
+        self.shared()
+            .retry(deadline, async || {
+                attempt_of(self.shared().call(Target::Broker(broker), request, options).await, deadline)
+            })
+            .await
+    }
+
+    /// Asks the controller, again and at another node if it says that it is none.
+    async fn ask_controller<R: Request>(
+        &self,
+        deadline: Deadline,
+        request: &R,
+        code_of: impl Fn(&R::Response) -> i16,
+    ) -> Result<R::Response, CallError> {
+        self.shared()
+            .retry(deadline, async || {
+                let controller = self.shared().wait_for(deadline, |image| image.controller).await;
+                let target = match controller {
+                    Ok(id) => Target::Broker(id),
+                    Err(error) => return Attempt::of_call(error),
+                };
+                let answer = self.shared().call(target, request, CallOptions::default()).await;
+                if let Ok(response) = &answer
+                    && ErrorCode::new(code_of(response)) == Some(ErrorCode::NOT_CONTROLLER)
+                {
+                    self.shared().want_news();
+                    return Attempt::Again(CallError::NoNode { call: deadline.call });
+                }
+                attempt_of(answer, deadline)
+            })
+            .await
+    }
+
+    /// Asks the coordinator of a group, again after a while if it is moving. `code_of` finds the code that says so.
+    async fn ask_coordinator<R: Request>(
+        &self,
+        deadline: Deadline,
+        group: &str,
+        (request, version_cap): (&R, i16),
+        code_of: impl Fn(&R::Response) -> i16,
+    ) -> Result<R::Response, GroupCallError> {
+        let options = CallOptions { version_cap, ..CallOptions::default() };
+        self.shared()
+            .retry(deadline, async || {
+                let found = self.shared().find_coordinator(CoordinatorKind::Group, group).await;
+                let coordinator = match found {
+                    Ok(coordinator) => coordinator,
+                    Err(error) => return GroupCallError::attempt(error.into()),
+                };
+                let target = Target::Broker(coordinator);
+                match self.shared().call(target, request, options).await {
+                    Ok(response) => match ErrorCode::new(code_of(&response)) {
+                        Some(code) if is_moving(code) => Attempt::Again(GroupCallError::Refused(code.into())),
+                        _ => Attempt::Done(response),
+                    },
+                    Err(error) => GroupCallError::attempt(error.into()),
+                }
+            })
+            .await
+    }
+
+    /// Groups partitions by the node that leads them. Partitions whose topic is not there, or that have no leader
+    /// before the deadline, are answered apart.
+    async fn by_leader(
+        &self,
+        deadline: Deadline,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<ByLeader, CallError> {
+        let partitions: Vec<TopicPartition> = partitions.into_iter().collect();
+        let mut topics: Vec<TopicName> = partitions.iter().map(|one| one.topic.clone()).collect();
+        topics.dedup();
+        let answers_before = self.shared().news().borrow().answers;
+        for topic in &topics {
+            self.shared().use_topic(topic);
+        }
+        let sorted = self.shared().wait_for(deadline, |image| sort_by_leader(image, &partitions)).await?;
+        if sorted.refused.is_empty() {
+            return Ok(sorted);
+        }
+        // What is not there may have come since it was last asked for.
+        let news = self.shared().news();
+        let fresh = |image: &ClusterImage| {
+            let is_fresh = news.borrow().answers > answers_before;
+            is_fresh.then(|| sort_by_leader(image, &partitions)).flatten()
+        };
+        self.shared().wait_for(deadline, fresh).await
+    }
+}
+
+/// Partitions by the node that leads them, and those whose topic cannot be described.
+#[derive(Clone, Debug, Default)]
+struct ByLeader {
+    led: BTreeMap<BrokerId, Vec<TopicPartition>>,
+    refused: Vec<(TopicPartition, ErrorCode)>,
+}
+
+/// `None` while something may still become known.
+fn sort_by_leader(image: &ClusterImage, partitions: &[TopicPartition]) -> Option<ByLeader> {
+    let mut sorted = ByLeader::default();
+    for partition in partitions {
+        match image.topics.get(&partition.topic)? {
+            Err(code) => sorted.refused.push((partition.clone(), *code)),
+            Ok(topic) => match topic.partition(partition.partition) {
+                None => sorted.refused.push((partition.clone(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+                Some(info) => sorted.led.entry(info.leader?).or_default().push(partition.clone()),
+            },
+        }
+    }
+    Some(sorted)
+}
+
+/// The coordinator is starting, moving, or was looked for at the wrong node.
+fn is_moving(code: ErrorCode) -> bool {
+    code == ErrorCode::NOT_COORDINATOR
+        || code == ErrorCode::COORDINATOR_NOT_AVAILABLE
+        || code == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+}
+
+/// An attempt whose node could not be connected to ends, when time is over, as Kafka's does: without a node.
+fn attempt_of<T, E: From<CallError>>(answer: Result<T, CallError>, deadline: Deadline) -> Attempt<T, E> {
+    match answer {
+        Ok(value) => Attempt::Done(value),
+        Err(CallError::Connect { node, reason }) => {
+            tracing::debug!(%node, reason, call = deadline.call, "cannot connect");
+            Attempt::Again(CallError::NoNode { call: deadline.call }.into())
+        }
+        Err(error) => Attempt::of_call(error),
+    }
+}

@@ -1,0 +1,281 @@
+//! The cluster itself: nodes, features, quorum, leaders, reassignments.
+//!
+//! Owns: these operations. Does not own: the image a client keeps for itself (`cluster`).
+//!
+//! Source: Kafka protocol guide, DescribeCluster, UpdateFeatures, DescribeQuorum, ElectLeaders,
+//! ListPartitionReassignments; KIP-584, KIP-595, KIP-700.
+
+use std::collections::BTreeMap;
+
+use ottla_model::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
+use ottla_protocol::messages::describe_quorum_response::ReplicaState;
+use ottla_protocol::messages::elect_leaders_request::TopicPartitions;
+use ottla_protocol::messages::update_features_request::FeatureUpdateKey;
+use ottla_protocol::messages::{
+    DescribeClusterRequest, DescribeQuorumRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest,
+    UpdateFeaturesRequest, describe_quorum_request as quorum,
+};
+
+use super::error::operation_error;
+use super::group_offsets::{by_topic, partition_of};
+use super::{Admin, Outcomes, PartitionOutcomes};
+use crate::cluster::{Lane, Node, Target};
+use crate::config::Endpoint;
+use crate::connection::ApiVersions;
+use crate::error::{CallError, ErrorCode, ServerError};
+
+operation_error! {
+    /// Why the cluster cannot be described.
+    DescribeClusterError {}
+    /// Why a feature was not updated.
+    UpdateFeatureError {}
+    /// Why the metadata quorum cannot be described.
+    DescribeQuorumError {}
+    /// Why a partition got no other leader.
+    ElectLeaderError {
+        NotNeeded = ELECTION_NOT_NEEDED,
+        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+    }
+    /// Why the reassignments cannot be listed.
+    ListReassignmentsError {}
+}
+
+/// The topic of the metadata log, which DescribeQuorum is asked about.
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// The nodes of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterDescription {
+    pub cluster_id: String,
+    pub controller: Option<BrokerId>,
+    pub nodes: Vec<Node>,
+    /// Brokers that are registered and may not lead; only from brokers that know the question.
+    pub fenced: Vec<BrokerId>,
+}
+
+/// How a feature's level may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeatureChange {
+    Upgrade,
+    /// Only if no metadata are lost.
+    SafeDowngrade,
+    UnsafeDowngrade,
+}
+
+/// The metadata quorum as its leader sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumDescription {
+    pub leader: Option<BrokerId>,
+    pub leader_epoch: Option<LeaderEpoch>,
+    pub high_watermark: Option<Offset>,
+    pub voters: Vec<QuorumReplica>,
+    pub observers: Vec<QuorumReplica>,
+    pub nodes: BTreeMap<BrokerId, Vec<(String, Endpoint)>>,
+}
+
+/// A copy of the metadata log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumReplica {
+    pub id: i32,
+    pub directory: Option<Uuid>,
+    pub log_end: Option<Offset>,
+    pub last_fetch: Option<Timestamp>,
+    pub last_caught_up: Option<Timestamp>,
+}
+
+/// Which replica shall lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElectionKind {
+    /// The first of the replicas.
+    Preferred,
+    /// Any live one, even if records are lost.
+    Unclean,
+}
+
+/// A partition whose replicas are being moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reassignment {
+    pub replicas: Vec<BrokerId>,
+    pub adding: Vec<BrokerId>,
+    pub removing: Vec<BrokerId>,
+}
+
+impl Admin {
+    /// The nodes of the cluster, by id.
+    pub async fn describe_cluster(
+        &self,
+        include_fenced: bool,
+    ) -> Result<ClusterDescription, DescribeClusterError> {
+        let deadline = self.deadline("listNodes");
+        let endpoint_type = if self.shared().config().bootstrap_is_controllers { 2 } else { 1 };
+        let request = DescribeClusterRequest {
+            endpoint_type,
+            include_fenced_brokers: include_fenced,
+            ..Default::default()
+        };
+        let response = self.ask_any(deadline, &request, i16::MAX).await?;
+        ServerError::check(response.error_code, response.error_message.as_deref())?;
+        let fenced = response.brokers.iter().filter(|node| node.is_fenced);
+        let fenced = fenced.filter_map(|node| BrokerId::new(node.broker_id)).collect();
+        let mut nodes: Vec<Node> = response
+            .brokers
+            .into_iter()
+            .filter_map(|node| {
+                let endpoint = Endpoint { host: node.host, port: u16::try_from(node.port).ok()? };
+                Some(Node { id: BrokerId::new(node.broker_id)?, endpoint, rack: node.rack })
+            })
+            .collect();
+        nodes.sort_by_key(|node| node.id);
+        let controller = BrokerId::new(response.controller_id);
+        Ok(ClusterDescription { cluster_id: response.cluster_id, controller, nodes, fenced })
+    }
+
+    /// What a node speaks, and the features of the cluster; any node if none is named.
+    pub async fn describe_node(&self, node: Option<BrokerId>) -> Result<ApiVersions, CallError> {
+        let deadline = self.deadline("describeFeatures");
+        if let Some(id) = node {
+            let shared = self.shared();
+            shared.wait_for(deadline, |image| image.nodes.contains_key(&id).then_some(())).await?;
+        }
+        self.shared()
+            .retry(deadline, async || {
+                let any = || self.shared().candidates(false).first().copied();
+                let Some(target) = node.map(Target::Broker).or_else(any) else {
+                    return super::Attempt::Again(CallError::NoNode { call: deadline.call });
+                };
+                let connection = self.shared().connect(target, Lane::Control).await;
+                super::attempt_of(connection.map(|open| open.versions().clone()), deadline)
+            })
+            .await
+    }
+
+    /// Changes levels of features; 0 disables one. All happen, or none.
+    pub async fn update_features(
+        &self,
+        updates: &[(String, i16, FeatureChange)],
+        validate_only: bool,
+    ) -> Result<Outcomes<(), UpdateFeatureError>, UpdateFeatureError> {
+        let deadline = self.deadline("updateFeatures");
+        let update = |(feature, level, change): &(String, i16, FeatureChange)| FeatureUpdateKey {
+            feature: feature.clone(),
+            max_version_level: *level,
+            upgrade_type: match change {
+                FeatureChange::Upgrade => 1,
+                FeatureChange::SafeDowngrade => 2,
+                FeatureChange::UnsafeDowngrade => 3,
+            },
+            ..Default::default()
+        };
+        let request = UpdateFeaturesRequest {
+            timeout_ms: Admin::left_ms(deadline),
+            feature_updates: updates.iter().map(update).collect(),
+            validate_only,
+        };
+        let code_of = |response: &ottla_protocol::messages::UpdateFeaturesResponse| response.error_code;
+        let response = self.ask_controller(deadline, &request, code_of).await?;
+        ServerError::check(response.error_code, response.error_message.as_deref())?;
+        let outcome = |name: &String| match response.results.iter().find(|result| result.feature == *name) {
+            Some(result) => Ok(ServerError::check(result.error_code, result.error_message.as_deref())?),
+            // From version 2 on the one code above speaks for all.
+            None => Ok(()),
+        };
+        Ok(updates.iter().map(|(name, _, _)| (name.clone(), outcome(name))).collect())
+    }
+
+    /// The state of the metadata quorum.
+    pub async fn describe_quorum(&self) -> Result<QuorumDescription, DescribeQuorumError> {
+        let partition = quorum::PartitionData { partition_index: 0 };
+        let topic = quorum::TopicData { topic_name: METADATA_TOPIC.to_owned(), partitions: vec![partition] };
+        let request = DescribeQuorumRequest { topics: vec![topic] };
+        let response = self.ask_any(self.deadline("describeMetadataQuorum"), &request, i16::MAX).await?;
+        ServerError::check(response.error_code, response.error_message.as_deref())?;
+        let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
+        let Some(partition) = partition else {
+            return Err(ServerError::from(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).into());
+        };
+        ServerError::check(partition.error_code, partition.error_message.as_deref())?;
+        let nodes = response.nodes.into_iter().filter_map(|node| {
+            let listener = |said: ottla_protocol::messages::describe_quorum_response::Listener| {
+                (said.name, Endpoint { host: said.host, port: said.port })
+            };
+            Some((BrokerId::new(node.node_id)?, node.listeners.into_iter().map(listener).collect()))
+        });
+        Ok(QuorumDescription {
+            leader: BrokerId::new(partition.leader_id),
+            leader_epoch: LeaderEpoch::new(partition.leader_epoch),
+            high_watermark: Offset::new(partition.high_watermark),
+            voters: partition.current_voters.iter().map(replica_of).collect(),
+            observers: partition.observers.iter().map(replica_of).collect(),
+            nodes: nodes.collect(),
+        })
+    }
+
+    /// Elects leaders of the given partitions, or of all.
+    pub async fn elect_leaders(
+        &self,
+        kind: ElectionKind,
+        partitions: Option<&[TopicPartition]>,
+    ) -> Result<PartitionOutcomes<(), ElectLeaderError>, ElectLeaderError> {
+        let deadline = self.deadline("electLeaders");
+        let topic = |(topic, partitions)| TopicPartitions { topic, partitions };
+        let request = ElectLeadersRequest {
+            election_type: match kind {
+                ElectionKind::Preferred => 0,
+                ElectionKind::Unclean => 1,
+            },
+            topic_partitions: partitions.map(|named| by_topic(named).into_iter().map(topic).collect()),
+            timeout_ms: Admin::left_ms(deadline),
+        };
+        let code_of = |response: &ottla_protocol::messages::ElectLeadersResponse| response.error_code;
+        let response = self.ask_controller(deadline, &request, code_of).await?;
+        ServerError::check(response.error_code, None)?;
+        let mut outcomes = BTreeMap::new();
+        for topic in response.replica_election_results {
+            for said in topic.partition_result {
+                let outcome = ServerError::check(said.error_code, said.error_message.as_deref());
+                if let Some(partition) = partition_of(&topic.topic, said.partition_id) {
+                    outcomes.insert(partition, outcome.map_err(Into::into));
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The partitions whose replicas are being moved now.
+    pub async fn list_reassignments(
+        &self,
+    ) -> Result<BTreeMap<TopicPartition, Reassignment>, ListReassignmentsError> {
+        let deadline = self.deadline("listPartitionReassignments");
+        let request =
+            ListPartitionReassignmentsRequest { timeout_ms: Admin::left_ms(deadline), topics: None };
+        let code_of =
+            |response: &ottla_protocol::messages::ListPartitionReassignmentsResponse| response.error_code;
+        let response = self.ask_controller(deadline, &request, code_of).await?;
+        ServerError::check(response.error_code, response.error_message.as_deref())?;
+        let brokers = |ids: &[i32]| ids.iter().copied().filter_map(BrokerId::new).collect();
+        let mut moves = BTreeMap::new();
+        for topic in response.topics {
+            for said in topic.partitions {
+                let Some(partition) = partition_of(&topic.name, said.partition_index) else { continue };
+                let reassignment = Reassignment {
+                    replicas: brokers(&said.replicas),
+                    adding: brokers(&said.adding_replicas),
+                    removing: brokers(&said.removing_replicas),
+                };
+                moves.insert(partition, reassignment);
+            }
+        }
+        Ok(moves)
+    }
+}
+
+fn replica_of(said: &ReplicaState) -> QuorumReplica {
+    let time = |millis: i64| (millis >= 0).then(|| Timestamp::from_millis(millis));
+    QuorumReplica {
+        id: said.replica_id,
+        directory: Some(said.replica_directory_id).filter(|id| !id.is_zero()),
+        log_end: Offset::new(said.log_end_offset),
+        last_fetch: time(said.last_fetch_timestamp),
+        last_caught_up: time(said.last_caught_up_timestamp),
+    }
+}

@@ -1,0 +1,64 @@
+//! The broker under test, and names that no other test has.
+
+use std::future::Future;
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ottla_client::admin::{Admin, Layout, NewTopic, PARTITIONS_PER_ANSWER};
+use ottla_client::config::AdminConfig;
+
+/// Questions for a topic before it is given up; each takes a round trip.
+const QUESTIONS_MAX: u32 = 10_000;
+
+/// Runs `test` against the broker that the environment names, or says that it did not.
+pub fn against_broker<F: Future<Output = ()>>(test: impl FnOnce(Broker) -> F) {
+    match std::env::var("OTTLA_TEST_BOOTSTRAP") {
+        Ok(bootstrap) => ottla_env::task::block_on(test(Broker { bootstrap })).unwrap(),
+        // Straight to the descriptor: the test harness hides what goes through the macros.
+        Err(_) => {
+            let text = "NOT RUN: no broker to test against, set OTTLA_TEST_BOOTSTRAP=host:port\n";
+            std::io::stderr().write_all(text.as_bytes()).unwrap();
+        }
+    }
+}
+
+pub struct Broker {
+    pub bootstrap: String,
+}
+
+impl Broker {
+    pub fn admin(&self) -> Admin {
+        Admin::new(AdminConfig::new(&self.bootstrap).unwrap()).unwrap()
+    }
+
+    /// Creates a topic with a name of its own.
+    pub async fn topic(&self, what: &str, partitions: i32) -> String {
+        let name = unique(what);
+        let layout = Layout::Counts { partitions: Some(partitions), replication_factor: Some(1) };
+        let topic = NewTopic { name: name.clone(), layout, ..NewTopic::default() };
+        let outcomes = self.admin().create_topics(&[topic], false).await.unwrap();
+        outcomes[0].1.as_ref().unwrap();
+        self.wait_for_topic(&name).await;
+        name
+    }
+
+    /// Asks until the broker itself knows the topic that its controller created.
+    pub async fn wait_for_topic(&self, name: &str) {
+        let admin = self.admin();
+        for _ in 0..QUESTIONS_MAX {
+            let described = admin.describe_topics(&[name.to_owned()], PARTITIONS_PER_ANSWER).await.unwrap();
+            if let Ok(topic) = &described[0].1
+                && topic.partitions.iter().all(|partition| partition.leader.is_some())
+            {
+                return;
+            }
+        }
+        panic!("topic {name} does not appear");
+    }
+}
+
+/// A name that neither another test nor another run has.
+pub fn unique(what: &str) -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    format!("it-{what}-{}-{nanos}", std::process::id())
+}
