@@ -1,1 +1,40 @@
-//! placeholder
+//! One partition's log on disk, in Kafka's files and bytes.
+//!
+//! Owns: segments, indexes, producer state, checkpoints, recovery, retention, data directories.
+//! Does not own: replicas, requests, threads.
+
+mod checkpoint;
+mod config;
+mod epochs;
+mod file_cache;
+mod index;
+mod log;
+mod meta_properties;
+pub mod names;
+mod partition_metadata;
+mod producers;
+mod recovery;
+mod scan;
+mod seal;
+mod segment;
+mod small_file;
+mod txn_index;
+
+pub use checkpoint::{CheckpointError, PartitionOffsets, read_offsets, write_offsets};
+pub use config::{CleanupPolicy, Durability, LogConfig};
+pub use epochs::{EpochEnd, EpochStart};
+pub use file_cache::FileCache;
+pub use log::{
+    AppendError, Appended, CheckpointedBelow, Closed, DeletedLog, FlushJob, FollowerAppend, FoundTimestamp,
+    LeaderAppend, LeaderAppended, Log, LogPlace, LogRead, LogSlice, LookupError, ReadError, ReadLimits,
+    ReadPlan, RemovedFiles, ReserveJob, Retention, TimestampSearch,
+};
+pub use meta_properties::{ForeignDirectory, MetaProperties, MetaPropertiesError};
+pub use partition_metadata::PartitionMetadataError;
+pub use producers::{
+    AppendedBatch, BATCHES_MAX, CompletedTransaction, Origin, ProducerBatch, ProducerEntry, ProducerError,
+    SnapshotError, TransactionEnd,
+};
+pub use recovery::{BadBatch, Cut, Known, OpenError, Report};
+pub use seal::SealJob;
+pub use txn_index::AbortedTransaction;

@@ -1,0 +1,298 @@
+//! What must reach stable storage, and what has.
+//!
+//! Owns: the flushed offset, the recovery point, the jobs of flusher and janitor on a log.
+//! Does not own: when a flush is asked for, the threads, the checkpoint file.
+//!
+//! One job serves everybody who appended before it was made (group commit): it names the log end of that
+//! moment, and everything below counts as flushed once it was run. A job that fails is never repeated.
+//!
+//! Source: reliability design 2.1; performance design 4.2.7, 4.8.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ottla_env::disk::File;
+use ottla_model::Offset;
+use parking_lot::Mutex;
+
+use super::Log;
+use crate::file_cache::PartitionDirectory;
+use crate::names::{FileKind, LEADER_EPOCH_FILE};
+use crate::seal::SealJob;
+use crate::small_file;
+
+/// Space that is reserved ahead of the end of a fast log, in bytes. Larger steps fill a disk with many logs.
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes a segment must have before space is reserved for it: most logs stay small.
+const RESERVE_FROM_BYTES: u64 = 1024 * 1024;
+
+/// What a log knows about its stable storage.
+///
+/// Every change that a flush must cover beside the segments gets a stamp; a job covers those up to its own.
+#[derive(Debug)]
+pub(super) struct FlushState {
+    flushed: Offset,
+    stamp: u64,
+    /// Names in the directory were made.
+    names: Option<u64>,
+    /// The directory itself is new.
+    created: Option<u64>,
+    epochs: Option<u64>,
+    /// Files beside the segments that were written to.
+    side_files: Vec<(u64, Arc<dyn File>)>,
+    /// Changes whenever the log is cut: a job of before says nothing about what is appended after.
+    cuts: u64,
+    /// How far space is reserved in the active segment.
+    reserved: u64,
+    /// Stamp of the leader epochs in the file. Held while a job runs, so that jobs run one after the other.
+    turn: Arc<Mutex<u64>>,
+}
+
+impl FlushState {
+    pub(super) fn new(flushed: Offset) -> FlushState {
+        FlushState {
+            flushed,
+            stamp: 0,
+            names: None,
+            created: None,
+            epochs: None,
+            side_files: Vec::new(),
+            cuts: 0,
+            reserved: 0,
+            turn: Arc::default(),
+        }
+    }
+
+    pub(super) fn flushed(&self) -> Offset {
+        self.flushed
+    }
+
+    pub(super) fn on_created(&mut self, metadata: Arc<dyn File>) {
+        self.on_names_changed();
+        self.created = Some(self.stamp);
+        self.on_side_file(metadata);
+    }
+
+    pub(super) fn on_names_changed(&mut self) {
+        self.stamp += 1;
+        self.names = Some(self.stamp);
+        self.reserved = 0;
+    }
+
+    pub(super) fn on_epochs_changed(&mut self) {
+        self.stamp += 1;
+        self.epochs = Some(self.stamp);
+    }
+
+    pub(super) fn on_side_file(&mut self, file: Arc<dyn File>) {
+        self.stamp += 1;
+        self.side_files.retain(|(_, known)| !Arc::ptr_eq(known, &file));
+        self.side_files.push((self.stamp, file));
+    }
+
+    /// The log ends at `end` now.
+    pub(super) fn on_cut(&mut self, end: Offset) {
+        self.flushed = self.flushed.min(end);
+        self.cuts += 1;
+        self.reserved = 0;
+    }
+
+    /// The log begins at `start` now, perhaps behind what was flushed.
+    pub(super) fn on_start_moved(&mut self, start: Offset) {
+        self.flushed = self.flushed.max(start);
+    }
+
+    fn nothing_beside_segments(&self) -> bool {
+        self.names.is_none() && self.created.is_none() && self.epochs.is_none() && self.side_files.is_empty()
+    }
+
+    fn on_done(&mut self, job: &FlushJob) {
+        let open = |stamp: &u64| *stamp > job.stamp;
+        self.names = self.names.filter(open);
+        self.created = self.created.filter(open);
+        self.epochs = self.epochs.filter(open);
+        self.side_files.retain(|(stamp, _)| open(stamp));
+        if self.side_files.is_empty() {
+            self.side_files = Vec::new();
+        }
+        if job.cuts == self.cuts {
+            self.flushed = self.flushed.max(job.up_to);
+        }
+    }
+}
+
+/// Makes everything appended so far durable. Run it without the log's lock, then hand it back.
+#[derive(Debug)]
+#[must_use]
+pub struct FlushJob {
+    /// Log end when the job was made.
+    up_to: Offset,
+    cuts: u64,
+    stamp: u64,
+    segments: Vec<Arc<dyn File>>,
+    side_files: Vec<Arc<dyn File>>,
+    directory: Arc<PartitionDirectory>,
+    names: bool,
+    created: bool,
+    epochs: Option<(u64, String)>,
+    turn: Arc<Mutex<u64>>,
+}
+
+impl FlushJob {
+    /// Everything below is durable once the job was run.
+    pub fn up_to(&self) -> Offset {
+        self.up_to
+    }
+
+    /// Waits for the device. After an error the data directory has failed; the job must not be run again, for
+    /// the system forgets the pages that it could not write.
+    pub fn run(&self) -> io::Result<()> {
+        let mut epochs_in_file = self.turn.lock();
+        for file in &self.segments {
+            file.sync_data()?;
+        }
+        for file in &self.side_files {
+            file.sync_all()?;
+        }
+        match &self.epochs {
+            // A later job may have run before and have written later epochs.
+            Some((stamp, text)) if *stamp > *epochs_in_file => {
+                let path = self.directory.join(LEADER_EPOCH_FILE);
+                small_file::replace(self.directory.disk(), &path, text.as_bytes())?;
+                *epochs_in_file = *stamp;
+            }
+            _ if self.names => self.directory.disk().sync_dir(&self.directory.path())?,
+            _ => {}
+        }
+        if self.created {
+            let path = self.directory.path();
+            let parent = path.parent().map_or_else(PathBuf::new, |parent| parent.to_owned());
+            self.directory.disk().sync_dir(&parent)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reserves space ahead of the end of a segment.
+#[derive(Debug)]
+#[must_use]
+pub struct ReserveJob {
+    file: Arc<dyn File>,
+    position: u64,
+}
+
+impl ReserveJob {
+    /// Does the work. That it fails matters to nobody but the speed of appends.
+    pub fn run(&self) -> io::Result<()> {
+        self.file.reserve(self.position, RESERVE_BYTES)
+    }
+}
+
+impl Log {
+    /// What must be done so that everything appended until now is durable; `None` when it is.
+    pub fn flush_job(&self) -> io::Result<Option<FlushJob>> {
+        let state = &self.flush;
+        let flushed = state.flushed;
+        if flushed == self.log_end && state.nothing_beside_segments() {
+            return Ok(None);
+        }
+        let mut segments = Vec::new();
+        for segment in self.sealed.iter().rev().take_while(|segment| segment.end > flushed) {
+            segments.push(segment.files.open(FileKind::Log)?);
+        }
+        if self.log_end > flushed && self.active.size > 0 {
+            segments.push(self.active.files.open(FileKind::Log)?);
+        }
+        Ok(Some(FlushJob {
+            up_to: self.log_end,
+            cuts: state.cuts,
+            stamp: state.stamp,
+            segments,
+            side_files: state.side_files.iter().map(|(_, file)| Arc::clone(file)).collect(),
+            directory: Arc::clone(&self.directory),
+            names: state.names.is_some(),
+            created: state.created.is_some(),
+            epochs: state.epochs.map(|stamp| (stamp, self.epochs_text())),
+            turn: Arc::clone(&state.turn),
+        }))
+    }
+
+    /// A job was run and succeeded.
+    pub fn on_flushed(&mut self, job: &FlushJob) {
+        self.flush.on_done(job);
+        self.assert_ordered();
+    }
+
+    /// What is left to do for the oldest closed segment that nobody works on.
+    pub fn seal_job(&mut self) -> Option<SealJob> {
+        let unsealed = self.unsealed.iter_mut().find(|unsealed| !unsealed.handed_out)?;
+        let segment = self.sealed.iter().find(|segment| segment.base() == unsealed.base)?;
+        let (offsets, times) = match segment.indexes() {
+            Ok(indexes) => (indexes.offsets.unwritten(), indexes.times.unwritten()),
+            Err(_) => return None,
+        };
+        unsealed.handed_out = true;
+        Some(SealJob {
+            files: Arc::clone(&segment.files),
+            len: segment.size,
+            offsets,
+            times,
+            snapshot: unsealed.snapshot.take(),
+            gate: unsealed.gate.clone(),
+        })
+    }
+
+    /// A seal job was run and succeeded: its segment needs no memory for indexes any more.
+    pub fn on_sealed(&mut self, job: &SealJob) {
+        let Some(at) = self.unsealed.iter().position(|unsealed| unsealed.gate.is_of(&job.gate)) else {
+            return;
+        };
+        self.unsealed.remove(at);
+        if self.unsealed.is_empty() {
+            self.unsealed = Vec::new();
+        }
+        if let Some(segment) = self.sealed.iter_mut().find(|segment| segment.base() == job.base()) {
+            let fresh =
+                crate::segment::Sealed::on_disk(Arc::clone(&segment.files), segment.end, segment.size);
+            *segment = Arc::new(fresh);
+        }
+    }
+
+    /// Space to reserve ahead of the end, for a log that grows; `None` while there is enough.
+    pub fn reserve_job(&mut self) -> io::Result<Option<ReserveJob>> {
+        let size = self.active.size;
+        let ahead = self.flush.reserved.saturating_sub(size);
+        if self.config.preallocate || size < RESERVE_FROM_BYTES || ahead > RESERVE_BYTES / 2 {
+            return Ok(None);
+        }
+        let position = size.max(self.flush.reserved);
+        if position + RESERVE_BYTES > u64::from(self.config.segment_bytes) {
+            return Ok(None);
+        }
+        self.flush.reserved = position + RESERVE_BYTES;
+        Ok(Some(ReserveJob { file: self.active.files.open(FileKind::Log)?, position }))
+    }
+
+    /// Takes a producer snapshot at the log end and writes the indexes of the active segment, so that less has
+    /// to be read after a crash. Needed only for logs that grew by many megabytes since the last time.
+    pub fn write_progress(&mut self) -> io::Result<()> {
+        self.write_active_indexes()?;
+        if self.producers.len() == 0 || !self.snapshot_is_due(self.log_end) {
+            return Ok(());
+        }
+        self.snapshot_file(self.log_end).write(self.directory.disk())?;
+        let earlier = self.latest_snapshot.replace(self.log_end);
+        // Only snapshots at the beginning of a segment, and the latest one, are of use.
+        match earlier.filter(|at| !self.segment_bases().any(|base| base == *at)) {
+            Some(inside_a_segment) => self.remove_snapshot(inside_a_segment),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn remove_snapshot(&self, at: Offset) -> io::Result<()> {
+        let path = self.snapshot_file(at).path;
+        small_file::remove(self.directory.disk(), &path)
+    }
+}

@@ -1,0 +1,381 @@
+//! Reading a log: which bytes of which files hold the batches from an offset on.
+//!
+//! Owns: offset → position, whole batches only, limits by bytes and by offset.
+//! Does not own: reading or sending the bytes, the high watermark, isolation levels.
+//!
+//! A read is planned under the log's lock, in memory; finding the exact bounds may read headers from the file
+//! and is done without the lock. A reader at the tail needs no header at all.
+//!
+//! Invariants
+//! - I1 a slice begins and ends at the border of a batch (FET-12);
+//! - I2 no batch of a slice has an offset at or above the upper bound;
+//! - I3 the slices of one read follow each other without a gap.
+//!
+//! Source: requirements FET-11, FET-12, FET-15, FET-20, TRAP-12; performance design 4.3.
+
+use std::io;
+use std::sync::Arc;
+
+use ottla_env::disk::File;
+use ottla_model::Offset;
+use ottla_protocol::record::BatchError;
+
+use super::Log;
+use crate::file_cache::SegmentFiles;
+use crate::names::FileKind;
+use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
+use crate::segment::{Indexes, Sealed, relative_offset};
+use crate::txn_index::{self, AbortedTransaction};
+
+/// What a reader asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// Most bytes of batches.
+    pub bytes_max: u32,
+    /// Only batches that lie entirely below: high watermark, last stable offset or log end.
+    pub upper_bound: Offset,
+    /// FET-11: the first batch is given even where it is larger than `bytes_max`.
+    pub at_least_one_batch: bool,
+}
+
+/// Bytes of one segment file. The file stays usable when the segment is removed.
+#[derive(Clone, Debug)]
+pub struct LogSlice {
+    pub file: Arc<dyn File>,
+    pub position: u64,
+    pub len: u32,
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub struct LogRead {
+    /// One slice, or several where the read crosses segments. Empty when there is nothing to read.
+    pub slices: Vec<LogSlice>,
+    /// Bytes in all slices.
+    pub bytes: u32,
+    /// The offset behind the last batch, or the one asked for.
+    pub end: Offset,
+}
+
+/// Why a read is not possible.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("offset {offset} is not between {log_start} and {log_end}")]
+    OutOfRange { offset: Offset, log_start: Offset, log_end: Offset },
+    /// What is on disk is no batch.
+    #[error("segment {segment} is damaged at byte {position}: {reason}")]
+    Damaged { segment: Offset, position: u64, reason: BatchError },
+    #[error("cannot read from the data directory")]
+    Disk(#[from] io::Error),
+}
+
+impl ReadError {
+    pub(super) fn of(error: ScanError, segment: Offset) -> ReadError {
+        match error {
+            ScanError::Disk(error) => ReadError::Disk(error),
+            ScanError::Bad { position, reason } => ReadError::Damaged { segment, position, reason },
+        }
+    }
+
+    /// Whether [`ReadPlan::resolve_resident`] gave up because it would have to wait for the device.
+    pub fn would_block(&self) -> bool {
+        matches!(self, ReadError::Disk(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// A read whose exact bounds are still to be found.
+#[derive(Clone, Debug)]
+pub struct ReadPlan {
+    from: Offset,
+    limits: ReadLimits,
+    first: Option<Part>,
+    more: Vec<Part>,
+}
+
+/// One segment of a plan.
+#[derive(Clone, Debug)]
+struct Part {
+    files: Arc<SegmentFiles>,
+    size: u64,
+    /// Offset behind the segment's last batch at the time of the plan.
+    end: Offset,
+    bounds: Bounds,
+}
+
+/// Where to look for the first and the last batch.
+#[derive(Clone, Debug)]
+enum Bounds {
+    /// In the indexes of a segment that does not change any more.
+    Indexed(Arc<Sealed>),
+    /// At or behind these positions, where batches begin.
+    Known { start: Start, end_from: u64 },
+}
+
+/// Where the batch with the first offset lies.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    At(u64),
+    AtOrBehind(u64),
+}
+
+impl Log {
+    /// Bytes of whole batches from the batch that contains `from` on. See [`ReadPlan`].
+    pub fn read(&self, from: Offset, limits: ReadLimits) -> Result<LogRead, ReadError> {
+        self.plan_read(from, limits)?.resolve()
+    }
+
+    /// Prepares a read, so that the rest of it can be done without the log's lock.
+    ///
+    /// An offset between the upper bound and the log end gives an empty plan (FET-15).
+    pub fn plan_read(&self, from: Offset, limits: ReadLimits) -> Result<ReadPlan, ReadError> {
+        let (log_start, log_end) = (self.log_start, self.log_end);
+        if from < log_start || from > log_end {
+            return Err(ReadError::OutOfRange { offset: from, log_start, log_end });
+        }
+        let mut plan = ReadPlan { from, limits, first: None, more: Vec::new() };
+        if from >= limits.upper_bound.min(log_end) {
+            return Ok(plan);
+        }
+        let mut bytes = 0;
+        let at = self.sealed.partition_point(|segment| segment.end <= from);
+        for segment in self.sealed.iter().skip(at) {
+            if bytes > u64::from(limits.bytes_max) || segment.base() >= limits.upper_bound {
+                return Ok(plan);
+            }
+            // The first part counts from somewhere in the middle, so it never ends the loop alone.
+            bytes += if plan.first.is_some() { segment.size } else { 0 };
+            plan.push(Part::sealed(segment));
+        }
+        if bytes <= u64::from(limits.bytes_max) && self.active.base() < limits.upper_bound {
+            plan.push(self.active_part(from, limits)?);
+        }
+        Ok(plan)
+    }
+
+    fn active_part(&self, from: Offset, limits: ReadLimits) -> Result<Part, ReadError> {
+        let active = &self.active;
+        let start = match active.recent_position(from) {
+            _ if from <= active.base() => Start::At(0),
+            Some(position) => Start::At(position),
+            None => {
+                let relative = relative_offset(active.base(), from).unwrap_or(u32::MAX);
+                Start::AtOrBehind(active.indexes.position_before(&active.files, relative)?)
+            }
+        };
+        let (Start::At(position) | Start::AtOrBehind(position)) = start;
+        let limit = position + u64::from(limits.bytes_max);
+        let cut = limit < active.size || limits.upper_bound < self.log_end;
+        let end_from = match cut {
+            true => last_entry_before(&active.indexes, &active.files, limit, limits.upper_bound)?,
+            false => 0,
+        };
+        Ok(Part {
+            files: Arc::clone(&active.files),
+            size: active.size,
+            end: self.log_end,
+            bounds: Bounds::Known { start, end_from },
+        })
+    }
+
+    /// The aborted transactions with records between `from` and `to` (exclusive), by first offset (FET-18).
+    pub fn aborted_transactions(&self, from: Offset, to: Offset) -> io::Result<Vec<AbortedTransaction>> {
+        let at = self.sealed.partition_point(|segment| segment.end <= from);
+        let sealed = self.sealed.iter().skip(at).map(|segment| &segment.files);
+        let mut found = Vec::new();
+        'segments: for files in sealed.chain(std::iter::once(&self.active.files)) {
+            for aborted in txn_index::read(files)? {
+                if aborted.last_offset >= from && aborted.first_offset < to {
+                    found.push(aborted);
+                }
+                // Everything that is decided later begins at or behind that offset.
+                if aborted.last_stable_offset >= to {
+                    break 'segments;
+                }
+            }
+        }
+        found.sort_by_key(|aborted| (aborted.first_offset, aborted.producer));
+        Ok(found)
+    }
+}
+
+impl ReadPlan {
+    fn push(&mut self, part: Part) {
+        match self.first {
+            None => self.first = Some(part),
+            Some(_) => self.more.push(part),
+        }
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Finds the exact bounds; may wait for the device.
+    pub fn resolve(&self) -> Result<LogRead, ReadError> {
+        self.resolve_waiting(Waiting::Allowed)
+    }
+
+    /// Finds the exact bounds from what is in memory; [`ReadError::would_block`] tells that it is not.
+    pub fn resolve_resident(&self) -> Result<LogRead, ReadError> {
+        self.resolve_waiting(Waiting::Refused)
+    }
+
+    fn resolve_waiting(&self, waiting: Waiting) -> Result<LogRead, ReadError> {
+        let mut read = LogRead { slices: Vec::new(), bytes: 0, end: self.from };
+        for part in self.first.iter().chain(&self.more) {
+            let wanted = Wanted {
+                from: read.end,
+                upper_bound: self.limits.upper_bound,
+                bytes_max: self.limits.bytes_max.saturating_sub(read.bytes),
+                at_least_one_batch: self.limits.at_least_one_batch && read.slices.is_empty(),
+            };
+            let whole = match part.take(&wanted, waiting)? {
+                Taken::Nothing => continue,
+                Taken::Full => break,
+                Taken::Some { slice, end, whole } => {
+                    read.bytes = read.bytes.saturating_add(slice.len);
+                    read.slices.push(slice);
+                    read.end = end;
+                    whole
+                }
+            };
+            if !whole {
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// What is still wanted when a part is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    from: Offset,
+    upper_bound: Offset,
+    bytes_max: u32,
+    at_least_one_batch: bool,
+}
+
+/// What a part has for a read.
+enum Taken {
+    /// No batch at or behind the first offset: compaction emptied the end of the segment.
+    Nothing,
+    /// A batch, but beyond the limits.
+    Full,
+    /// `whole`: up to the end of the segment.
+    Some { slice: LogSlice, end: Offset, whole: bool },
+}
+
+impl Part {
+    fn sealed(segment: &Arc<Sealed>) -> Part {
+        Part {
+            files: Arc::clone(&segment.files),
+            size: segment.size,
+            end: segment.end,
+            bounds: Bounds::Indexed(Arc::clone(segment)),
+        }
+    }
+
+    fn take(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
+        let file = self.files.open(FileKind::Log)?;
+        let start = self.start(wanted)?;
+        let fits = |position: u64| self.size - position <= u64::from(wanted.bytes_max);
+        if let Start::At(position) = start
+            && position < self.size
+            && fits(position)
+            && self.end <= wanted.upper_bound
+        {
+            return Ok(self.taken(file, position, (self.size, self.end)));
+        }
+        let (Start::At(position) | Start::AtOrBehind(position)) = start;
+        let damaged = |error| ReadError::of(error, self.files.base);
+        let mut walk = Scanner::new(Arc::clone(&file), position..self.size, waiting);
+        let first = loop {
+            match walk.next().map_err(damaged)? {
+                None => return Ok(Taken::Nothing),
+                Some(batch) if batch.last_offset >= wanted.from => break batch,
+                Some(_) => {}
+            }
+        };
+        if first.last_offset >= wanted.upper_bound {
+            return Ok(Taken::Full);
+        }
+        if first.size > u64::from(wanted.bytes_max) {
+            return Ok(match wanted.at_least_one_batch {
+                true => self.taken(file, first.position, (first.end(), first.last_offset.next())),
+                false => Taken::Full,
+            });
+        }
+        if fits(first.position) && self.end <= wanted.upper_bound {
+            return Ok(self.taken(file, first.position, (self.size, self.end)));
+        }
+        let limit = first.position + u64::from(wanted.bytes_max);
+        let end_from = self.end_from(limit, wanted)?;
+        // A hint of the plan may lie too far: it did not know what other parts would take.
+        if end_from > walk.position() && end_from <= limit {
+            walk = Scanner::new(Arc::clone(&file), end_from..self.size, waiting);
+        }
+        let bounds = last_fitting(&mut walk, (&first, limit), wanted.upper_bound).map_err(damaged)?;
+        Ok(self.taken(file, first.position, bounds.unwrap_or((self.size, self.end))))
+    }
+
+    fn start(&self, wanted: &Wanted) -> io::Result<Start> {
+        match &self.bounds {
+            _ if wanted.from <= self.files.base => Ok(Start::At(0)),
+            Bounds::Known { start, .. } => Ok(*start),
+            Bounds::Indexed(segment) => {
+                let relative = relative_offset(self.files.base, wanted.from).unwrap_or(u32::MAX);
+                Ok(Start::AtOrBehind(segment.indexes()?.position_before(&self.files, relative)?))
+            }
+        }
+    }
+
+    fn end_from(&self, limit: u64, wanted: &Wanted) -> io::Result<u64> {
+        match &self.bounds {
+            Bounds::Known { end_from, .. } => Ok(*end_from),
+            Bounds::Indexed(segment) => {
+                last_entry_before(segment.indexes()?, &self.files, limit, wanted.upper_bound)
+            }
+        }
+    }
+
+    fn taken(&self, file: Arc<dyn File>, position: u64, (until, end): (u64, Offset)) -> Taken {
+        let len = u32::try_from(until - position).unwrap_or(u32::MAX);
+        Taken::Some { slice: LogSlice { file, position, len }, end, whole: until == self.size }
+    }
+}
+
+/// Position of the last indexed batch that begins at or before `limit` and ends below `upper_bound`.
+fn last_entry_before(
+    indexes: &Indexes,
+    files: &Arc<SegmentFiles>,
+    limit: u64,
+    upper_bound: Offset,
+) -> io::Result<u64> {
+    let relative = relative_offset(files.base, upper_bound).unwrap_or(u32::MAX);
+    let open = || files.open(FileKind::OffsetIndex);
+    let entry = indexes
+        .offsets
+        .last_before(open, |entry| u64::from(entry.position) <= limit && entry.relative < relative)?;
+    Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+}
+
+/// Walks to the end of the last batch that ends at or before `limit` and below `upper_bound`. `None`: all fit.
+fn last_fitting(
+    walk: &mut Scanner,
+    (first, limit): (&FoundBatch, u64),
+    upper_bound: Offset,
+) -> Result<Option<(u64, Offset)>, ScanError> {
+    let mut end = (walk.position(), None);
+    if end.0 == first.end() {
+        end.1 = Some(first.last_offset.next());
+    }
+    while let Some(batch) = walk.next()? {
+        if batch.end() > limit || batch.last_offset >= upper_bound {
+            return Ok(Some((end.0, end.1.unwrap_or(batch.base_offset))));
+        }
+        end = (batch.end(), Some(batch.last_offset.next()));
+    }
+    Ok(None)
+}

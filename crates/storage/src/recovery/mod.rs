@@ -1,0 +1,274 @@
+//! Opening a log: what its files say, and repairing what a crash left.
+//!
+//! Owns: which part of a log is read again after a crash, where it is cut, what counts as damage.
+//! Does not own: the log that comes out (`log`), the checkpoints that go in (`log_dir`).
+//!
+//! After a clean stop only the end of the last segment is looked at. After a crash everything at or above the
+//! recovery point is read and checked: sizes, checksums, offsets and leader epochs must continue the chain. The
+//! first batch that does not is the torn end, and the log is cut there. Below the recovery point everything was
+//! on stable storage once: what is wrong there is damage, which is reported and never cut away.
+//!
+//! Invariants
+//! - I1 recovering twice gives what recovering once gives;
+//! - I2 nothing below the recovery point is removed.
+//!
+//! Source: requirement LOG-04, OLD-01, IDM-09; reliability design 2.1.
+
+mod rebuild;
+mod replay;
+mod sweep;
+mod trusted;
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ottla_env::disk::File;
+use ottla_model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use ottla_protocol::record::BatchError;
+
+use crate::checkpoint::{self, CheckpointError};
+use crate::config::LogConfig;
+use crate::epochs::Epochs;
+use crate::file_cache::{PartitionDirectory, SegmentFiles};
+use crate::names::{FileKind, LEADER_EPOCH_FILE, SegmentFileName};
+use crate::partition_metadata::PartitionMetadataError;
+use crate::producers::{Producers, decode_snapshot};
+use crate::scan::ScanError;
+use crate::segment::{Active, Sealed};
+use crate::small_file;
+
+use rebuild::Rebuild;
+use replay::Replay;
+
+/// What is known of a log from elsewhere when it is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The data directory was left in order.
+    pub clean: bool,
+    /// From the recovery-point checkpoint; 0 when it says nothing.
+    pub recovery_point: Offset,
+    /// From the log-start checkpoint; 0 when it says nothing.
+    pub log_start: Offset,
+    pub now: Timestamp,
+    /// `producer.id.expiration.ms`
+    pub producer_expiration_ms: i64,
+}
+
+/// What opening a log found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Where the log was cut, and why.
+    pub cut: Option<Cut>,
+    /// Segments that were read again.
+    pub segments_scanned: usize,
+    /// Bytes that were read again.
+    pub bytes_scanned: u64,
+    /// Whether names in the directory changed.
+    pub changed_disk: bool,
+}
+
+/// The torn end of a log that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Base offset of the segment.
+    pub segment: Offset,
+    pub position: u64,
+    /// Bytes removed, those of later segments included.
+    pub bytes: u64,
+    pub reason: BadBatch,
+}
+
+/// Why something is not the next batch of a log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBatch {
+    #[error(transparent)]
+    Form(#[from] BatchError),
+    #[error("offsets {first} to {last} do not follow {expected}")]
+    Offsets { first: Offset, last: Offset, expected: Offset },
+    #[error("leader epoch {got} follows epoch {known}")]
+    Epoch { got: LeaderEpoch, known: LeaderEpoch },
+    #[error("offset {last} is too far from the segment's base offset")]
+    TooFar { last: Offset },
+    #[error("the segment begins at {base}, the one before ends at {expected}")]
+    Gap { base: Offset, expected: Offset },
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot read or repair the log")]
+    Disk(#[from] io::Error),
+    #[error(
+        "segment {segment} is damaged at byte {position}, below the recovery point {recovery_point}: {reason}"
+    )]
+    Damaged { segment: Offset, position: u64, recovery_point: Offset, reason: BadBatch },
+    #[error("the log ends at {log_end}, but everything below {recovery_point} was on stable storage")]
+    Short { log_end: Offset, recovery_point: Offset },
+    #[error(transparent)]
+    Metadata(#[from] PartitionMetadataError),
+    #[error(transparent)]
+    Epochs(#[from] CheckpointError),
+}
+
+/// The parts of an opened log.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    pub(crate) sealed: VecDeque<Arc<Sealed>>,
+    pub(crate) active: Active,
+    pub(crate) log_start: Offset,
+    pub(crate) log_end: Offset,
+    pub(crate) flushed: Offset,
+    pub(crate) epochs: Epochs,
+    pub(crate) producers: Producers,
+    pub(crate) latest_snapshot: Option<Offset>,
+    /// Index files that were cut: they must be durable before the recovery point moves.
+    pub(crate) side_files: Vec<Arc<dyn File>>,
+    /// Base and end of closed segments whose index files must be written.
+    pub(crate) unsealed: Vec<(Offset, Offset)>,
+    pub(crate) report: Report,
+}
+
+/// What is opened.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    directory: &'a Arc<PartitionDirectory>,
+    partition: &'a TopicPartition,
+    config: &'a LogConfig,
+}
+
+/// Opens what lies in a partition's directory.
+pub(crate) fn recover(
+    directory: &Arc<PartitionDirectory>,
+    (partition, config): (&TopicPartition, &LogConfig),
+    known: &Known,
+) -> Result<Recovery, OpenError> {
+    let found = sweep::sweep(directory)?;
+    let epochs = checkpoint::read_epochs(directory.disk(), &directory.join(LEADER_EPOCH_FILE))?;
+    let epochs = Epochs::from_entries(epochs);
+    let changed_disk = found.changed;
+    if found.segments.is_empty() {
+        let mut recovery = begin_at(directory, known.log_start, known)?;
+        recovery.epochs = epochs;
+        return finish(directory, recovery, known, changed_disk);
+    }
+    let first_base = found.segments.first_key_value().map_or(Offset::ZERO, |(base, _)| *base);
+    let log_start = known.log_start.max(first_base);
+    let place = Place { directory, partition, config };
+    let recovery = Rebuild::new(place, (epochs, log_start), &found, known)?.run(&found)?;
+    finish(directory, recovery, known, changed_disk)
+}
+
+/// A log without segments.
+fn begin_at(
+    directory: &Arc<PartitionDirectory>,
+    start: Offset,
+    known: &Known,
+) -> Result<Recovery, OpenError> {
+    if known.recovery_point > start {
+        return Err(OpenError::Short { log_end: start, recovery_point: known.recovery_point });
+    }
+    let files = SegmentFiles::new(Arc::clone(directory), start);
+    files.create()?;
+    Ok(Recovery {
+        sealed: VecDeque::new(),
+        active: Active::new(files, known.now),
+        log_start: start,
+        log_end: start,
+        flushed: start,
+        epochs: Epochs::default(),
+        producers: Producers::default(),
+        latest_snapshot: None,
+        side_files: Vec::new(),
+        unsealed: Vec::new(),
+        report: Report { changed_disk: true, ..Report::default() },
+    })
+}
+
+/// Brings what was found in accord with both ends of the log.
+fn finish(
+    directory: &Arc<PartitionDirectory>,
+    mut recovery: Recovery,
+    known: &Known,
+    changed_disk: bool,
+) -> Result<Recovery, OpenError> {
+    if recovery.log_end < recovery.log_start {
+        // Records were deleted up to an offset that was lost with the unflushed end: nothing is left.
+        remove_all(&recovery)?;
+        let report = recovery.report;
+        recovery = Recovery { report, ..begin_at(directory, recovery.log_start, known)? };
+        recovery.report.changed_disk = true;
+    }
+    recovery.epochs.truncate_from_end(recovery.log_end);
+    recovery.epochs.truncate_from_start(recovery.log_start);
+    recovery.report.changed_disk |= changed_disk;
+    remove_useless_snapshots(directory, &recovery)?;
+    Ok(recovery)
+}
+
+fn remove_all(recovery: &Recovery) -> io::Result<()> {
+    let sealed = recovery.sealed.iter().map(|segment| &segment.files);
+    for files in sealed.chain(std::iter::once(&recovery.active.files)) {
+        files.close();
+        files.remove()?;
+    }
+    Ok(())
+}
+
+/// Snapshots are of use at the beginning of a segment; beside them the latest one, if it is not above the end.
+fn remove_useless_snapshots(directory: &Arc<PartitionDirectory>, recovery: &Recovery) -> io::Result<()> {
+    let bases: Vec<Offset> = recovery.sealed.iter().map(|segment| segment.base()).collect();
+    for at in list_snapshots(directory)? {
+        let at_segment = bases.contains(&at) || recovery.active.base() == at;
+        let kept = at <= recovery.log_end && (at_segment || recovery.latest_snapshot == Some(at));
+        if !kept {
+            small_file::remove(directory.disk(), &snapshot_path(directory, at))?;
+        }
+    }
+    Ok(())
+}
+
+fn list_snapshots(directory: &Arc<PartitionDirectory>) -> io::Result<Vec<Offset>> {
+    let entries = directory.disk().read_dir(&directory.path())?;
+    let names = entries.iter().filter_map(|entry| SegmentFileName::parse(&entry.name));
+    let live = |name: &SegmentFileName| *name == SegmentFileName::live(name.base, FileKind::Snapshot);
+    Ok(names.filter(live).map(|name| name.base).collect())
+}
+
+fn snapshot_path(directory: &PartitionDirectory, at: Offset) -> std::path::PathBuf {
+    directory.join(SegmentFileName::live(at, FileKind::Snapshot).to_string())
+}
+
+/// Producer state as of some offset.
+pub(crate) struct ReplayedProducers {
+    pub(crate) producers: Producers,
+    pub(crate) snapshot: Option<Offset>,
+}
+
+/// Producer state at the end of `bounds`, from the latest usable snapshot and the batches behind it.
+pub(crate) fn replay_producers(
+    directory: &Arc<PartitionDirectory>,
+    partition: &TopicPartition,
+    (segments, bounds): (&[(Arc<SegmentFiles>, u64)], Range<Offset>),
+    now: Timestamp,
+) -> Result<ReplayedProducers, ScanError> {
+    // Nobody expires here: the log runs, and expiry has its own time.
+    let mut replay = Replay::load(directory, list_snapshots(directory)?, bounds.clone(), (now, i64::MAX))?;
+    for (at, (files, size)) in segments.iter().enumerate() {
+        let end = segments.get(at + 1).map_or(bounds.end, |(next, _)| next.base);
+        if end > replay.from() {
+            replay.walk(partition, files, *size)?;
+        }
+    }
+    Ok(ReplayedProducers { snapshot: replay.snapshot(), producers: replay.into_producers() })
+}
+
+/// Reads a snapshot. One that is damaged counts as none.
+fn read_snapshot(
+    directory: &PartitionDirectory,
+    at: Offset,
+) -> io::Result<Option<Vec<(ottla_model::ProducerId, crate::producers::ProducerEntry)>>> {
+    let content = small_file::read(directory.disk(), &snapshot_path(directory, at))?;
+    Ok(content.and_then(|content| decode_snapshot(&content).ok()))
+}

@@ -1,0 +1,377 @@
+//! The segments of a log that is opened, read again as far as needed.
+//!
+//! Owns: the walk over batches, its checks, cutting the torn end.
+//! Does not own: which files count (`sweep`), producer state (`replay`), the rest of the log (`recovery`).
+//!
+//! After a clean stop that is the end of the last segment, behind the last index entry; after a crash it is
+//! every segment from the one with the recovery point on. A segment whose indexes are missing is read whole.
+//!
+//! Source: requirement LOG-04; reliability design 2.1.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ottla_env::disk::File;
+use ottla_model::{LeaderEpoch, Offset};
+
+use super::replay::Replay;
+use super::sweep::{Found, FoundSegment};
+use super::{BadBatch, Cut, Known, OpenError, Place, Recovery, Report, trusted};
+use crate::epochs::Epochs;
+use crate::file_cache::SegmentFiles;
+use crate::names::FileKind;
+use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
+use crate::segment::{Active, Indexes, RELATIVE_OFFSET_MAX, Sealed, relative_offset};
+use crate::txn_index;
+
+/// A segment with the files it has.
+struct Segment {
+    files: Arc<SegmentFiles>,
+    found: FoundSegment,
+}
+
+impl Segment {
+    fn has_indexes(&self) -> bool {
+        self.found.has_offset_index && self.found.has_time_index
+    }
+}
+
+/// A log that is being opened.
+pub(super) struct Rebuild<'a> {
+    place: Place<'a>,
+    known: &'a Known,
+    log_start: Offset,
+    epochs: Epochs,
+    replay: Replay,
+    sealed: VecDeque<Arc<Sealed>>,
+    unsealed: Vec<(Offset, Offset)>,
+    side_files: Vec<Arc<dyn File>>,
+    report: Report,
+    /// The offset behind the last batch that was looked at, once one was.
+    next: Option<Offset>,
+    /// The leader epoch of that batch.
+    last_epoch: Option<LeaderEpoch>,
+}
+
+/// Where a walk ended before the end of the file.
+struct Bad {
+    position: u64,
+    reason: BadBatch,
+}
+
+impl<'a> Rebuild<'a> {
+    pub(super) fn new(
+        place: Place<'a>,
+        (epochs, log_start): (Epochs, Offset),
+        found: &Found,
+        known: &'a Known,
+    ) -> Result<Rebuild<'a>, OpenError> {
+        let bounds = log_start..known.recovery_point.max(log_start);
+        let expiration = (known.now, known.producer_expiration_ms);
+        let replay = Replay::load(place.directory, found.snapshots.clone(), bounds, expiration)?;
+        Ok(Rebuild {
+            place,
+            known,
+            log_start,
+            epochs,
+            replay,
+            sealed: VecDeque::new(),
+            unsealed: Vec::new(),
+            side_files: Vec::new(),
+            report: Report::default(),
+            next: None,
+            last_epoch: None,
+        })
+    }
+
+    pub(super) fn run(mut self, found: &Found) -> Result<Recovery, OpenError> {
+        let segments: Vec<Segment> = found
+            .segments
+            .iter()
+            .map(|(base, found)| Segment {
+                files: SegmentFiles::new(Arc::clone(self.place.directory), *base),
+                found: *found,
+            })
+            .collect();
+        let first = self.first_to_scan(&segments);
+        for (segment, next) in segments[..first].iter().zip(&segments[1..]) {
+            self.take_over(segment, next.files.base)?;
+        }
+        let mut active = None;
+        for at in first..segments.len() {
+            let segment = &segments[at];
+            if let Some(bad) = self.gap_before(segment) {
+                self.cut_before(&segments[at..], bad)?;
+                break;
+            }
+            if let Some(before) = active.take() {
+                self.seal(before, segment.files.base);
+            }
+            let (scanned, bad) = self.scan(segment)?;
+            active = Some(scanned);
+            if let Some(bad) = bad {
+                self.cut(segment, &segments[at + 1..], bad)?;
+                break;
+            }
+        }
+        self.finish(active)
+    }
+
+    /// The segment to scan first: the last one, or after a crash the one with the recovery point.
+    fn first_to_scan(&self, segments: &[Segment]) -> usize {
+        let last = segments.len().saturating_sub(1);
+        if self.known.clean {
+            return last;
+        }
+        let behind = segments.partition_point(|segment| segment.files.base <= self.known.recovery_point);
+        behind.saturating_sub(1).min(last)
+    }
+
+    /// A segment that lies below the recovery point and was closed in order.
+    fn take_over(&mut self, segment: &Segment, end: Offset) -> Result<(), OpenError> {
+        if !segment.has_indexes() {
+            let (active, bad) = self.scan(segment)?;
+            if let Some(bad) = bad {
+                return Err(self.damaged(segment, bad));
+            }
+            self.seal(active, end);
+            self.next = None;
+            return Ok(());
+        }
+        let size = segment.found.size;
+        if end > self.replay.from() {
+            let walked = self.replay.walk(self.place.partition, &segment.files, size);
+            walked.map_err(|error| self.failed(error, segment))?;
+        }
+        self.sealed.push_back(Arc::new(Sealed::on_disk(Arc::clone(&segment.files), end, size)));
+        Ok(())
+    }
+
+    fn seal(&mut self, mut active: Active, end: Offset) {
+        active.push_largest();
+        self.unsealed.push((active.base(), end));
+        self.sealed.push_back(Arc::new(Sealed::from_active(active, end)));
+    }
+
+    /// Reads a segment again, as far as its indexes do not say enough.
+    fn scan(&mut self, segment: &Segment) -> Result<(Active, Option<Bad>), OpenError> {
+        let (files, size) = (&segment.files, segment.found.size);
+        let tail_only = self.known.clean && segment.has_indexes();
+        let indexes = self.usable_indexes(segment)?;
+        let last_entry = indexes.offsets.last().map(|entry| u64::from(entry.position));
+        let mut start = last_entry.unwrap_or(0);
+        if !tail_only {
+            start = start.min(trusted::complete_until(&indexes, files)?);
+        }
+        let relative = relative_offset(files.base, self.replay.from()).unwrap_or(u32::MAX);
+        start = start.min(indexes.position_before(files, relative)?);
+        let mut active = Active::reopened(Arc::clone(files), 0, indexes, self.known.now);
+        let replayed_from = self.replay.from();
+        self.next = (start == 0).then_some(files.base);
+        let mut aborted = Vec::new();
+        let mut walk = Scanner::new(files.open(FileKind::Log)?, start..size, Waiting::Allowed);
+        let bad = loop {
+            let batch = match self.next_good(&mut walk, files.base) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break None,
+                Err(Stop::Bad(bad)) => break Some(bad),
+                Err(Stop::Disk(error)) => return Err(OpenError::Disk(error)),
+            };
+            let applied = self.replay.apply(self.place.partition, &mut walk, &batch);
+            aborted.extend(applied.map_err(|error| self.failed(error, segment))?);
+            match tail_only {
+                true => active.on_tail(&batch),
+                false => active.on_found(&batch, last_entry, self.place.config.index_interval_bytes),
+            }
+        };
+        active.size = bad.as_ref().map_or(size, |bad| bad.position);
+        active.on_opened();
+        self.report.segments_scanned += 1;
+        self.report.bytes_scanned += active.size - start.min(active.size);
+        if !tail_only {
+            self.settle_indexes(&active, (replayed_from, aborted))?;
+        }
+        Ok((active, bad))
+    }
+
+    fn usable_indexes(&self, segment: &Segment) -> Result<Indexes, OpenError> {
+        let (files, size) = (&segment.files, segment.found.size);
+        if !segment.has_indexes() {
+            return Ok(Indexes::empty());
+        }
+        if !self.known.clean {
+            return Ok(trusted::indexes(files, size, self.known.recovery_point)?);
+        }
+        let indexes = Indexes::load(files)?;
+        match indexes.offsets.last() {
+            Some(entry) if !trusted::names_a_batch(files, entry, size)? => Ok(Indexes::empty()),
+            Some(_) | None => Ok(indexes),
+        }
+    }
+
+    /// The next batch, if it continues the log.
+    fn next_good(&mut self, walk: &mut Scanner, base: Offset) -> Result<Option<FoundBatch>, Stop> {
+        let Some(batch) = walk.next()? else { return Ok(None) };
+        let bad = |reason| Stop::Bad(Bad { position: batch.position, reason });
+        let (first, last) = (batch.base_offset, batch.last_offset);
+        if let Some(expected) = self.next.filter(|expected| first < *expected) {
+            return Err(bad(BadBatch::Offsets { first, last, expected }));
+        }
+        if first < base || last.distance_from(base) > RELATIVE_OFFSET_MAX {
+            return Err(bad(BadBatch::TooFar { last }));
+        }
+        if !self.known.clean && last >= self.known.recovery_point {
+            walk.check(&batch)?;
+            if let Some((got, known)) = self.epoch_goes_back(&batch) {
+                return Err(bad(BadBatch::Epoch { got, known }));
+            }
+        }
+        if let Some(epoch) = batch.leader_epoch() {
+            self.last_epoch = self.last_epoch.max(Some(epoch));
+            if self.epochs.latest().is_none_or(|latest| latest.epoch < epoch) {
+                self.epochs.assign(epoch, first);
+            }
+        }
+        self.next = Some(last.next());
+        Ok(Some(batch))
+    }
+
+    /// A batch of an earlier epoch than the one before it, or than the one that is known to have written its
+    /// place: it was cut away once and came back.
+    fn epoch_goes_back(&self, batch: &FoundBatch) -> Option<(LeaderEpoch, LeaderEpoch)> {
+        let got = batch.leader_epoch()?;
+        let known = self.last_epoch.max(self.epochs.epoch_of(batch.base_offset))?;
+        (got < known).then_some((got, known))
+    }
+
+    /// Makes the files hold nothing but what was found right. The rest is written when the segment is closed.
+    fn settle_indexes(
+        &mut self,
+        active: &Active,
+        (replayed_from, new): (Offset, Vec<txn_index::AbortedTransaction>),
+    ) -> Result<(), OpenError> {
+        let indexes = [
+            (FileKind::OffsetIndex, active.indexes.offsets.written_len()),
+            (FileKind::TimeIndex, active.indexes.times.written_len()),
+        ];
+        for (kind, len) in indexes {
+            let file = active.files.open(kind)?;
+            if file.len()? != len {
+                file.set_len(len)?;
+                self.side_files.push(file);
+            }
+        }
+        let mut aborted = txn_index::read(&active.files)?;
+        aborted.retain(|entry| entry.last_offset < replayed_from);
+        aborted.extend(new);
+        self.side_files.extend(txn_index::replace(&active.files, &aborted)?);
+        Ok(())
+    }
+
+    /// The end of an unflushed segment may be lost at the border of a batch: then the next one does not follow.
+    /// Compaction leaves such gaps on purpose.
+    fn gap_before(&self, segment: &Segment) -> Option<Bad> {
+        let (base, expected) = (segment.files.base, self.next?);
+        let lost = !self.known.clean && !self.place.config.cleanup.compact && base > expected;
+        (lost || base < expected).then_some(Bad { position: 0, reason: BadBatch::Gap { base, expected } })
+    }
+
+    /// Cuts the log within a segment.
+    fn cut(&mut self, segment: &Segment, later: &[Segment], bad: Bad) -> Result<(), OpenError> {
+        if self.next.is_none_or(|next| next < self.known.recovery_point) {
+            return Err(self.damaged(segment, bad));
+        }
+        let Bad { position, reason } = bad;
+        let file = segment.files.open(FileKind::Log)?;
+        file.set_len(position)?;
+        self.side_files.push(file);
+        let bytes = segment.found.size - position;
+        self.report.cut = Some(Cut { segment: segment.files.base, position, bytes, reason });
+        self.remove(later)
+    }
+
+    /// Cuts the log between two segments.
+    fn cut_before(&mut self, later: &[Segment], bad: Bad) -> Result<(), OpenError> {
+        let Some(first) = later.first() else { return Ok(()) };
+        if self.next.is_none_or(|next| next < self.known.recovery_point) {
+            return Err(self.damaged(first, bad));
+        }
+        let Bad { position, reason } = bad;
+        self.report.cut = Some(Cut { segment: first.files.base, position, bytes: 0, reason });
+        self.remove(later)
+    }
+
+    fn remove(&mut self, segments: &[Segment]) -> Result<(), OpenError> {
+        for segment in segments {
+            segment.files.close();
+            segment.files.remove()?;
+            self.report.changed_disk = true;
+            if let Some(cut) = &mut self.report.cut {
+                cut.bytes += segment.found.size;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, active: Option<Active>) -> Result<Recovery, OpenError> {
+        let Some(active) = active else {
+            unreachable!("a log has a segment, and the first is never cut away")
+        };
+        let recovery_point = self.known.recovery_point;
+        let log_end = self.next.unwrap_or(active.base());
+        if log_end < recovery_point {
+            return Err(OpenError::Short { log_end, recovery_point });
+        }
+        // What lies below the log start is gone, and so as durable as it will ever be.
+        let flushed =
+            if self.known.clean { log_end } else { recovery_point.max(self.log_start).min(log_end) };
+        Ok(Recovery {
+            sealed: self.sealed,
+            active,
+            log_start: self.log_start,
+            log_end,
+            flushed,
+            epochs: self.epochs,
+            latest_snapshot: self.replay.snapshot(),
+            producers: self.replay.into_producers(),
+            side_files: self.side_files,
+            unsealed: self.unsealed,
+            report: self.report,
+        })
+    }
+
+    fn damaged(&self, segment: &Segment, bad: Bad) -> OpenError {
+        OpenError::Damaged {
+            segment: segment.files.base,
+            position: bad.position,
+            recovery_point: self.known.recovery_point,
+            reason: bad.reason,
+        }
+    }
+
+    fn failed(&self, error: ScanError, segment: &Segment) -> OpenError {
+        match error {
+            ScanError::Disk(error) => OpenError::Disk(error),
+            ScanError::Bad { position, reason } => {
+                self.damaged(segment, Bad { position, reason: BadBatch::Form(reason) })
+            }
+        }
+    }
+}
+
+/// Why a walk stops.
+enum Stop {
+    Disk(std::io::Error),
+    Bad(Bad),
+}
+
+impl From<ScanError> for Stop {
+    fn from(error: ScanError) -> Stop {
+        match error {
+            ScanError::Disk(error) => Stop::Disk(error),
+            ScanError::Bad { position, reason } => {
+                Stop::Bad(Bad { position, reason: BadBatch::Form(reason) })
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Producer state from a snapshot and the batches behind it.
+//!
+//! Owns: choosing the snapshot, feeding batches to the producer table.
+//! Does not own: the table, checking the batches.
+//!
+//! Source: requirement IDM-09.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ottla_model::{Offset, Timestamp, TopicPartition};
+use ottla_protocol::record::Batch;
+
+use super::read_snapshot;
+use crate::file_cache::{PartitionDirectory, SegmentFiles};
+use crate::log::producers::{stage, stage_data};
+use crate::names::FileKind;
+use crate::producers::{Origin, Place, Producers, Staged};
+use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
+use crate::segment::{Indexes, relative_offset};
+use crate::txn_index::AbortedTransaction;
+
+/// Producer state that is being rebuilt.
+pub(super) struct Replay {
+    producers: Producers,
+    /// Everything below is in the state.
+    from: Offset,
+    snapshot: Option<Offset>,
+}
+
+impl Replay {
+    /// Begins with the latest of `snapshots` that lies at or below the end of `bounds`, or with nothing at the
+    /// start of `bounds`. Producers that have expired by `now` are left out.
+    pub(super) fn load(
+        directory: &PartitionDirectory,
+        mut snapshots: Vec<Offset>,
+        bounds: Range<Offset>,
+        (now, expiration_ms): (Timestamp, i64),
+    ) -> io::Result<Replay> {
+        snapshots.sort_unstable();
+        let mut producers = Producers::default();
+        for at in snapshots.into_iter().rev().filter(|at| *at <= bounds.end) {
+            if let Some(entries) = read_snapshot(directory, at)? {
+                producers.restore(entries);
+                producers.expire(now, expiration_ms);
+                return Ok(Replay { producers, from: at.max(bounds.start), snapshot: Some(at) });
+            }
+        }
+        Ok(Replay { producers, from: bounds.start, snapshot: None })
+    }
+
+    pub(super) fn from(&self) -> Offset {
+        self.from
+    }
+
+    pub(super) fn snapshot(&self) -> Option<Offset> {
+        self.snapshot
+    }
+
+    pub(super) fn into_producers(self) -> Producers {
+        self.producers
+    }
+
+    /// Feeds all batches of a segment that are not in the state yet.
+    pub(super) fn walk(
+        &mut self,
+        partition: &TopicPartition,
+        files: &Arc<SegmentFiles>,
+        size: u64,
+    ) -> Result<(), ScanError> {
+        let from = match relative_offset(files.base, self.from) {
+            Some(relative) if relative > 0 => Indexes::load(files)?.position_before(files, relative)?,
+            Some(_) | None => 0,
+        };
+        let mut walk = Scanner::new(files.open(FileKind::Log)?, from..size, Waiting::Allowed);
+        while let Some(batch) = walk.next()? {
+            self.apply(partition, &mut walk, &batch)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds one batch; returns the transaction whose abort it tells.
+    pub(super) fn apply(
+        &mut self,
+        partition: &TopicPartition,
+        walk: &mut Scanner,
+        batch: &FoundBatch,
+    ) -> Result<Option<AbortedTransaction>, ScanError> {
+        if batch.last_offset < self.from {
+            return Ok(None);
+        }
+        self.from = batch.last_offset.next();
+        let Some(header) = &batch.header else { return Ok(None) };
+        let place = Place { partition, origin: Origin::Replica };
+        let mut staged = Staged::default();
+        // What other replicas wrote is never refused, so there is no error to handle.
+        let _ = if header.attributes.is_control() {
+            match walk.body(batch)? {
+                Batch::V2(view) => stage(&self.producers, &mut staged, &view, (place, false)),
+                Batch::Legacy(_) => return Ok(None),
+            }
+        } else {
+            stage_data(&self.producers, &mut staged, header, place)
+        };
+        self.producers.commit(&mut staged);
+        Ok(staged.completed.iter().find(|done| done.aborted).map(AbortedTransaction::of))
+    }
+}

@@ -1,0 +1,157 @@
+//! The files of a partition's directory when it is opened, and what a crash left among them.
+//!
+//! Owns: removing what was to be deleted or was never finished, finishing what was complete.
+//! Does not own: the content of segments.
+//!
+//! | ending | what is done |
+//! |---|---|
+//! | `.deleted`, `.tmp` | removed |
+//! | `.cleaned` | removed; and with it every `.swap` at or above the lowest of them, for a segment that was being split was not complete |
+//! | `.swap` | replaces the segments whose offsets it covers, and is renamed |
+//! | an index without its segment | removed |
+//!
+//! Source: requirement LOG-04; KAFKA-6264.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use ottla_env::disk::OpenMode;
+use ottla_model::Offset;
+
+use crate::file_cache::PartitionDirectory;
+use crate::names::{FileKind, FileStage, SegmentFileName};
+use crate::scan::{ScanError, Scanner, Waiting};
+
+/// A segment as its files show it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FoundSegment {
+    pub(super) size: u64,
+    pub(super) has_offset_index: bool,
+    pub(super) has_time_index: bool,
+}
+
+/// What lies in a partition's directory.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) segments: BTreeMap<Offset, FoundSegment>,
+    /// Offsets of the producer snapshots, in order.
+    pub(super) snapshots: Vec<Offset>,
+    /// Whether files were removed or renamed.
+    pub(super) changed: bool,
+}
+
+/// Puts a directory in order and lists it.
+pub(super) fn sweep(directory: &Arc<PartitionDirectory>) -> io::Result<Found> {
+    let mut sweep = Sweep { directory, changed: false };
+    sweep.remove_leftovers()?;
+    sweep.finish_swaps()?;
+    sweep.list()
+}
+
+struct Sweep<'a> {
+    directory: &'a Arc<PartitionDirectory>,
+    changed: bool,
+}
+
+impl Sweep<'_> {
+    fn names(&self) -> io::Result<Vec<(SegmentFileName, u64)>> {
+        let entries = self.directory.disk().read_dir(&self.directory.path())?;
+        let files = entries.into_iter().filter(|entry| !entry.is_dir);
+        Ok(files.filter_map(|entry| Some((SegmentFileName::parse(&entry.name)?, entry.len))).collect())
+    }
+
+    fn remove(&mut self, name: SegmentFileName) -> io::Result<()> {
+        self.changed = true;
+        crate::small_file::remove(self.directory.disk(), &self.directory.join(name.to_string()))
+    }
+
+    fn remove_leftovers(&mut self) -> io::Result<()> {
+        let names = self.names()?;
+        let cleaned = names.iter().filter(|(name, _)| name.stage == FileStage::Cleaned);
+        let first_cleaned = cleaned.map(|(name, _)| name.base).min();
+        for (name, _) in names {
+            let unfinished =
+                name.stage == FileStage::Swap && first_cleaned.is_some_and(|first| name.base >= first);
+            if unfinished || matches!(name.stage, FileStage::Deleted | FileStage::Cleaned) {
+                self.remove(name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_swaps(&mut self) -> io::Result<()> {
+        let names = self.names()?;
+        let swaps: Vec<SegmentFileName> =
+            names.iter().map(|(name, _)| *name).filter(|name| name.stage == FileStage::Swap).collect();
+        let logs: Vec<(SegmentFileName, u64)> = names
+            .iter()
+            .copied()
+            .filter(|(name, _)| name.kind == FileKind::Log && name.stage == FileStage::Swap)
+            .collect();
+        let mut covered: Option<(Offset, Offset)> = None;
+        for (name, len) in logs {
+            let end = self.end_of(name, len)?;
+            let (first, last) = covered.unwrap_or((name.base, end));
+            covered = Some((first.min(name.base), last.max(end)));
+        }
+        if let Some((first, end)) = covered {
+            let replaced = |name: &SegmentFileName| {
+                let at_segment = name.kind != FileKind::Snapshot && name.stage == FileStage::Live;
+                at_segment && name.base >= first && name.base < end
+            };
+            for (name, _) in names.into_iter().filter(|(name, _)| replaced(name)) {
+                self.remove(name)?;
+            }
+        }
+        for name in swaps {
+            let live = SegmentFileName { stage: FileStage::Live, ..name };
+            let (from, to) = (self.directory.join(name.to_string()), self.directory.join(live.to_string()));
+            self.directory.disk().rename(&from, &to)?;
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// The offset behind the last batch of a file.
+    fn end_of(&self, name: SegmentFileName, len: u64) -> io::Result<Offset> {
+        let file = self.directory.disk().open(&self.directory.join(name.to_string()), OpenMode::Read)?;
+        let mut walk = Scanner::new(file, 0..len, Waiting::Allowed);
+        let mut end = name.base;
+        loop {
+            match walk.next() {
+                Ok(Some(batch)) => end = batch.last_offset.next(),
+                Ok(None) | Err(ScanError::Bad { .. }) => return Ok(end),
+                Err(ScanError::Disk(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn list(mut self) -> io::Result<Found> {
+        let names = self.names()?;
+        let mut found = Found::default();
+        for (name, len) in names.iter().filter(|(name, _)| name.stage == FileStage::Live) {
+            match name.kind {
+                FileKind::Log => {
+                    found.segments.insert(name.base, FoundSegment { size: *len, ..FoundSegment::default() });
+                }
+                FileKind::Snapshot => found.snapshots.push(name.base),
+                FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex => {}
+            }
+        }
+        for (name, _) in names {
+            let segment = found.segments.get_mut(&name.base);
+            match (name.kind, segment) {
+                (FileKind::Log | FileKind::Snapshot, _) | (FileKind::TxnIndex, Some(_)) => {}
+                (FileKind::OffsetIndex, Some(segment)) => segment.has_offset_index = true,
+                (FileKind::TimeIndex, Some(segment)) => segment.has_time_index = true,
+                (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex, None) => {
+                    self.remove(name)?;
+                }
+            }
+        }
+        found.snapshots.sort_unstable();
+        found.changed = self.changed;
+        Ok(found)
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the log through its public face.
+
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod golden;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod place;
