@@ -265,10 +265,11 @@ impl<'a> BatchMut<'a> {
 
     /// Sets the largest timestamp and whose clock it is from; computes the checksum anew if that changes anything.
     pub fn set_timestamps(&mut self, timestamp_type: TimestampType, max_timestamp: Timestamp) {
-        let attributes = self.header.attributes.with_timestamp_type(timestamp_type);
-        if attributes == self.header.attributes && max_timestamp == self.header.max_timestamp {
+        let before = self.header.attributes;
+        if before.timestamp_type() == timestamp_type && max_timestamp == self.header.max_timestamp {
             return;
         }
+        let attributes = before.cleared().with_timestamp_type(timestamp_type);
         self.header.attributes = attributes;
         self.header.max_timestamp = max_timestamp;
         put(self.bytes, at::ATTRIBUTES, attributes.bits().to_be_bytes());

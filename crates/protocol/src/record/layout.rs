@@ -140,6 +140,12 @@ impl Attributes {
         self.0 & Attributes::DELETE_HORIZON != 0
     }
 
+    /// Without the bits that have no meaning. Kafka clears them where it writes the attributes anew.
+    #[must_use]
+    pub(crate) const fn cleared(self) -> Attributes {
+        Attributes(self.0 & 0x7f)
+    }
+
     #[must_use]
     pub const fn with_compression(self, compression: Compression) -> Attributes {
         Attributes((self.0 & !Attributes::CODEC) | compression.id() as u16)

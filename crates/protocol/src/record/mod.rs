@@ -9,6 +9,7 @@ mod control;
 mod layout;
 mod legacy;
 mod records;
+mod validate;
 mod varint;
 
 pub use batch::{Batch, BatchError, BatchMut, BatchView, Batches, RecordBuffer};
@@ -22,3 +23,7 @@ pub use layout::{
 };
 pub use legacy::{LegacyBatch, LegacyRecords};
 pub use records::{Header, Headers, Record, RecordError, RecordIter, Records};
+pub use validate::{
+    AppendRules, Arrival, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal, TopicCompression,
+    ValidBytes, Validated, ValidationDepth, Validator, unpack_limits,
+};

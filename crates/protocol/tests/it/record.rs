@@ -68,7 +68,8 @@ fn a_built_batch_is_kafka_s_byte_for_byte() {
     let log = dumped(CODECS, ".log");
     let original = all_batches(&log)[0];
     let mut builder =
-        BatchBuilder::new(BatchOptions { leader_epoch: LeaderEpoch::new(0), ..BatchOptions::default() }).unwrap();
+        BatchBuilder::new(BatchOptions { leader_epoch: LeaderEpoch::new(0), ..BatchOptions::default() })
+            .unwrap();
     for record in original.records(&mut buffer()).unwrap().map(Result::unwrap) {
         let headers: Vec<Header<'_>> = record.headers.iter().collect();
         let new = NewRecord {
@@ -172,7 +173,9 @@ fn an_unknown_codec_is_an_error_of_its_own() {
     let mut bytes = dumped(CODECS, ".log");
     bytes[22] = 5;
     let batch = BatchView::parse(&bytes).unwrap();
-    assert!(matches!(batch.records(&mut buffer()), Err(CompressionError::UnknownCodec(unknown)) if unknown.id == 5));
+    assert!(
+        matches!(batch.records(&mut buffer()), Err(CompressionError::UnknownCodec(unknown)) if unknown.id == 5)
+    );
 }
 
 /// PRD-11: the declared count and the records must agree.
@@ -200,8 +203,12 @@ struct Sample {
 fn sample() -> impl Strategy<Value = Sample> {
     let bytes = || proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200));
     let headers = proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..20), bytes()), 0..4);
-    (any::<i64>(), bytes(), bytes(), headers)
-        .prop_map(|(timestamp, key, value, headers)| Sample { timestamp, key, value, headers })
+    (any::<i64>(), bytes(), bytes(), headers).prop_map(|(timestamp, key, value, headers)| Sample {
+        timestamp,
+        key,
+        value,
+        headers,
+    })
 }
 
 fn encoding() -> impl Strategy<Value = Encoding> {

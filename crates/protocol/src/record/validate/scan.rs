@@ -1,0 +1,219 @@
+//! One pass over the records of a batch that looks at lengths and deltas only.
+//!
+//! Owns: the walk, over plain bytes or over chunks as a codec lets them out.
+//! Does not own: what is checked of each record (`validate`).
+//!
+//! Invariants
+//! - I1 keys, values and headers are stepped over, never gathered;
+//! - I2 nothing is allocated.
+//!
+//! Source: requirements PRD-11, TRAP-38.
+
+use crate::compression::{CompressionError, Unpacked};
+use crate::record::records::RecordError;
+use crate::record::varint::{I32_BYTES_MAX, I64_BYTES_MAX, zigzag_i32, zigzag_i64};
+
+/// Why the records of a batch cannot be walked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ScanError {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Compression(#[from] CompressionError),
+}
+
+/// Bytes that come piece by piece.
+pub(super) trait Source {
+    /// The bytes at hand; empty only at the end.
+    fn chunk(&mut self) -> Result<&[u8], ScanError>;
+
+    /// Steps over bytes of the chunk at hand.
+    fn consume(&mut self, count: usize);
+
+    fn is_at_end(&mut self) -> Result<bool, ScanError> {
+        Ok(self.chunk()?.is_empty())
+    }
+}
+
+/// Bytes that are all there.
+pub(super) struct Plain<'a>(pub(super) &'a [u8]);
+
+impl Source for Plain<'_> {
+    fn chunk(&mut self) -> Result<&[u8], ScanError> {
+        Ok(self.0)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0 = self.0.get(count..).unwrap_or(&[]);
+    }
+}
+
+/// Bytes that a codec unpacks.
+pub(super) struct Packed<'a> {
+    unpacked: Unpacked<'a>,
+    /// Bytes of the chunk that were consumed.
+    at: usize,
+}
+
+impl<'a> Packed<'a> {
+    pub(super) fn new(unpacked: Unpacked<'a>) -> Packed<'a> {
+        Packed { unpacked, at: 0 }
+    }
+}
+
+impl Source for Packed<'_> {
+    fn chunk(&mut self) -> Result<&[u8], ScanError> {
+        if self.at >= self.unpacked.chunk().len() {
+            self.at = 0;
+            self.unpacked.advance()?;
+        }
+        Ok(self.unpacked.chunk().get(self.at..).unwrap_or(&[]))
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.at = self.at.saturating_add(count);
+    }
+}
+
+/// What the walk tells of a record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scanned {
+    pub(super) timestamp_delta: i64,
+    pub(super) offset_delta: i32,
+    /// As declared; negative is null.
+    pub(super) key_length: i32,
+    /// As declared; negative is null.
+    pub(super) value_length: i32,
+}
+
+/// A source and how many bytes were taken of the record at hand.
+pub(super) struct Cursor<S> {
+    source: S,
+    taken: u64,
+}
+
+impl<S: Source> Cursor<S> {
+    pub(super) fn new(source: S) -> Cursor<S> {
+        Cursor { source, taken: 0 }
+    }
+
+    /// Reads the record at the front; there must be one.
+    pub(super) fn scan_record(&mut self) -> Result<Scanned, ScanError> {
+        let declared = self.begin_record()?;
+        let timestamp_delta = self.begin_body()?;
+        let offset_delta = self.varint_i32()?;
+        let key_length = self.skip_nullable()?;
+        let value_length = self.skip_nullable()?;
+        let header_count = self.varint_i32()?;
+        if header_count < 0 {
+            return Err(RecordError::HeaderCount { got: header_count }.into());
+        }
+        for _ in 0..header_count {
+            let length = self.varint_i32()?;
+            let length = u64::try_from(length).map_err(|_| RecordError::HeaderKeyLength { got: length })?;
+            self.skip(length)?;
+            self.skip_nullable()?;
+        }
+        if self.taken != declared {
+            let (declared, actual) = (saturated(declared), saturated(self.taken));
+            return Err(RecordError::LengthMismatch { declared, actual }.into());
+        }
+        Ok(Scanned { timestamp_delta, offset_delta, key_length, value_length })
+    }
+
+    /// Reads the length of a record. What is taken from here on counts towards it.
+    pub(super) fn begin_record(&mut self) -> Result<u64, ScanError> {
+        let got = self.varint_i32()?;
+        self.taken = 0;
+        Ok(u64::try_from(got).map_err(|_| RecordError::Length { got })?)
+    }
+
+    /// Steps over the attributes and reads the timestamp delta.
+    pub(super) fn begin_body(&mut self) -> Result<i64, ScanError> {
+        self.skip(1)?;
+        Ok(zigzag_i64(self.varint(I64_BYTES_MAX)?))
+    }
+
+    pub(super) fn varint_i32(&mut self) -> Result<i32, ScanError> {
+        Ok(zigzag_i32(self.varint(I32_BYTES_MAX)?))
+    }
+
+    /// Hands the bytes of the record at hand that were not taken yet to `sink`, in pieces.
+    pub(super) fn copy_rest<E>(
+        &mut self,
+        declared: u64,
+        mut sink: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        E: From<ScanError>,
+    {
+        while self.taken < declared {
+            let left = saturated(declared - self.taken);
+            let chunk = self.source.chunk()?;
+            let piece = chunk.get(..left).unwrap_or(chunk);
+            if piece.is_empty() {
+                return Err(ScanError::from(RecordError::Truncated).into());
+            }
+            sink(piece)?;
+            let length = piece.len();
+            self.consume(length);
+        }
+        Ok(())
+    }
+
+    /// Bytes taken since the length of the record at hand.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    pub(super) fn is_at_end(&mut self) -> Result<bool, ScanError> {
+        self.source.is_at_end()
+    }
+
+    /// Bytes that are left, counted no further than the chunk at hand.
+    pub(super) fn left_at_hand(&mut self) -> Result<usize, ScanError> {
+        Ok(self.source.chunk()?.len())
+    }
+
+    fn varint(&mut self, bytes_max: u32) -> Result<u64, ScanError> {
+        let mut value = 0;
+        for index in 0..bytes_max {
+            let byte = *self.source.chunk()?.first().ok_or(RecordError::Truncated)?;
+            self.consume(1);
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(RecordError::VarintTooLong.into())
+    }
+
+    fn skip_nullable(&mut self) -> Result<i32, ScanError> {
+        let length = self.varint_i32()?;
+        self.skip(u64::try_from(length).unwrap_or(0))?;
+        Ok(length)
+    }
+
+    fn skip(&mut self, count: u64) -> Result<(), ScanError> {
+        let mut left = count;
+        while left > 0 {
+            let at_hand = self.source.chunk()?.len();
+            if at_hand == 0 {
+                return Err(RecordError::Truncated.into());
+            }
+            let now = at_hand.min(saturated(left));
+            self.consume(now);
+            left -= u64::try_from(now).unwrap_or(left);
+        }
+        Ok(())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.source.consume(count);
+        self.taken = self.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+}
+
+fn saturated(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
