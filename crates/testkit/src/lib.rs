@@ -12,3 +12,5 @@ pub mod disk;
 
 #[cfg(feature = "net")]
 pub mod network;
+
+pub mod history;

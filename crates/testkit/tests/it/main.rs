@@ -2,4 +2,5 @@
 
 mod disk;
 mod disk_alike;
+mod history;
 mod network;
