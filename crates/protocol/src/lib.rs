@@ -5,8 +5,10 @@
 
 pub mod codec;
 pub mod compression;
+mod error_code;
 pub mod messages;
 pub mod record;
 
 pub use codec::{DecodeError, EncodeError, Message, Reader, RecordSet, Writer};
+pub use error_code::ErrorCode;
 pub use messages::ApiKey;
