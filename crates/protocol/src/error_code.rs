@@ -350,6 +350,11 @@ impl ErrorCode {
         matches!(self, ErrorCode::None)
     }
 
+    /// Whether clients send the request again, at once or after a look around.
+    pub fn is_retriable(self) -> bool {
+        self.retry() != Retry::Never
+    }
+
     /// The text for fields that are null on success.
     pub fn error_message(self) -> Option<&'static str> {
         if self.is_none() { None } else { Some(self.message()) }

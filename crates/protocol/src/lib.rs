@@ -10,5 +10,5 @@ pub mod messages;
 pub mod record;
 
 pub use codec::{DecodeError, EncodeError, Message, Reader, RecordSet, Writer};
-pub use error_code::ErrorCode;
+pub use error_code::{ErrorCode, Retry};
 pub use messages::ApiKey;
