@@ -9,8 +9,9 @@
 //!
 //! Source: requirements REC-01, PRD-15, PRD-21, FET-12, TRAP-37.
 
-use ottla_model::{LeaderEpoch, Offset, Timestamp};
+use ottla_model::{LeaderEpoch, Offset, Sequence, Timestamp};
 
+use super::builder::BatchProducer;
 use super::layout::{self, BatchHeader, BatchPrefix, HEADER_BYTES, MAGIC, TimestampType, at, put};
 use super::legacy::LegacyBatch;
 use super::records::{RecordIter, Records};
@@ -261,6 +262,18 @@ impl<'a> BatchMut<'a> {
     pub fn set_leader_epoch(&mut self, epoch: LeaderEpoch) {
         self.header.leader_epoch = Some(epoch);
         put(self.bytes, at::LEADER_EPOCH, epoch.value().to_be_bytes());
+    }
+
+    /// Writes the producer and the sequence of its first record; computes the checksum anew.
+    pub fn set_producer(&mut self, producer: BatchProducer) {
+        self.header.producer_id = Some(producer.id);
+        self.header.producer_epoch = Some(producer.epoch);
+        self.header.base_sequence = producer.base_sequence;
+        put(self.bytes, at::PRODUCER_ID, producer.id.value().to_be_bytes());
+        put(self.bytes, at::PRODUCER_EPOCH, producer.epoch.value().to_be_bytes());
+        put(self.bytes, at::BASE_SEQUENCE, producer.base_sequence.map_or(-1, Sequence::value).to_be_bytes());
+        layout::seal_crc(self.bytes);
+        self.header.crc = u32::from_be_bytes(std::array::from_fn(|index| self.bytes[at::CRC + index]));
     }
 
     /// Sets the largest timestamp and whose clock it is from; computes the checksum anew if that changes anything.

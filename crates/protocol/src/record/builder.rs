@@ -135,6 +135,11 @@ impl BatchBuilder {
         self.append(NewRecord { timestamp, key: Some(&kind.key()), value: Some(value), headers: &[] })
     }
 
+    /// Names the producer, also after records were added: a client knows it only when the batch goes out.
+    pub fn set_producer(&mut self, producer: BatchProducer) {
+        self.options.producer = Some(producer);
+    }
+
     /// Records so far.
     pub fn record_count(&self) -> u32 {
         self.record_count.unsigned_abs()
