@@ -50,3 +50,28 @@ impl Authorizer for AllowAll {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    /// SEC-31: no authorizer configured.
+    #[test]
+    fn without_an_authorizer_everything_is_allowed_and_nothing_is_kept() {
+        let principal = Principal::anonymous();
+        for operation in Operation::ALL {
+            for kind in ResourceType::ALL {
+                let question = Question {
+                    principal: &principal,
+                    host: Ipv4Addr::LOCALHOST.into(),
+                    operation: *operation,
+                    kind: *kind,
+                    name: "x",
+                };
+                assert!(AllowAll.is_allowed(&question) && AllowAll.is_allowed_on_any(&question));
+            }
+        }
+        assert!(!AllowAll.is_configured());
+    }
+}

@@ -11,4 +11,4 @@ mod resource;
 
 pub use authorizer::{AllowAll, Authorizer, Question};
 pub use principal::{Principal, PrincipalParseError};
-pub use resource::{Operation, PatternType, ResourceType};
+pub use resource::{Operation, PatternType, PermissionType, ResourceType};

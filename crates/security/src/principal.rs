@@ -35,12 +35,9 @@ impl FromStr for Principal {
     type Err = PrincipalParseError;
 
     fn from_str(text: &str) -> Result<Principal, PrincipalParseError> {
-        match text.split_once(':') {
-            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => {
-                Ok(Principal { kind: kind.to_owned(), name: name.to_owned() })
-            }
-            Some(_) | None => Err(PrincipalParseError(text.to_owned())),
-        }
+        // Kafka wants the colon and nothing else: either part may be empty, and spaces count.
+        let (kind, name) = text.split_once(':').ok_or_else(|| PrincipalParseError(text.to_owned()))?;
+        Ok(Principal { kind: kind.to_owned(), name: name.to_owned() })
     }
 }
 
@@ -53,8 +50,18 @@ mod tests {
         assert_eq!(Principal::anonymous().to_string(), "User:ANONYMOUS");
         let certificate: Principal = "User:CN=a,O=b:c".parse().unwrap();
         assert_eq!(certificate.name, "CN=a,O=b:c");
-        for bad in ["", "User", "User:", ":x"] {
-            assert_eq!(bad.parse::<Principal>(), Err(PrincipalParseError(bad.to_owned())));
+        for odd in ["User:", ":x", ":", " User:a", "Group:g"] {
+            assert_eq!(odd.parse::<Principal>().unwrap().to_string(), odd);
+        }
+    }
+
+    #[test]
+    fn a_text_without_a_colon_is_refused_in_kafka_s_words() {
+        for bad in ["", "User"] {
+            assert_eq!(
+                bad.parse::<Principal>().unwrap_err().to_string(),
+                format!("expected a string in format principalType:principalName but got {bad}")
+            );
         }
     }
 }

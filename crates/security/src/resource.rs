@@ -72,6 +72,14 @@ coded! {
     }
 }
 
+coded! {
+    /// What a permission does.
+    PermissionType {
+        Deny = 2, "DENY";
+        Allow = 3, "ALLOW";
+    }
+}
+
 impl ResourceType {
     /// The operations that exist on such a resource, `ALL` not among them.
     pub const fn operations(self) -> &'static [Operation] {
@@ -98,16 +106,45 @@ impl ResourceType {
 mod tests {
     use super::*;
 
+    /// SEC-30, as Kafka 4.3.1 numbers them.
+    #[test]
+    fn codes_and_names_are_kafka_s() {
+        let operations: Vec<_> = Operation::ALL.iter().map(|one| (one.code(), one.name())).collect();
+        let names = "ALL READ WRITE CREATE DELETE ALTER DESCRIBE CLUSTER_ACTION DESCRIBE_CONFIGS ALTER_CONFIGS \
+                     IDEMPOTENT_WRITE CREATE_TOKENS DESCRIBE_TOKENS TWO_PHASE_COMMIT";
+        assert_eq!(operations, (2..).zip(names.split(' ')).collect::<Vec<_>>());
+        let kinds: Vec<_> = ResourceType::ALL.iter().map(|one| (one.code(), one.name())).collect();
+        let names = "TOPIC GROUP CLUSTER TRANSACTIONAL_ID DELEGATION_TOKEN USER";
+        assert_eq!(kinds, (2..).zip(names.split(' ')).collect::<Vec<_>>());
+        assert_eq!((PatternType::Literal.code(), PatternType::Prefixed.code()), (3, 4));
+        assert_eq!((PermissionType::Deny.code(), PermissionType::Allow.code()), (2, 3));
+    }
+
     /// SEC-30
     #[test]
-    fn codes_and_values_belong_together() {
+    fn a_code_of_a_filter_or_of_nothing_is_no_value() {
         for operation in Operation::ALL {
             assert_eq!(Operation::from_code(operation.code()), Some(*operation));
         }
-        for kind in ResourceType::ALL {
-            assert_eq!(ResourceType::from_code(kind.code()), Some(*kind));
+        for nothing in [i8::MIN, -1, 0, 1, 16, i8::MAX] {
+            assert_eq!(Operation::from_code(nothing), None);
+            assert_eq!(ResourceType::from_code(nothing), None);
+            assert_eq!(PatternType::from_code(nothing), None);
         }
-        assert_eq!(Operation::from_code(1), None, "1 is a filter's ANY");
         assert_eq!(PatternType::from_code(2), None, "2 is a filter's MATCH");
+    }
+
+    /// MD-09. The bit fields that Kafka 4.3.1 answers where everything is allowed: Metadata and
+    /// DescribeTopicPartitions for a topic, DescribeGroups for a group, DescribeCluster for the cluster.
+    #[test]
+    fn the_operations_of_a_resource_are_those_kafka_lists() {
+        let bits = |kind: ResourceType| kind.operations().iter().fold(0, |bits, one| bits | 1 << one.code());
+        assert_eq!(bits(ResourceType::Topic), 3576);
+        assert_eq!(bits(ResourceType::Group), 3400);
+        assert_eq!(bits(ResourceType::Cluster), 8096);
+        // From Kafka's own table; no answer shows these.
+        assert_eq!(bits(ResourceType::TransactionalId), (1 << 4) | (1 << 8) | (1 << 15));
+        assert_eq!(bits(ResourceType::DelegationToken), 1 << 8);
+        assert_eq!(bits(ResourceType::User), (1 << 13) | (1 << 14));
     }
 }
