@@ -4,13 +4,16 @@
 //! Does not own: replicas, requests, threads.
 
 mod checkpoint;
+mod clean_shutdown;
 mod config;
 mod epochs;
 mod file_cache;
 mod index;
 mod log;
+mod log_dir;
 mod meta_properties;
 pub mod names;
+mod pace;
 mod partition_metadata;
 mod producers;
 mod recovery;
@@ -29,7 +32,9 @@ pub use log::{
     LeaderAppend, LeaderAppended, Log, LogPlace, LogRead, LogSlice, LookupError, ReadError, ReadLimits,
     ReadPlan, RemovedFiles, ReserveJob, Retention, TimestampSearch,
 };
+pub use log_dir::{FoundLog, LogDir, LogDirError, LogDirListing, LogOptions, choose_log_dir};
 pub use meta_properties::{ForeignDirectory, MetaProperties, MetaPropertiesError};
+pub use pace::{CHECKPOINT_AFTER, CHECKPOINT_BYTES_MAX, CheckpointPace, Removal, Removals};
 pub use partition_metadata::PartitionMetadataError;
 pub use producers::{
     AppendedBatch, BATCHES_MAX, CompletedTransaction, Origin, ProducerBatch, ProducerEntry, ProducerError,
