@@ -36,6 +36,7 @@ impl ClassicGroup {
         let nobody = MemberId::new("");
         if !self.has_room_for(&command.member, turn.config.members_max) {
             self.remove_member(&command.member, turn);
+            self.end_joining_if_complete(turn);
             let max = turn.config.members_max;
             return refuse(turn, request, &nobody, JoinError::GroupFull { max });
         }
@@ -86,10 +87,9 @@ impl ClassicGroup {
             }
             return self.add_member(id, join, turn);
         };
-        let id = member_id(instance.as_str(), command.random);
         match self.members.of_instance(instance).cloned() {
-            Some(former) => self.replace_static(former, id, join, turn),
-            None => self.add_member(id, join, turn),
+            Some(former) => self.replace_static(former, join, turn),
+            None => self.add_member(member_id(instance.as_str(), command.random), join, turn),
         }
     }
 
@@ -139,7 +139,9 @@ impl ClassicGroup {
     }
 
     /// A static member restarted: it gets a new id in the place of the former one, whose requests are fenced.
-    fn replace_static(&mut self, former: MemberId, id: MemberId, join: Join<'_>, turn: &mut Turn<'_>) {
+    fn replace_static(&mut self, former: MemberId, join: Join<'_>, turn: &mut Turn<'_>) {
+        let instance = join.command.instance.as_ref().map_or("", |instance| instance.as_str());
+        let id = member_id(instance, join.command.random);
         let leader_before = self.members.leader().cloned();
         self.fence(&former, turn);
         let Some(before) = self.members.get(&former).cloned() else { return };

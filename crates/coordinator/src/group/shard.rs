@@ -20,7 +20,7 @@ use super::answer::{
     GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveError, LeaveMemberError, LeftMember,
     OffsetSubscribed, SyncError,
 };
-use super::classic::{ClassicGroup, Remedy, Turn};
+use super::classic::{ClassicGroup, GroupState, Remedy, Turn};
 use super::command::{
     CommitOffsets, DeleteOffsets, GroupCommand, Heartbeat, LeaveGroup, PartitionsOfTopic, SyncGroup,
 };
@@ -124,6 +124,11 @@ impl GroupShard {
     /// The group as it was persisted last.
     pub fn persisted(&self, group: &GroupId) -> Option<&GroupImage> {
         self.images.get(group).map(|image| &**image)
+    }
+
+    /// Whether the group has members that all know their assignment, or may.
+    pub fn is_stable(&self, group: &GroupId) -> bool {
+        self.table.get(group).is_some_and(|group| group.state() == GroupState::Stable)
     }
 
     /// The group as a record would hold it now.

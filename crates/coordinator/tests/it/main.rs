@@ -1,0 +1,22 @@
+//! Scripted stories and random runs of the group coordinator over a simulated log.
+//!
+//! Owns: the list of them. Does not own: how a story is told (`script`), how the log behaves (`world`).
+
+#[cfg(test)]
+mod join_stories;
+#[cfg(test)]
+mod offset_stories;
+#[cfg(test)]
+mod random_runs;
+#[cfg(test)]
+mod records;
+#[cfg(test)]
+mod runtime_stories;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod session_stories;
+#[cfg(test)]
+mod static_stories;
+#[cfg(test)]
+mod world;

@@ -1,0 +1,149 @@
+//! A coordinator shard over a log in memory, in virtual time.
+//!
+//! Owns: the log, the clock, appends that succeed, wait or fail, restarts by replay.
+//! Does not own: what is asked and what is expected.
+//!
+//! Invariants
+//! - every request is answered at most once, and only if it was asked.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use ottla_coordinator::GroupConfig;
+use ottla_coordinator::group::{GroupAnswer, GroupCommand, GroupShard};
+use ottla_coordinator::runtime::{EncodedRecord, Now, Reply, RequestId, Runtime, Unavailable};
+use ottla_model::{Offset, Timestamp};
+
+/// Wall-clock time at the start of every story.
+pub const WALL_START: i64 = 1_000_000;
+
+pub struct World {
+    pub runtime: Runtime<GroupShard>,
+    pub config: GroupConfig,
+    pub log: Vec<EncodedRecord>,
+    /// Records that are committed.
+    pub committed: usize,
+    /// Whether appended records are committed at once.
+    pub commits: bool,
+    /// What the next append runs into.
+    pub failure: Option<Unavailable>,
+    pub open: BTreeSet<RequestId>,
+    start: Instant,
+    now: Duration,
+    next_request: u64,
+}
+
+impl World {
+    pub fn new(config: GroupConfig) -> World {
+        let mut world = World {
+            runtime: Runtime::new(GroupShard::new(config), config.runtime()),
+            config,
+            log: Vec::new(),
+            committed: 0,
+            commits: true,
+            failure: None,
+            open: BTreeSet::new(),
+            start: Instant::now(),
+            now: Duration::ZERO,
+            next_request: 0,
+        };
+        world.runtime.on_loaded(Offset::ZERO, world.now());
+        world
+    }
+
+    pub fn now(&self) -> Now {
+        let millis = i64::try_from(self.now.as_millis()).unwrap();
+        Now { at: self.start + self.now, wall: Timestamp::from_millis(WALL_START + millis) }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.now
+    }
+
+    pub fn ask(&mut self, command: GroupCommand) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.open.insert(request);
+        let now = self.now();
+        self.runtime.on_command(request, command, now);
+        request
+    }
+
+    /// Appends, commits and lets timers ring until nothing moves, and collects the answers.
+    pub fn pump(&mut self) -> Vec<Reply<GroupAnswer>> {
+        let mut replies = Vec::new();
+        loop {
+            while let Some(batch) = self.runtime.poll_append() {
+                assert!(!batch.records.is_empty(), "an empty batch");
+                match self.failure.take() {
+                    Some(why) => self.runtime.on_append_failed(why, self.now()),
+                    None => {
+                        self.log.extend(batch.records);
+                        self.runtime.on_appended(offset(self.log.len() - 1));
+                    }
+                }
+            }
+            if self.commits {
+                self.commit_all();
+            }
+            while let Some(reply) = self.runtime.poll_reply() {
+                assert!(self.open.remove(&reply.request), "{:?} was answered twice", reply.request);
+                replies.push(reply);
+            }
+            let now = self.now();
+            if self.runtime.deadline().is_none_or(|at| at > now.at) {
+                return replies;
+            }
+            self.runtime.on_deadline(now);
+        }
+    }
+
+    pub fn commit_all(&mut self) {
+        self.committed = self.log.len();
+        self.runtime.on_high_watermark(offset(self.committed));
+    }
+
+    /// Lets time pass, stopping wherever a timer rings.
+    pub fn wait_until(&mut self, target: Duration) -> Vec<Reply<GroupAnswer>> {
+        let mut replies = self.pump();
+        while let Some(at) = self.runtime.deadline().filter(|at| *at <= self.start + target) {
+            self.now = self.now.max(at - self.start);
+            replies.extend(self.pump());
+        }
+        self.now = self.now.max(target);
+        replies.extend(self.pump());
+        replies
+    }
+
+    /// The process dies and starts again: what was not committed may be lost, all that waited is cut off.
+    pub fn restart(&mut self, surviving: usize) {
+        assert!(surviving >= self.committed);
+        self.log.truncate(surviving);
+        self.open.clear();
+        self.runtime = Runtime::new(GroupShard::new(self.config), self.config.runtime());
+        self.load();
+        self.commit_all();
+    }
+
+    /// Reads the log into a runtime that has read nothing yet.
+    pub fn load(&mut self) {
+        for record in &self.log {
+            self.runtime.on_record(record.clone(), None).unwrap();
+        }
+        let now = self.now();
+        self.runtime.on_loaded(offset(self.log.len()), now);
+    }
+
+    /// A runtime that has just replayed the whole log.
+    pub fn replayed(&self) -> Runtime<GroupShard> {
+        let mut replayed = Runtime::new(GroupShard::new(self.config), self.config.runtime());
+        for record in &self.log {
+            replayed.on_record(record.clone(), None).unwrap();
+        }
+        replayed
+    }
+}
+
+pub fn offset(index: usize) -> Offset {
+    Offset::new(i64::try_from(index).unwrap()).unwrap()
+}
