@@ -6,8 +6,11 @@
 pub mod codec;
 pub mod compression;
 mod error_code;
+pub mod fetch;
 pub mod messages;
+pub mod produce;
 pub mod record;
+pub mod reply;
 
 pub use codec::{DecodeError, EncodeError, Message, Reader, RecordSet, Writer};
 pub use error_code::{ErrorCode, Retry};

@@ -355,7 +355,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the memory for `count` values of `size` bytes from the allowance.
-    fn charge(&mut self, count: usize, size: usize) -> Result<(), DecodeError> {
+    pub(crate) fn charge(&mut self, count: usize, size: usize) -> Result<(), DecodeError> {
         match self.allowance.checked_sub(count.saturating_mul(size)) {
             Some(left) => {
                 self.allowance = left;

@@ -152,6 +152,18 @@ impl Writer {
         }
     }
 
+    /// So many zero bytes, to be filled in by the caller.
+    pub(crate) fn put_zeroes(&mut self, count: usize) -> &mut [u8] {
+        let at = self.bytes.len();
+        self.bytes.resize(at.saturating_add(count), 0);
+        self.bytes.get_mut(at..).unwrap_or(&mut [])
+    }
+
+    /// The first error of what was written by hand.
+    pub(crate) fn take_error(&mut self) -> Result<(), EncodeError> {
+        self.error.take().map_or(Ok(()), Err)
+    }
+
     /// Runs a walk and answers its first error; then nothing of it has been written.
     pub(super) fn written(&mut self, walk: &mut dyn FnMut(&mut Writer)) -> Result<(), EncodeError> {
         let before = self.bytes.len();

@@ -2,14 +2,17 @@
 #![cfg(test)]
 
 mod api_keys;
+mod fetch;
 mod hex;
 mod hostile;
 mod json;
 mod persisted;
+mod produce;
 mod raw;
 mod record;
 mod refusals;
 mod replay;
+mod samples;
 mod targets;
 mod validate;
 mod vectors;
