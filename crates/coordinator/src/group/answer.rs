@@ -271,7 +271,7 @@ pub struct DescribedMember {
     pub client_host: Arc<str>,
     /// Empty unless the group is stable.
     pub metadata: Bytes,
-    /// Empty unless the group is stable.
+    /// Of the present generation if the group is stable, else of an earlier one, or empty.
     pub assignment: Bytes,
 }
 

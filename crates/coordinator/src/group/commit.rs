@@ -152,3 +152,75 @@ pub(super) fn forget(offsets: &OffsetStore, gone: &[PartitionsOfTopic]) -> Vec<G
     }
     records
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_model::{LeaderEpoch, Timestamp, TopicName, Uuid};
+
+    use super::*;
+    use crate::group::CommittedPosition;
+
+    fn topic_id(byte: u8) -> Option<TopicId> {
+        TopicId::new(Uuid::from_bytes([byte; 16]))
+    }
+
+    fn store_with(topic_id: Option<TopicId>) -> OffsetStore {
+        let entry = OffsetEntry {
+            position: CommittedPosition(5),
+            leader_epoch: LeaderEpoch::new(1),
+            metadata: "".into(),
+            committed_at: Timestamp::from_millis(0),
+            expires_at: None,
+            topic_id,
+        };
+        let topic = TopicName::new("t").unwrap();
+        let key = OffsetKey { group: GroupId::new("g"), topic, partition: PartitionIndex::default() };
+        let mut offsets = OffsetStore::default();
+        offsets.apply(&key, Some(&Arc::new(entry)), None);
+        offsets
+    }
+
+    fn is_found(offsets: &OffsetStore, wanted: Option<TopicId>) -> bool {
+        let topic = PartitionsOfTopic {
+            topic: TopicName::new("t").unwrap(),
+            topic_id: wanted,
+            partitions: vec![PartitionIndex::default()],
+        };
+        let wanted = Wanted::Named(vec![topic]);
+        let command = FetchOffsets { group: GroupId::new("g"), wanted, require_stable: false };
+        let fetched = fetch(offsets, &command);
+        matches!(fetched[0].partitions[0].result, Ok(Some(_)))
+    }
+
+    /// OFF-03
+    #[test]
+    fn an_offset_of_an_earlier_topic_of_the_same_name_is_not_shown() {
+        assert!(is_found(&store_with(topic_id(1)), topic_id(1)));
+        assert!(!is_found(&store_with(topic_id(1)), topic_id(2)));
+        assert!(is_found(&store_with(topic_id(1)), None));
+        assert!(is_found(&store_with(None), topic_id(2)));
+    }
+
+    /// OFF-03
+    #[test]
+    fn all_offsets_come_with_the_topic_id_they_were_stored_with() {
+        let command = FetchOffsets { group: GroupId::new("g"), wanted: Wanted::All, require_stable: false };
+        assert_eq!(fetch(&store_with(topic_id(3)), &command)[0].topic_id, topic_id(3));
+    }
+
+    /// OFF-03: an offset that a transaction is about to replace.
+    #[test]
+    fn an_unstable_offset_is_shown_only_to_those_who_do_not_mind() {
+        let mut offsets = store_with(None);
+        let topic = TopicName::new("t").unwrap();
+        let key = OffsetKey { group: GroupId::new("g"), topic, partition: PartitionIndex::default() };
+        let entry = offsets.get(&key).unwrap().entry.clone();
+        offsets.apply(&key, Some(&entry), ottla_model::ProducerId::new(7));
+        let result = |require_stable| {
+            let command = FetchOffsets { group: GroupId::new("g"), wanted: Wanted::All, require_stable };
+            fetch(&offsets, &command)[0].partitions[0].result.clone()
+        };
+        assert_eq!(result(true), Err(OffsetUnstable));
+        assert_eq!(result(false), Ok(Some(entry)));
+    }
+}

@@ -11,7 +11,7 @@ use super::classic::{ClassicGroup, GroupState, GroupType};
 use super::command::GroupFilter;
 use super::member::Member;
 
-/// Metadata and assignments are shown only while they belong together.
+/// Metadata are shown only while the group is stable; assignments are those of the last stable generation.
 pub(super) fn describe(group: &ClassicGroup) -> DescribedGroup {
     let stable = group.state() == GroupState::Stable;
     let member = |member: &Member| DescribedMember {
@@ -23,7 +23,7 @@ pub(super) fn describe(group: &ClassicGroup) -> DescribedGroup {
             Some(protocol) if stable => member.metadata(protocol),
             Some(_) | None => Bytes::new(),
         },
-        assignment: if stable { member.assignment.clone() } else { Bytes::new() },
+        assignment: member.assignment.clone(),
     };
     DescribedGroup {
         group: group.id.clone(),

@@ -315,7 +315,7 @@ fn the_phases_have_the_names_tools_know() {
         "describe | join a asks | describe | join a | describe | sync a a=1 | describe | join b | describe | leave a | leave b | describe",
         "describe: Group g not found., a join: the member must come back with the id it is given, Empty - -, \
          a in 1 by range under a of a, CompletingRebalance consumer - a(0:), a has 1, \
-         Stable consumer range a(13:1), PreparingRebalance consumer - a(0:) \"b-03030303-0303-4303-8303-030303030303\"(0:), \
+         Stable consumer range a(13:1), PreparingRebalance consumer - a(0:1) \"b-03030303-0303-4303-8303-030303030303\"(0:), \
          b in 2 by range under b of b, left, left, Empty consumer -",
     );
 }

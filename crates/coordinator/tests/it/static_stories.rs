@@ -95,7 +95,7 @@ fn a_group_of_absent_static_members_waits_for_their_sessions() {
     check(
         "join a/i session=30000 rebalance=5000 | sync a/i a=1 | join b/j session=30000 rebalance=5000 | join a/i session=30000 rebalance=5000 | \
          sync a/i a=1 b=2 | sync b/j | then | leave -/j | at 16000 | describe | at 30000 | describe",
-        "left, PreparingRebalance consumer - a(0:), Empty consumer -",
+        "left, PreparingRebalance consumer - a(0:1), Empty consumer -",
     );
 }
 
