@@ -242,7 +242,7 @@ fn ensure_voters_fit(roles: Roles, id: BrokerId, quorum: &QuorumConfig) -> Resul
         _ => return Ok(()),
     };
     let ids: Vec<String> = quorum.voters.iter().map(|voter| voter.id.to_string()).collect();
-    Err(ConfigError::Rule(format!(
+    Err(ConfigError::Requirement(format!(
         "If process.roles {role}, the node id {id} {expected} included in the set of voters \
          controller.quorum.voters=Set({})",
         ids.join(", ")
@@ -252,7 +252,7 @@ fn ensure_voters_fit(roles: Roles, id: BrokerId, quorum: &QuorumConfig) -> Resul
 fn ensure_auto_join_fits(reader: Reader<'_>, roles: Roles) -> Result<(), ConfigError> {
     let name = "controller.quorum.auto.join.enable";
     if reader.boolean(name)? && !roles.controller {
-        return Err(ConfigError::Rule(format!(
+        return Err(ConfigError::Requirement(format!(
             "{name} is only supported when process.roles contains the 'controller' role."
         )));
     }

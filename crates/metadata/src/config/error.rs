@@ -19,16 +19,19 @@ pub enum ConfigError {
     #[error("Missing required configuration \"{name}\" which has no default value.")]
     Missing { name: String },
     /// A security setting that this release does not honour. Ignoring it would be unsafe.
-    #[error(
-        "{name} is not supported yet; a node that ignored it would be less safe than it seems, so this one does \
-         not start"
-    )]
+    #[error("{name} is not supported yet, and ignoring it would leave the cluster less safe than it seems")]
     Unsupported { name: String },
     /// A listener with TLS or SASL, which this release does not speak.
     #[error(
         "listener {listener} asks for {protocol}, which is not supported yet: only PLAINTEXT listeners are"
     )]
     UnsupportedProtocol { listener: ListenerName, protocol: SecurityProtocol },
+    /// Settings of one node that do not fit together. Kafka says it with these two words in front.
+    #[error("requirement failed: {0}")]
+    Requirement(String),
+    /// A change of a broker or of a metrics subscription that Kafka refuses as INVALID_REQUEST.
+    #[error("{0}")]
+    Request(String),
     /// Values that are allowed one by one but not together, or a value that Kafka words by itself.
     #[error("{0}")]
     Rule(String),

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ConfigError, Default, Key, Synonym, Unit, Value, broker_keys};
+use super::{ConfigError, Default, Key, Synonym, Unit, Value, broker_keys, topic_keys};
 
 /// Settings as they are written: key and text, in the order of keys.
 pub type Settings = BTreeMap<String, String>;
@@ -131,6 +131,20 @@ fn overlay(below: &mut Settings, above: &Settings) {
     }
 }
 
+/// The value of a topic key: its override, or what the topic inherits.
+pub(crate) fn topic_value(
+    layers: &Layers,
+    overrides: &Settings,
+    name: &str,
+) -> Result<Option<Value>, ConfigError> {
+    let Some(key) = topic_keys().get(name) else { return Ok(None) };
+    let text = match overrides.get(name) {
+        Some(text) => Some(text.clone()),
+        None => layers.inherited(key)?,
+    };
+    text.map(|text| key.parse(&text)).transpose()
+}
+
 /// The declared key behind a name of the broker resource, which may carry a listener and a mechanism:
 /// `listener.name.external.scram-sha-512.sasl.jaas.config` is a `sasl.jaas.config`.
 pub fn broker_key(name: &str) -> Option<&'static Key> {
@@ -156,7 +170,6 @@ pub(crate) fn broker_synonyms(name: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::topic_keys;
 
     fn settings(text: &str) -> Settings {
         text.split_whitespace()

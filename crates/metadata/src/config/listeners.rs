@@ -115,7 +115,7 @@ impl Listeners {
             return self.ensure_controller_is_served(roles, controller_names);
         }
         if !self.controller.is_empty() {
-            return rule(format!(
+            return requirement(format!(
                 "{CONTROLLER_NAMES} must not contain a value appearing in the '{LISTENERS}' configuration when \
                  running KRaft with just the broker role"
             ));
@@ -133,20 +133,20 @@ impl Listeners {
 
     fn ensure_controller_is_served(&self, roles: Roles, names: &[String]) -> Result<(), ConfigError> {
         if !roles.broker && !self.broker.is_empty() {
-            return rule(format!(
+            return requirement(format!(
                 "The {LISTENERS} config must only contain KRaft controller listeners from {CONTROLLER_NAMES} when \
                  process.roles=controller"
             ));
         }
         if self.controller.is_empty() {
-            return rule(format!(
+            return requirement(format!(
                 "{CONTROLLER_NAMES} must contain at least one value appearing in the '{LISTENERS}' configuration \
                  when running the KRaft controller role"
             ));
         }
         let is_bound = |name: &String| self.controller.iter().any(|it| it.name.as_str() == name);
         if !names.iter().all(is_bound) {
-            return rule(format!(
+            return requirement(format!(
                 "{CONTROLLER_NAMES} must only contain values appearing in the '{LISTENERS}' configuration when \
                  running the KRaft controller role"
             ));
@@ -159,20 +159,20 @@ impl Listeners {
         let advertised: BTreeSet<&ListenerName> = self.advertised_broker.iter().map(|it| &it.name).collect();
         let bound: Vec<&ListenerName> = self.bound().map(|it| &it.name).collect();
         if advertised.is_empty() {
-            return rule(format!(
+            return requirement(format!(
                 "There must be at least one broker advertised listener. Perhaps all listeners appear in \
                  {CONTROLLER_NAMES}?"
             ));
         }
         let names = join(self.advertised_broker.iter().map(|it| &it.name));
         if !advertised.contains(&self.inter_broker) {
-            return rule(format!(
+            return requirement(format!(
                 "{INTER_BROKER} must be a listener name defined in {ADVERTISED}. The valid options based on \
                  currently configured listeners are {names}"
             ));
         }
         if !advertised.iter().all(|name| bound.contains(name)) {
-            return rule(format!(
+            return requirement(format!(
                 "{ADVERTISED} listener names must be equal to or a subset of the ones defined in {LISTENERS}. \
                  Found {names}. The valid options based on the current configuration are {}",
                 join(bound.into_iter())
@@ -196,7 +196,7 @@ impl Listeners {
     fn ensure_advertised(&self) -> Result<(), ConfigError> {
         let mut told = self.advertised_broker.iter().chain(&self.advertised_controller);
         if told.any(|it| it.host.as_deref() == Some("0.0.0.0")) {
-            return rule(format!(
+            return requirement(format!(
                 "{ADVERTISED} cannot use the nonroutable meta-address 0.0.0.0. Use a routable IP address."
             ));
         }
@@ -206,6 +206,10 @@ impl Listeners {
 
 fn rule<T>(text: String) -> Result<T, ConfigError> {
     Err(ConfigError::Rule(text))
+}
+
+fn requirement<T>(text: String) -> Result<T, ConfigError> {
+    Err(ConfigError::Requirement(text))
 }
 
 fn join<'a>(names: impl Iterator<Item = &'a ListenerName>) -> String {

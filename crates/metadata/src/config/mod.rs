@@ -9,8 +9,10 @@
 //! - `layers`, `describe`: static, dynamic and topic settings, and what DescribeConfigs tells of them;
 //! - `broker`, `topic`, `listeners`: typed settings for the other parts;
 //! - `alter`: what may be changed while running;
-//! - `properties`, `providers`: the text of `server.properties`.
+//! - `properties`, `providers`, `advice`: the text of `server.properties`, and what to tell of it.
 
+mod advice;
+mod alter;
 mod broker;
 mod check;
 mod describe;
@@ -21,14 +23,19 @@ mod key;
 mod keys;
 mod layers;
 mod listeners;
+mod properties;
+mod providers;
 mod reader;
 mod roles;
 mod rules;
+mod topic;
 mod value;
 
 #[cfg(test)]
 mod golden;
 
+pub use advice::{Advice, advise, nearest_key};
+pub use alter::{BrokerLevel, check_broker, check_client_metrics, check_group, check_topic};
 pub use broker::{
     AckDurability, BrokerConfig, GroupsConfig, LogsConfig, MetadataLogConfig, NetworkConfig, QuorumConfig,
     RegistrationConfig, TopicDefaults,
@@ -41,5 +48,8 @@ pub use key::{Change, Default, Effect, Importance, Key, Listing, Synonym, Unit};
 pub use keys::{KeyTable, broker_keys, client_metrics_keys, group_keys, topic_keys};
 pub use layers::{Layers, Settings, broker_key};
 pub use listeners::{Listener, Listeners};
+pub use properties::{Properties, PropertiesError, Property};
+pub use providers::{Outside, ProviderError, resolve_references};
 pub use roles::Roles;
+pub use topic::{CleanupPolicy, RecordValidation, TimestampType, TopicCompression, TopicConfig};
 pub use value::{Kind, Password, Value, java_double, java_trim, split_list};

@@ -39,13 +39,14 @@ pub(crate) fn ensure_security_is_honoured(layers: &Layers) -> Result<(), ConfigE
 /// A rule on the node as a whole.
 type Rule = fn(Reader<'_>) -> Result<(), ConfigError>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     ids_agree,
     retention_is_not_zero,
     replication_times_fit,
     queue_holds_one_request,
     connection_limits_fit,
     codecs_are_known,
+    cleaners_have_memory,
     group_limits_fit,
     protocols_include_classic,
     cordoned_dirs_are_log_dirs,
@@ -60,6 +61,10 @@ fn broken<T>(text: String) -> Result<T, ConfigError> {
     Err(ConfigError::Rule(text))
 }
 
+fn requirement<T>(text: String) -> Result<T, ConfigError> {
+    Err(ConfigError::Requirement(text))
+}
+
 fn ids_agree(reader: Reader<'_>) -> Result<(), ConfigError> {
     if reader.number("node.id")? != reader.number("broker.id")? {
         return broken("You must set `node.id` to the same value as `broker.id`.".to_owned());
@@ -72,7 +77,7 @@ fn retention_is_not_zero(reader: Reader<'_>) -> Result<(), ConfigError> {
     for name in first {
         match reader.optional_number(name)? {
             Some(0) => {
-                return broken(
+                return requirement(
                     "log.retention.ms must be unlimited (-1) or, greater than or equal to 1".to_owned(),
                 );
             }
@@ -86,14 +91,14 @@ fn retention_is_not_zero(reader: Reader<'_>) -> Result<(), ConfigError> {
 fn replication_times_fit(reader: Reader<'_>) -> Result<(), ConfigError> {
     let wait = reader.number("replica.fetch.wait.max.ms")?;
     if reader.number("replica.socket.timeout.ms")? < wait {
-        return broken(
+        return requirement(
             "replica.socket.timeout.ms should always be at least replica.fetch.wait.max.ms to prevent \
              unnecessary socket timeouts"
                 .to_owned(),
         );
     }
     if wait > reader.number("replica.lag.time.max.ms")? {
-        return broken(
+        return requirement(
             "replica.fetch.wait.max.ms should always be less than or equal to replica.lag.time.max.ms to \
              prevent frequent changes in ISR"
                 .to_owned(),
@@ -105,7 +110,7 @@ fn replication_times_fit(reader: Reader<'_>) -> Result<(), ConfigError> {
 fn queue_holds_one_request(reader: Reader<'_>) -> Result<(), ConfigError> {
     let queued = reader.number("queued.max.request.bytes")?;
     if queued > 0 && queued < reader.number("socket.request.max.bytes")? {
-        return broken(
+        return requirement(
             "queued.max.request.bytes must be larger or equal to socket.request.max.bytes".to_owned(),
         );
     }
@@ -115,7 +120,7 @@ fn queue_holds_one_request(reader: Reader<'_>) -> Result<(), ConfigError> {
 fn connection_limits_fit(reader: Reader<'_>) -> Result<(), ConfigError> {
     let overrides = per_ip_overrides(&reader.text("max.connections.per.ip.overrides")?)?;
     if reader.number("max.connections.per.ip")? == 0 && overrides.is_empty() {
-        return broken(
+        return requirement(
             "max.connections.per.ip can be set to zero only if max.connections.per.ip.overrides property is \
              set."
                 .to_owned(),
@@ -126,7 +131,7 @@ fn connection_limits_fit(reader: Reader<'_>) -> Result<(), ConfigError> {
         reader.number("connections.max.idle.ms")?,
     );
     if idle >= 0 && delay >= idle {
-        return broken(format!(
+        return requirement(format!(
             "connection.failed.authentication.delay.ms={delay} should always be less than \
              connections.max.idle.ms={idle} to prevent failed authentication responses from timing out"
         ));
@@ -168,11 +173,24 @@ fn codecs_are_known(reader: Reader<'_>) -> Result<(), ConfigError> {
     Ok(())
 }
 
+fn cleaners_have_memory(reader: Reader<'_>) -> Result<(), ConfigError> {
+    let threads = reader.number("log.cleaner.threads")?;
+    if threads == 0 {
+        return broken("log.cleaner.threads must be at least 1".to_owned());
+    }
+    if reader.number("log.cleaner.dedupe.buffer.size")? / threads <= 1024 * 1024 {
+        return requirement(
+            "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread.".to_owned(),
+        );
+    }
+    Ok(())
+}
+
 /// A default, and the bounds that groups may move it in.
-struct Bounded {
-    value: &'static str,
-    min: &'static str,
-    max: &'static str,
+pub(crate) struct Bounded {
+    pub value: &'static str,
+    pub min: &'static str,
+    pub max: &'static str,
     /// What Kafka names when the value is above its maximum: some rules speak of the maximum, some of the value.
     above: Above,
 }
@@ -194,7 +212,7 @@ macro_rules! bounded {
     };
 }
 
-const BOUNDED: [Bounded; 12] = [
+pub(crate) const GROUP_BOUNDS: [Bounded; 12] = [
     bounded!("consumer", "heartbeat.interval.ms", ValueMustBeLess),
     bounded!("consumer", "session.timeout.ms", ValueMustBeLess),
     bounded!("consumer", "assignment.interval.ms", ValueMustBeLess),
@@ -217,7 +235,7 @@ const HEARTBEATS: [(&str, &str); 3] = [
 ];
 
 fn group_limits_fit(reader: Reader<'_>) -> Result<(), ConfigError> {
-    for Bounded { value, min, max, above } in &BOUNDED {
+    for Bounded { value, min, max, above } in &GROUP_BOUNDS {
         ensure_at_least(reader, max, min)?;
         ensure_at_least(reader, value, min)?;
         match above {
@@ -273,14 +291,16 @@ fn cordoned_dirs_are_log_dirs(reader: Reader<'_>) -> Result<(), ConfigError> {
     let cordoned = reader.list("cordoned.log.dirs")?;
     if cordoned.iter().any(|dir| dir == "*") {
         if cordoned.len() > 1 {
-            return broken("When cordoned.log.dirs is set to *, it must not contain other values".to_owned());
+            return requirement(
+                "When cordoned.log.dirs is set to *, it must not contain other values".to_owned(),
+            );
         }
         return Ok(());
     }
     let dirs = log_dirs(reader)?;
     let missing: Vec<&str> = cordoned.iter().filter(|dir| !dirs.contains(dir)).map(String::as_str).collect();
     if !missing.is_empty() {
-        return broken(format!(
+        return requirement(format!(
             "All entries in cordoned.log.dirs must be present in log.dirs or log.dir. Missing entries : {}",
             missing.join(", ")
         ));
