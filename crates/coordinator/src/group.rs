@@ -5,7 +5,8 @@
 //!
 //! In reading order: `command` and `answer` are what the server says and hears; `record` is what is persisted;
 //! `member`, `members`, `protocols`, `classic`, `rebalance`, `join`, `session` are one group; `table` holds all of
-//! them; `offsets`, `commit`, `expiry` are about offsets; `describe` shows; `shard` routes.
+//! them; `offsets`, `commit`, `expiry`, `removal` are about offsets; `describe` shows; `refusal` says no without a look;
+//! `shard` routes.
 
 mod answer;
 mod classic;
@@ -21,6 +22,8 @@ mod protocols;
 mod rebalance;
 mod record;
 mod record_bytes;
+mod refusal;
+mod removal;
 mod session;
 mod shard;
 mod table;
@@ -39,4 +42,5 @@ pub use command::{
 };
 pub use member::Protocol;
 pub use record::{CommittedPosition, GroupImage, GroupRecord, MemberImage, OffsetEntry, OffsetKey};
-pub use shard::{GroupShard, precheck};
+pub use refusal::precheck;
+pub use shard::GroupShard;

@@ -13,9 +13,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ottla_model::{GroupInstanceId, MemberId, ProtocolName};
+use ottla_model::{GroupInstanceId, MemberId};
 
 use super::member::{Member, Protocol};
+use super::protocols;
 
 /// Why a member id, alone or with an instance id, is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,12 +93,10 @@ impl Members {
         if self.by_id.contains_key(id) { Ok(()) } else { Err(Stranger::Unknown) }
     }
 
-    /// Whether one of the protocols is supported by every member.
+    /// Whether one of the protocols is supported by every member; any is, while there are none.
     pub fn support_one_of(&self, protocols: &[Protocol]) -> bool {
-        let everybody = |name: &ProtocolName| {
-            self.by_id.values().all(|member| member.protocols.iter().any(|known| known.name == *name))
-        };
-        protocols.iter().any(|protocol| everybody(&protocol.name))
+        let common = protocols::common(self.by_id.values());
+        protocols.iter().any(|protocol| self.is_empty() || common.contains(&protocol.name))
     }
 
     /// Takes a member in. The first one leads.

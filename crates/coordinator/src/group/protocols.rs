@@ -5,7 +5,7 @@
 //!
 //! Source: requirements GRP-12, GRP-16; Kafka's embedded consumer protocol (`ConsumerProtocolSubscription`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use ottla_model::{ProtocolName, ProtocolType};
@@ -27,18 +27,11 @@ pub(super) fn is_consumer(protocol_type: Option<&ProtocolType>) -> bool {
 /// The protocol with most votes. Each member votes for the first of its own that everybody supports; on a tie the one
 /// voted for first wins. `None` without members, or when nothing is common to all.
 pub(super) fn elect<'a>(members: impl Iterator<Item = &'a Member> + Clone) -> Option<ProtocolName> {
-    let mut support: BTreeMap<&ProtocolName, usize> = BTreeMap::new();
-    let mut count = 0;
-    for member in members.clone() {
-        count += 1;
-        for protocol in &member.protocols {
-            *support.entry(&protocol.name).or_default() += 1;
-        }
-    }
+    let common = common(members.clone());
     let mut votes: Vec<(&ProtocolName, usize)> = Vec::new();
     for member in members {
-        let common = |name: &&ProtocolName| support.get(*name) == Some(&count);
-        let name = member.protocols.iter().map(|protocol| &protocol.name).find(common)?;
+        let mut names = member.protocols.iter().map(|protocol| &protocol.name);
+        let name = names.find(|name| common.contains(*name))?;
         match votes.iter_mut().find(|(known, _)| *known == name) {
             Some((_, votes)) => *votes += 1,
             None => votes.push((name, 1)),
@@ -46,6 +39,19 @@ pub(super) fn elect<'a>(members: impl Iterator<Item = &'a Member> + Clone) -> Op
     }
     let most = votes.iter().map(|(_, votes)| *votes).max()?;
     votes.iter().find(|(_, votes)| *votes == most).map(|(name, _)| (*name).clone())
+}
+
+/// The protocols that every member supports. A member may name one twice: it counts once.
+pub(super) fn common<'a>(members: impl Iterator<Item = &'a Member>) -> BTreeSet<&'a ProtocolName> {
+    let mut common: Option<BTreeSet<&ProtocolName>> = None;
+    for member in members {
+        let names = member.protocols.iter().map(|protocol| &protocol.name).collect();
+        common = Some(match common {
+            Some(common) => &common & &names,
+            None => names,
+        });
+    }
+    common.unwrap_or_default()
 }
 
 /// The topics of consumer subscriptions, or `None` as soon as one of them cannot be read.

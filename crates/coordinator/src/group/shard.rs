@@ -12,38 +12,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ottla_model::{GroupId, MemberId, ProducerId, TopicName};
+use ottla_model::{GroupId, ProducerId, TopicName};
 use ottla_protocol::EncodeError;
 
 use super::answer::{
-    CommitError, DeleteGroupError, DeleteOffsetsError, DeletedPartition, DeletedTopic, DescribeError,
-    GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveError, LeaveMemberError, LeftMember,
-    OffsetSubscribed, SyncError,
+    CommitError, DescribeError, GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveMemberError,
+    LeftMember, SyncError,
 };
 use super::classic::{ClassicGroup, GroupState, Remedy, Turn};
-use super::command::{
-    CommitOffsets, DeleteOffsets, GroupCommand, Heartbeat, LeaveGroup, PartitionsOfTopic, SyncGroup,
-};
+use super::command::{CommitOffsets, GroupCommand, Heartbeat, LeaveGroup, SyncGroup};
 use super::join::Join;
 use super::offsets::{OffsetStore, OffsetUndo};
-use super::record::{GroupImage, GroupRecord, OffsetKey};
+use super::record::{GroupImage, GroupRecord};
 use super::table::GroupTable;
-use super::{commit, describe, expiry, protocols, record_bytes};
+use super::{commit, describe, record_bytes, refusal};
 use crate::config::GroupConfig;
 use crate::runtime::{
     Asked, EncodedRecord, FailedWrite, Now, Outbox, Reply, Shard, Skipped, TransactionOutcome, Unavailable,
 };
 
-/// Most tombstones that are appended together when offsets are removed in bulk: about 100 KiB.
-const TOMBSTONES_PER_DRAFT_MAX: usize = 1000;
-
 /// The groups of one partition of `__consumer_offsets`.
 pub struct GroupShard {
-    config: GroupConfig,
+    pub(super) config: GroupConfig,
     images: BTreeMap<GroupId, Arc<GroupImage>>,
-    table: GroupTable,
-    offsets: OffsetStore,
-    next_sweep: Option<Instant>,
+    pub(super) table: GroupTable,
+    pub(super) offsets: OffsetStore,
+    /// When the next look for offsets that are too old is due.
+    pub(super) next_sweep: Option<Instant>,
 }
 
 /// What takes a record back.
@@ -56,48 +51,8 @@ enum Undo {
 
 /// What sets a live group right when its record was not appended.
 pub struct GroupRemedy {
-    group: GroupId,
-    remedy: Remedy,
-}
-
-/// Refuses what no group coordinator would accept, whichever broker it is on and whatever its state.
-pub fn precheck(config: &GroupConfig, command: &GroupCommand) -> Result<(), GroupAnswer> {
-    match command {
-        GroupCommand::Join(join) => {
-            let refused = |error| Err(GroupAnswer::Join(Err(JoinRefused::new(&join.member, error))));
-            let (min, max) = (config.session_timeout_min, config.session_timeout_max);
-            let got = join.session_timeout;
-            if join.group.is_empty() {
-                refused(JoinError::InvalidGroupId)
-            } else if got < min || got > max {
-                refused(JoinError::SessionTimeoutOutOfRange { got, min, max })
-            } else {
-                Ok(())
-            }
-        }
-        GroupCommand::Sync(sync) if sync.group.is_empty() => {
-            Err(GroupAnswer::Sync(Err(SyncError::InvalidGroupId)))
-        }
-        GroupCommand::Heartbeat(heartbeat) if heartbeat.group.is_empty() => {
-            Err(GroupAnswer::Heartbeat(Err(HeartbeatError::InvalidGroupId)))
-        }
-        GroupCommand::Leave(leave) if leave.group.is_empty() => {
-            Err(GroupAnswer::Leave(Err(LeaveError::InvalidGroupId)))
-        }
-        GroupCommand::DeleteOffsets(delete) if delete.group.is_empty() => {
-            Err(GroupAnswer::DeleteOffsets(Err(DeleteOffsetsError::InvalidGroupId)))
-        }
-        GroupCommand::Sync(_)
-        | GroupCommand::Heartbeat(_)
-        | GroupCommand::Leave(_)
-        | GroupCommand::DeleteOffsets(_)
-        | GroupCommand::CommitOffsets(_)
-        | GroupCommand::FetchOffsets(_)
-        | GroupCommand::DeleteGroup(_)
-        | GroupCommand::Describe(_)
-        | GroupCommand::List(_)
-        | GroupCommand::ForgetPartitions(_) => Ok(()),
-    }
+    pub(super) group: GroupId,
+    pub(super) remedy: Remedy,
 }
 
 impl GroupShard {
@@ -225,83 +180,6 @@ impl GroupShard {
         records.into_iter().for_each(|record| outbox.write(record));
         GroupAnswer::CommitOffsets(Ok(topics))
     }
-
-    fn delete_offsets(
-        &self,
-        command: &DeleteOffsets,
-        outbox: &mut Outbox<GroupShard>,
-    ) -> Result<Vec<DeletedTopic>, DeleteOffsetsError> {
-        let group = self.table.get(&command.group).ok_or(DeleteOffsetsError::UnknownGroup)?;
-        if !group.is_empty() && !protocols::is_consumer(group.protocol_type.as_ref()) {
-            return Err(DeleteOffsetsError::GroupActive);
-        }
-        let deleted = command.topics.iter().map(|topic| {
-            let subscribed = group.is_subscribed_to(topic.topic.as_str());
-            let result = if subscribed { Err(OffsetSubscribed) } else { Ok(()) };
-            let partitions = topic.partitions.iter().map(|partition| {
-                let key =
-                    OffsetKey { group: group.id.clone(), topic: topic.topic.clone(), partition: *partition };
-                if let Some(tombstone) = commit::tombstone(&self.offsets, key).filter(|_| !subscribed) {
-                    outbox.write(tombstone);
-                }
-                DeletedPartition { partition: *partition, result: result.clone() }
-            });
-            DeletedTopic { topic: topic.topic.clone(), partitions: partitions.collect() }
-        });
-        Ok(deleted.collect())
-    }
-
-    fn delete_group(
-        &mut self,
-        group: &GroupId,
-        outbox: &mut Outbox<GroupShard>,
-    ) -> Result<(), DeleteGroupError> {
-        let known = self.table.get(group).ok_or(DeleteGroupError::UnknownGroup)?;
-        if !known.is_empty() {
-            return Err(DeleteGroupError::GroupActive);
-        }
-        for key in self.offsets.all_keys(group) {
-            write_in_parts(GroupRecord::Offset { key, value: None }, outbox);
-        }
-        self.bury(group, outbox);
-        Ok(())
-    }
-
-    /// Removes a group that has no members and, once what was written so far is applied, no offsets.
-    fn bury(&mut self, group: &GroupId, outbox: &mut Outbox<GroupShard>) {
-        if let Some(removed) = self.table.remove(group) {
-            outbox.write(GroupRecord::Group { group: group.clone(), image: None });
-            outbox.guard(GroupRemedy { group: group.clone(), remedy: Remedy::Revive(Box::new(removed)) });
-        }
-    }
-
-    fn forget(&self, gone: &[PartitionsOfTopic], outbox: &mut Outbox<GroupShard>) {
-        for record in commit::forget(&self.offsets, gone) {
-            write_in_parts(record, outbox);
-        }
-    }
-
-    /// Removes offsets that are too old, and groups that hold nothing any more (OFF-05, TRAP-19).
-    fn sweep(&mut self, now: Now, outbox: &mut Outbox<GroupShard>) {
-        let retention = self.config.offsets_retention;
-        let swept: Vec<_> = self
-            .table
-            .iter()
-            .map(|group| {
-                (group.id.clone(), group.is_empty(), expiry::sweep(group, &self.offsets, retention, now.wall))
-            })
-            .collect();
-        for (group, is_empty, sweep) in swept {
-            for tombstone in sweep.tombstones {
-                write_in_parts(tombstone, outbox);
-            }
-            if is_empty && sweep.is_bare {
-                self.bury(&group, outbox);
-            }
-            outbox.cut();
-        }
-        self.next_sweep = Some(now.at + self.config.offsets_retention_check_interval);
-    }
 }
 
 /// Passes on what a group decided.
@@ -317,14 +195,6 @@ fn finish(turn: Turn<'_>, group: &GroupId, outbox: &mut Outbox<GroupShard>) {
     }
 }
 
-/// Tombstones of one removal need not stand or fall together: what is left is removed by the next attempt.
-fn write_in_parts(record: GroupRecord, outbox: &mut Outbox<GroupShard>) {
-    if outbox.open_records() >= TOMBSTONES_PER_DRAFT_MAX {
-        outbox.cut();
-    }
-    outbox.write(record);
-}
-
 impl Shard for GroupShard {
     type Command = GroupCommand;
     type Answer = GroupAnswer;
@@ -333,25 +203,11 @@ impl Shard for GroupShard {
     type Remedy = GroupRemedy;
 
     fn precheck(&self, command: &GroupCommand) -> Result<(), GroupAnswer> {
-        precheck(&self.config, command)
+        refusal::precheck(&self.config, command)
     }
 
-    /// A heartbeat is believed while the group is being loaded: its sessions begin anew afterwards (GRP-01).
     fn refuse(command: &GroupCommand, why: Unavailable) -> GroupAnswer {
-        match command {
-            GroupCommand::Join(_) => GroupAnswer::Join(Err(JoinRefused::new(&MemberId::new(""), why.into()))),
-            GroupCommand::Sync(_) => GroupAnswer::Sync(Err(why.into())),
-            GroupCommand::Heartbeat(_) if why == Unavailable::Loading => GroupAnswer::Heartbeat(Ok(())),
-            GroupCommand::Heartbeat(_) => GroupAnswer::Heartbeat(Err(why.into())),
-            GroupCommand::Leave(_) => GroupAnswer::Leave(Err(why.into())),
-            GroupCommand::CommitOffsets(_) => GroupAnswer::CommitOffsets(Err(why.into())),
-            GroupCommand::FetchOffsets(_) => GroupAnswer::FetchOffsets(Err(why.into())),
-            GroupCommand::DeleteOffsets(_) => GroupAnswer::DeleteOffsets(Err(why.into())),
-            GroupCommand::DeleteGroup(_) => GroupAnswer::DeleteGroup(Err(why.into())),
-            GroupCommand::Describe(_) => GroupAnswer::Describe(Err(why.into())),
-            GroupCommand::List(_) => GroupAnswer::List(Err(why.into())),
-            GroupCommand::ForgetPartitions(_) => GroupAnswer::ForgetPartitions(Err(why)),
-        }
+        refusal::refuse(command, why)
     }
 
     fn fail(answer: GroupAnswer, why: Unavailable) -> GroupAnswer {

@@ -60,7 +60,7 @@ fn offsets_may_belong_to_the_group_without_a_name() {
     );
 }
 
-/// GRP-05 in the table of 6.2: session timeouts have bounds, checked after the group id.
+/// JoinGroup in the table of 6.2: session timeouts have bounds, checked after the group id.
 #[test]
 fn a_session_timeout_outside_the_bounds_is_refused() {
     check(
@@ -71,13 +71,13 @@ fn a_session_timeout_outside_the_bounds_is_refused() {
     check("nameless join a session=1", "a join: the group id is empty");
 }
 
-/// GRP-06: nobody can come back to a group that does not exist.
+/// JoinGroup in the table of 6.2: nobody can come back to a group that does not exist.
 #[test]
 fn a_member_id_in_an_unknown_group_is_unknown() {
     check("join a id=a-1 | list", "a join: the member is not known, []");
 }
 
-/// GRP-07, KIP-394
+/// JoinGroup in the table of 6.2, KIP-394
 #[test]
 fn a_new_member_is_given_an_id_and_comes_back_with_it() {
     check(
@@ -86,7 +86,7 @@ fn a_new_member_is_given_an_id_and_comes_back_with_it() {
     );
 }
 
-/// GRP-07: a rebalance waits for ids that were given out, for as long as a session.
+/// JoinGroup in the table of 6.2, KIP-394: a rebalance waits for ids that were given out, for as long as a session.
 #[test]
 fn a_rebalance_waits_for_members_that_were_given_an_id() {
     let waiting = format!("{PAIR} | join c asks | join a | join b");
@@ -107,7 +107,7 @@ fn a_rebalance_waits_for_members_that_were_given_an_id() {
     );
 }
 
-/// GRP-06: no protocols, no type, or none in common.
+/// JoinGroup in the table of 6.2: no protocols, no type, or none in common.
 #[test]
 fn a_member_must_share_a_protocol_with_all_others() {
     check(
@@ -132,7 +132,7 @@ fn the_protocol_with_most_votes_among_the_common_ones_wins() {
     );
 }
 
-/// GRP-06: the group is full.
+/// JoinGroup in the table of 6.2: the group is full.
 #[test]
 fn a_full_group_takes_nobody_new() {
     check_with(
@@ -143,7 +143,7 @@ fn a_full_group_takes_nobody_new() {
     );
 }
 
-/// GRP-06: a group that became too large sheds the last ones to rejoin.
+/// JoinGroup in the table of 6.2: a group that became too large sheds the last ones to rejoin.
 #[test]
 fn an_overfull_group_keeps_those_who_rejoin_first() {
     let two = format!("{PAIR} | join c | join b | join a | sync a a=1 b=2 c=3 | sync b | sync c | then");
@@ -217,7 +217,7 @@ fn a_member_that_lost_its_answer_gets_it_again() {
     );
 }
 
-/// GRP-05: a second join of one member takes the place of the first.
+/// JoinGroup in the table of 6.2: a second join of one member takes the place of the first.
 #[test]
 fn a_member_that_joins_twice_is_answered_twice() {
     check(
@@ -308,7 +308,7 @@ fn members_may_join_again_right_after_they_became_stable() {
     );
 }
 
-/// OFF-09, GRP-05
+/// OFF-09
 #[test]
 fn the_phases_have_the_names_tools_know() {
     check(

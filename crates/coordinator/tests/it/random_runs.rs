@@ -445,7 +445,7 @@ fn run(seed: u64) -> Run {
     run
 }
 
-/// GRP-01…18, TRAP-26, TRAP-39
+/// GRP-01, GRP-04, GRP-10…18, TRAP-26, TRAP-39
 #[test]
 fn groups_survive_everything_and_settle_when_it_is_over() {
     let mut stable_seen = 0;

@@ -117,7 +117,7 @@ fn members_leave_together() {
     );
 }
 
-/// GRP-08 in the table of 6.2
+/// Member checks in the table of 6.2
 #[test]
 fn an_instance_that_is_not_known_has_no_member() {
     check(
