@@ -65,7 +65,7 @@ fn older_news_from_the_controller_changes_nothing() {
     check("lead 1 isr 1 of 1 | lead 1 isr 1 of 1 | stale | produce", "Updated, Stale, Ok(LeaderEpoch(1))");
 }
 
-/// PRD-08, REP-04
+/// PRD-08, PRD-21, REP-04
 #[test]
 fn an_append_to_all_needs_enough_replicas_beforehand() {
     check(
@@ -195,7 +195,7 @@ fn a_reader_wakes_at_its_deadline() {
     check("lead 1 isr 1 of 1 | wait r1 hw 30 @9 | at 8 | at 9", "r1 wakes TimedOut");
 }
 
-/// FET-13
+/// FET-13, REP-07
 #[test]
 fn a_new_epoch_wakes_readers_but_keeps_acks() {
     check(
@@ -205,7 +205,7 @@ fn a_new_epoch_wakes_readers_but_keeps_acks() {
     );
 }
 
-/// FET-15, FET-17
+/// FET-15, FET-16, FET-17
 #[test]
 fn each_reader_has_its_own_limit_and_beyond_the_log_is_an_error() {
     check(
