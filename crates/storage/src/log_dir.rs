@@ -291,6 +291,11 @@ impl LogDir {
 
     /// Leaves the mark of a clean stop. All logs are closed and the checkpoints written.
     pub fn end(self, broker_epoch: Option<BrokerEpoch>) -> Result<(), LogDirError> {
+        self.mark_clean(broker_epoch)
+    }
+
+    /// As [`LogDir::end`], by an owner that shares the directory until the process ends.
+    pub fn mark_clean(&self, broker_epoch: Option<BrokerEpoch>) -> Result<(), LogDirError> {
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         small_file::replace(self.disk(), &path, clean_shutdown::text(broker_epoch).as_bytes())
             .map_err(|source| LogDirError::Disk { path, source })

@@ -109,7 +109,8 @@ pub(crate) fn append(
     Ok(Some(file))
 }
 
-/// Replaces the entries of a segment; the file is neither created nor touched when nothing changes.
+/// Replaces the entries of a segment. Returns the file, which must be synced; `None` when there is none and it
+/// needs none.
 pub(crate) fn replace(
     files: &Arc<SegmentFiles>,
     entries: &[AbortedTransaction],
@@ -117,10 +118,13 @@ pub(crate) fn replace(
     let present = crate::small_file::read(files.directory.disk(), &files.path(FileKind::TxnIndex))?;
     let mut bytes = Vec::with_capacity(entries.len() * ENTRY_BYTES);
     entries.iter().for_each(|entry| entry.encode(&mut bytes));
-    if present.unwrap_or_default() == bytes {
+    if present.is_none() && bytes.is_empty() {
         return Ok(None);
     }
     let file = files.open(FileKind::TxnIndex)?;
+    if present.is_some_and(|present| present == bytes) {
+        return Ok(Some(file));
+    }
     file.set_len(0)?;
     file.write_all_at(&bytes, 0)?;
     Ok(Some(file))

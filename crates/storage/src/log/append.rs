@@ -277,6 +277,7 @@ impl Log {
         if written.is_err() {
             // What was written of it is no part of the log; where it cannot be cut, recovery cuts it.
             let _ = file.set_len(position);
+            self.flush.on_side_file(file);
         }
         written
     }

@@ -58,6 +58,7 @@ use crate::names::{
     DirectoryStage, FileKind, FileStage, LEADER_EPOCH_FILE, PARTITION_METADATA_FILE, SegmentFileName,
     staged_directory_name,
 };
+use crate::partition_metadata::PartitionMetadataError;
 use crate::producers::Producers;
 use crate::recovery::{self, Known, OpenError, Recovery};
 use crate::seal::{Gate, SnapshotFile};
@@ -139,12 +140,28 @@ impl Log {
 
     /// Opens the log that lies in a directory, and repairs what a crash left behind.
     pub fn open(place: LogPlace, known: &Known) -> Result<(Log, recovery::Report), OpenError> {
-        let topic_id = partition_metadata::read(place.files.disk(), &place.directory)?;
+        let topic_id = match partition_metadata::read(place.files.disk(), &place.directory) {
+            // The crash came before the first flush: of such a log nothing was promised, not even its id.
+            Err(PartitionMetadataError::Malformed { .. })
+                if !known.clean && known.recovery_point == Offset::ZERO =>
+            {
+                None
+            }
+            read => read?,
+        };
         let directory = PartitionDirectory::new(Arc::clone(&place.files), place.directory);
         let mut recovery = recovery::recover(&directory, (&place.partition, &place.config), known)?;
         let report = std::mem::take(&mut recovery.report);
         let mut log = Log::assemble(place.partition, place.config, directory, recovery);
         log.topic_id = topic_id;
+        if !known.clean {
+            // A process that was killed leaves what it wrote in the page cache, and nobody knows what of it was
+            // flushed: names and small files are made durable again before the recovery point moves.
+            let metadata = log.directory.join(PARTITION_METADATA_FILE);
+            if topic_id.is_some() {
+                log.flush.on_created(log.directory.disk().open(&metadata, OpenMode::Write)?);
+            }
+        }
         if report.changed_disk {
             log.flush.on_names_changed();
         }
@@ -190,7 +207,8 @@ impl Log {
         &self.partition
     }
 
-    /// Id of the topic; `None` for a directory of before topic ids.
+    /// Id of the topic; `None` for a directory of before topic ids, and for one that a crash left before anything
+    /// in it was flushed.
     pub fn topic_id(&self) -> Option<TopicId> {
         self.topic_id
     }
@@ -232,14 +250,17 @@ impl Log {
         self.flush.flushed()
     }
 
-    /// What may stand in the recovery-point checkpoint: everything below is on stable storage, and so are the
-    /// indexes of all segments that lie below entirely.
+    /// What may stand in the recovery-point checkpoint: everything below is on stable storage.
+    ///
+    /// It stays inside the first segment whose index files are not complete, the active one at the latest, so
+    /// that after a crash Kafka too reads that segment again and rebuilds them.
     pub fn recovery_point(&self) -> Offset {
-        let flushed = self.flush.flushed();
-        match self.unsealed.first().and_then(|unsealed| unsealed.end.previous()) {
-            Some(inside) => flushed.min(inside),
-            None => flushed,
-        }
+        let complete = match self.unsealed.first() {
+            Some(unsealed) => unsealed.end.previous().unwrap_or(Offset::ZERO),
+            None if self.active.size == 0 => self.active.base(),
+            None => self.log_end.previous().unwrap_or(Offset::ZERO),
+        };
+        self.flush.flushed().min(complete)
     }
 
     /// Bytes of all batches, also of those below the log start that share a segment with later ones.

@@ -49,8 +49,9 @@ impl Log {
         self.reopen_segment_of(to, &mut removed, now)?;
         let position = self.position_of(to)?;
         self.active.truncate(position, to)?;
-        // An old index that came back after a crash would name positions of other batches.
-        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+        // What was cut must not come back after a crash: old batches would follow the end of a segment that
+        // was closed in the meantime, old index entries would name positions of other batches.
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
             self.flush.on_side_file(self.active.files.open(kind)?);
         }
         self.refresh_tail()?;

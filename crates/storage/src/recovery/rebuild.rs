@@ -109,8 +109,12 @@ impl<'a> Rebuild<'a> {
             }
             let (scanned, bad) = self.scan(segment)?;
             active = Some(scanned);
-            if let Some(bad) = bad {
-                self.cut(segment, &segments[at + 1..], bad)?;
+            let Some(bad) = bad else { continue };
+            let later = &segments[at + 1..];
+            // Behind the end of a closed segment there may be what was cut once, while its successor is whole.
+            let complete = later.first().is_some_and(|next| self.next == Some(next.files.base));
+            self.cut(segment, if complete { &[] } else { later }, bad)?;
+            if !complete {
                 break;
             }
         }

@@ -1,6 +1,8 @@
 //! Tests of the log through its public face.
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod crash;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod golden;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod place;

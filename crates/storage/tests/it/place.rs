@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ottla_env::disk::{Disk, RealDisk};
 use ottla_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
 use ottla_protocol::record::{BatchBuilder, BatchOptions, BatchProducer, NewRecord};
-use ottla_storage::{FileCache, Known, LeaderAppend, LogConfig, LogPlace, Origin};
+use ottla_storage::{FileCache, Known, LeaderAppend, Log, LogConfig, LogPlace, LogRead, Origin, ReadLimits};
 
 /// A directory of the real file system that is removed at the end.
 pub struct TestDir {
@@ -98,4 +98,22 @@ pub fn batch(first_time: i64, values: &[&str], producer: Option<BatchProducer>) 
         builder.append(record).unwrap();
     }
     builder.finish().unwrap()
+}
+
+/// All bytes a reader gets from `from` up to the log end.
+pub fn bytes_from(log: &Log, from: Offset) -> Vec<u8> {
+    let limits = ReadLimits { bytes_max: u32::MAX, upper_bound: log.log_end(), at_least_one_batch: true };
+    bytes_of(&log.read(from, limits).unwrap())
+}
+
+/// The bytes of a read's slices.
+pub fn bytes_of(read: &LogRead) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for slice in &read.slices {
+        let mut part = vec![0; slice.len as usize];
+        assert_eq!(slice.file.read_at(&mut part, slice.position).unwrap(), part.len());
+        bytes.extend(part);
+    }
+    assert_eq!(bytes.len(), read.bytes as usize);
+    bytes
 }

@@ -1,0 +1,373 @@
+//! Power cuts at any step, on a disk that loses and tears whatever was not synced.
+//!
+//! A run appends, flushes, seals, cuts and checkpoints at random until the power goes off in the middle of it.
+//! Then the log is opened again and compared with what it must hold: all that was flushed, and behind it
+//! nothing but what was appended, in order. The next life goes on from there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_env::disk::Disk;
+use ottla_model::{Offset, ProducerEpoch, ProducerId, Sequence, TopicPartition};
+use ottla_protocol::record::{BatchProducer, Batches};
+use ottla_storage::{
+    AppendError, CheckpointedBelow, FileCache, FoundLog, LeaderAppended, Log, LogConfig, LogDir, LogOptions,
+    OpenError,
+};
+use ottla_testkit::disk::SimDisk;
+use ottla_testkit::random::SeededRandom;
+use ottla_testkit::seeds;
+
+use crate::place::{as_client, batch, bytes_from, epoch, offset, partition, time, topic_id};
+
+const TOPIC_ID: &str = "_UNQxh1VSkaTwaqCTu9FEA";
+
+/// What one life of the process does and remembers.
+struct Life<'a> {
+    disk: &'a SimDisk,
+    random: &'a SeededRandom,
+    config: LogConfig,
+    model: &'a mut Model,
+}
+
+/// What the log must hold.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    /// The batches as they were appended, offsets and epochs stamped.
+    batches: Vec<Vec<u8>>,
+    /// Logs that a crash may bring back, for they were there after the last flush.
+    earlier: Vec<Vec<Vec<u8>>>,
+    /// Everything below was flushed.
+    flushed: i64,
+    leader_epoch: i32,
+    sequences: [i32; 3],
+}
+
+impl Model {
+    fn end(batches: &[Vec<u8>]) -> i64 {
+        batches.last().map_or(0, |batch| last_offset(batch) + 1)
+    }
+
+    /// Makes what survived the state, if it may be what survived.
+    fn accept(&mut self, survived: &[u8]) {
+        let survived: Vec<Vec<u8>> =
+            Batches::new(survived).map(|batch| batch.unwrap().bytes().to_vec()).collect();
+        let end = Model::end(&survived);
+        assert!(end >= self.flushed, "{end} is left, {} was flushed", self.flushed);
+        let mut candidates = self.earlier.iter().chain(std::iter::once(&self.batches));
+        assert!(
+            candidates.any(|batches| batches.starts_with(&survived)),
+            "the log holds something that was never its content"
+        );
+        self.batches = survived;
+        self.earlier.clear();
+    }
+}
+
+fn last_offset(batch: &[u8]) -> i64 {
+    Batches::new(batch).next().unwrap().unwrap().last_offset().value()
+}
+
+impl Life<'_> {
+    fn options(&self) -> LogOptions {
+        LogOptions { config: Arc::new(self.config.clone()), now: time(0), producer_expiration_ms: i64::MAX }
+    }
+
+    fn dir(&self) -> LogDir {
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let mut dir = LogDir::open(FileCache::new(disk, 8), PathBuf::from("/d")).unwrap();
+        assert!(dir.begin().unwrap().is_empty());
+        dir
+    }
+
+    fn open(&self, dir: &LogDir) -> Result<Log, OpenError> {
+        let listing = dir.list().unwrap();
+        let Some(found) = listing.logs.first() else {
+            // The directory's name was not durable, so nothing can have been flushed.
+            assert_eq!(self.model.flushed, 0);
+            return Ok(dir.create_log(partition("t", 0), topic_id(TOPIC_ID), &self.options()).unwrap());
+        };
+        let (mut log, _) = dir.open_log(found, &self.options())?;
+        if log.topic_id().is_none() {
+            assert_eq!(self.model.flushed, 0, "the id is flushed with the first batch");
+            log.set_topic_id(topic_id(TOPIC_ID)).unwrap();
+        }
+        Ok(log)
+    }
+
+    /// Does random things until the power goes off or `steps` are done.
+    fn run(&mut self, dir: &LogDir, log: &mut Log, steps: usize) -> Result<(), ()> {
+        let failed = |_| ();
+        for _ in 0..steps {
+            match self.random.index(20) {
+                0..=9 => self.append(log)?,
+                10..=12 => self.flush(log)?,
+                13 => {
+                    while let Some(job) = log.seal_job() {
+                        job.run().map_err(failed)?;
+                        log.on_sealed(&job);
+                    }
+                }
+                14 => log.write_progress().map_err(failed)?,
+                15..=16 => self.checkpoint(dir, log, log.recovery_point())?,
+                17 => self.truncate(dir, log)?,
+                18 => {
+                    if let Some(job) = log.reserve_job().map_err(failed)? {
+                        job.run().map_err(failed)?;
+                    }
+                }
+                _ => {
+                    self.model.leader_epoch += 1;
+                    log.begin_epoch(epoch(self.model.leader_epoch));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, log: &mut Log) -> Result<(), ()> {
+        let values: Vec<String> =
+            (0..self.random.between(1, 4)).map(|_| "x".repeat(self.random.index(3000))).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let at = self.random.index(3);
+        let producer = BatchProducer {
+            id: ProducerId::new(i64::try_from(at).unwrap()).unwrap(),
+            epoch: ProducerEpoch::ZERO,
+            base_sequence: Sequence::new(self.model.sequences[at]),
+        };
+        let mut bytes = batch(i64::try_from(self.random.index(5000)).unwrap(), &values, Some(producer));
+        match log.append_as_leader(&mut bytes, &as_client(self.model.leader_epoch)) {
+            Ok(LeaderAppended::New(_)) => {
+                self.model.sequences[at] += i32::try_from(values.len()).unwrap();
+                self.model.batches.push(bytes);
+                Ok(())
+            }
+            Ok(LeaderAppended::Duplicate { .. }) => panic!("nothing was sent twice"),
+            Err(AppendError::Disk(_)) => {
+                // The batch may have reached the file all the same.
+                self.model.batches.push(bytes);
+                Err(())
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn flush(&mut self, log: &mut Log) -> Result<(), ()> {
+        let Some(job) = log.flush_job().map_err(|_| ())? else { return Ok(()) };
+        let up_to = job.up_to().value();
+        job.run().map_err(|_| ())?;
+        log.on_flushed(&job);
+        assert_eq!(log.flushed().value(), up_to);
+        self.model.flushed = up_to;
+        self.model.earlier.clear();
+        Ok(())
+    }
+
+    fn checkpoint(&self, dir: &LogDir, log: &Log, point: Offset) -> Result<(), ()> {
+        dir.write_recovery_points([(log.partition(), point)]).map_err(|_| ())
+    }
+
+    fn truncate(&mut self, dir: &LogDir, log: &mut Log) -> Result<(), ()> {
+        let end = Model::end(&self.model.batches);
+        let at = self.random.index(self.model.batches.len() + 1);
+        let to = self.model.batches.get(at).map_or(end, |batch| first_offset(batch));
+        // A leader is told to cut only together with a new epoch.
+        self.model.leader_epoch += 1;
+        self.checkpoint(dir, log, log.recovery_point().min(offset(to)))?;
+        self.model.earlier.push(self.model.batches.clone());
+        self.model.batches.truncate(at);
+        self.model.flushed = self.model.flushed.min(to);
+        self.model.sequences = sequences_of(&self.model.batches);
+        let removed = log.truncate_to(offset(to), CheckpointedBelow(offset(to)), time(0)).map_err(|_| ())?;
+        assert_eq!(log.log_end(), offset(to));
+        log.begin_epoch(epoch(self.model.leader_epoch));
+        removed.remove().map_err(|_| ())
+    }
+}
+
+fn first_offset(bytes: &[u8]) -> i64 {
+    i64::from_be_bytes(*bytes.first_chunk().unwrap())
+}
+
+fn sequences_of(batches: &[Vec<u8>]) -> [i32; 3] {
+    let mut sequences = [0; 3];
+    for bytes in batches {
+        let Some(Ok(ottla_protocol::record::Batch::V2(view))) = Batches::new(bytes).next() else { panic!() };
+        let header = view.header();
+        let producer = usize::try_from(header.producer_id.unwrap().value()).unwrap();
+        sequences[producer] = header.last_sequence().unwrap().next().value();
+    }
+    sequences
+}
+
+/// Checks a log that was opened again against the model.
+fn check(log: &Log, model: &mut Model) {
+    model.accept(&bytes_from(log, log.log_start()));
+    assert_eq!(log.log_end().value(), Model::end(&model.batches));
+    model.sequences = sequences_of(&model.batches);
+    for (at, next) in model.sequences.iter().enumerate() {
+        let producer = ProducerId::new(i64::try_from(at).unwrap()).unwrap();
+        let last = log.producer(producer).and_then(|entry| entry.last_batch());
+        let known = last.and_then(|batch| batch.last_sequence).map_or(0, |last| last.next().value());
+        assert_eq!(known, *next, "producer {at}");
+    }
+    for bytes in &model.batches {
+        let found = bytes_from(log, offset(last_offset(bytes)));
+        assert!(found.starts_with(bytes), "the batch at {} is found", first_offset(bytes));
+    }
+    let epochs: Vec<i32> = log.epochs().iter().map(|entry| entry.epoch.value()).collect();
+    assert!(epochs.iter().all(|epoch| *epoch <= model.leader_epoch));
+}
+
+/// One life, unless the crash took the first segment of a log of which nothing was ever flushed: then the rest
+/// of it is all there is, and the run ends.
+fn one_life(disk: &SimDisk, random: &SeededRandom, config: &LogConfig, model: &mut Model) -> bool {
+    let mut life = Life { disk, random, config: config.clone(), model };
+    let dir = life.dir();
+    let mut log = life.open(&dir).unwrap_or_else(|error| panic!("{error}"));
+    if log.log_start() > Offset::ZERO {
+        assert_eq!(life.model.flushed, 0);
+        return false;
+    }
+    check(&log, life.model);
+    if random.chance(30) {
+        // Recovering twice is recovering once.
+        drop((log, dir));
+        disk.kill();
+        let dir = life.dir();
+        log = life.open(&dir).unwrap_or_else(|error| panic!("{error}"));
+        check(&log, life.model);
+        go_on(&mut life, &dir, log);
+    } else {
+        go_on(&mut life, &dir, log);
+    }
+    true
+}
+
+fn go_on(life: &mut Life<'_>, dir: &LogDir, mut log: Log) {
+    let random = life.random;
+    life.disk.cut_power_after(random.between(1, 300));
+    life.model.leader_epoch += 1;
+    log.begin_epoch(epoch(life.model.leader_epoch));
+    let _ = life.run(dir, &mut log, random.index(120));
+    drop(log);
+}
+
+fn config(random: &SeededRandom) -> LogConfig {
+    LogConfig {
+        segment_bytes: u32::try_from(random.between(20_000, 60_000)).unwrap(),
+        index_interval_bytes: u32::try_from(random.between(1, 8000)).unwrap(),
+        ..LogConfig::default()
+    }
+}
+
+/// LOG-04, R1, R3, R4, IDM-09: what was flushed is there after any power cut, and nothing else than what was
+/// appended.
+#[test]
+fn flushed_batches_survive_power_cuts_at_any_step() {
+    seeds::run(150, |seed| {
+        let random = SeededRandom::new(seed);
+        let disk = SimDisk::new(seed);
+        disk.prepare_dir(Path::new("/d")).unwrap();
+        let config = config(&random);
+        let mut model = Model::default();
+        for life in 0..6 {
+            if !one_life(&disk, &random, &config, &mut model) {
+                return;
+            }
+            disk.crash(seed * 1000 + life);
+        }
+    });
+}
+
+/// LOG-04: a killed process loses nothing, flushed or not.
+#[test]
+fn a_killed_process_loses_nothing_that_was_appended() {
+    seeds::run(60, |seed| {
+        let random = SeededRandom::new(seed);
+        let disk = SimDisk::new(seed);
+        disk.prepare_dir(Path::new("/d")).unwrap();
+        let config = config(&random);
+        let mut model = Model::default();
+        for _ in 0..4 {
+            let mut life = Life { disk: &disk, random: &random, config: config.clone(), model: &mut model };
+            let dir = life.dir();
+            let mut log = life.open(&dir).unwrap();
+            check(&log, life.model);
+            life.run(&dir, &mut log, 60).unwrap();
+            model.flushed = model.flushed.max(Model::end(&model.batches));
+            model.earlier.clear();
+            drop((log, dir));
+            disk.kill();
+        }
+    });
+}
+
+fn found() -> FoundLog {
+    let partition: TopicPartition = partition("t", 0);
+    FoundLog { path: Path::new("/d").join(partition.to_string()), partition }
+}
+
+/// Reliability 2.1: damage below the recovery point is reported and nothing is cut away; beyond it, it is the
+/// torn end.
+#[test]
+fn damage_below_the_recovery_point_is_reported_and_left_as_it_is() {
+    let disk = SimDisk::new(0);
+    disk.prepare_dir(Path::new("/d")).unwrap();
+    let random = SeededRandom::new(0);
+    let mut model = Model::default();
+    let mut life = Life { disk: &disk, random: &random, config: LogConfig::default(), model: &mut model };
+    let dir = life.dir();
+    let mut log = life.open(&dir).unwrap();
+    for _ in 0..10 {
+        life.append(&mut log).unwrap();
+    }
+    life.flush(&mut log).unwrap();
+    let sizes: Vec<u64> = life.model.batches.iter().map(|batch| batch.len() as u64).collect();
+    let fifth = first_offset(&life.model.batches[5]);
+    life.checkpoint(&dir, &log, offset(fifth)).unwrap();
+    drop((log, dir));
+    let path = Path::new("/d/t-0/00000000000000000000.log");
+    let (third, seventh) = (sizes[..3].iter().sum::<u64>(), sizes[..7].iter().sum::<u64>());
+    disk.kill();
+    disk.damage(path, seventh + 30, b"rot").unwrap();
+    let dir = life.dir();
+    let (log, report) = dir.open_log(&found(), &life.options()).unwrap();
+    assert_eq!(report.cut.unwrap().position, seventh);
+    assert_eq!(log.log_end().value(), first_offset(&life.model.batches[7]));
+    drop((log, dir));
+    disk.kill();
+    disk.damage(path, third + 8, &[0xff; 4]).unwrap();
+    let before = disk.metadata(path).unwrap().len;
+    let dir = life.dir();
+    let refused = dir.open_log(&found(), &life.options()).unwrap_err();
+    let text = refused.to_string();
+    assert!(matches!(refused, OpenError::Damaged { position, .. } if position == third), "{text}");
+    assert_eq!(disk.metadata(path).unwrap().len, before, "nothing was cut");
+}
+
+/// Reliability 2.1: a log that lost flushed bytes at its end is not taken for a shorter one.
+#[test]
+fn a_log_that_ends_below_the_recovery_point_is_refused() {
+    let disk = SimDisk::new(0);
+    disk.prepare_dir(Path::new("/d")).unwrap();
+    let random = SeededRandom::new(1);
+    let mut model = Model::default();
+    let mut life = Life { disk: &disk, random: &random, config: LogConfig::default(), model: &mut model };
+    let dir = life.dir();
+    let mut log = life.open(&dir).unwrap();
+    for _ in 0..4 {
+        life.append(&mut log).unwrap();
+    }
+    life.flush(&mut log).unwrap();
+    life.checkpoint(&dir, &log, log.recovery_point()).unwrap();
+    let last = life.model.batches.pop().unwrap();
+    drop((log, dir));
+    disk.kill();
+    let path = Path::new("/d/t-0/00000000000000000000.log");
+    let file = disk.open(path, ottla_env::disk::OpenMode::Write).unwrap();
+    file.set_len(file.len().unwrap() - last.len() as u64).unwrap();
+    let dir = life.dir();
+    let refused = dir.open_log(&found(), &life.options()).unwrap_err();
+    assert!(matches!(refused, OpenError::Short { .. }), "{refused}");
+}
