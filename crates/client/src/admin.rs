@@ -37,7 +37,7 @@ use crate::cluster::{
 };
 use crate::config::AdminConfig;
 use crate::connection::Request;
-use crate::error::{CallError, ErrorCode};
+use crate::error::{CallError, ErrorCode, error_of};
 
 /// A client for administration. Cheap to share by reference; all operations take `&self`.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Admin {
                 };
                 let answer = self.shared().call(target, request, CallOptions::default()).await;
                 if let Ok(response) = &answer
-                    && ErrorCode::new(code_of(response)) == Some(ErrorCode::NOT_CONTROLLER)
+                    && error_of(code_of(response)) == Some(ErrorCode::NotController)
                 {
                     self.shared().want_news();
                     return Attempt::Again(CallError::NoNode { call: deadline.call });
@@ -152,7 +152,7 @@ impl Admin {
                 };
                 let target = Target::Broker(coordinator);
                 match self.shared().call(target, request, options).await {
-                    Ok(response) => match ErrorCode::new(code_of(&response)) {
+                    Ok(response) => match error_of(code_of(&response)) {
                         Some(code) if is_moving(code) => Attempt::Again(GroupCallError::Refused(code.into())),
                         _ => Attempt::Done(response),
                     },
@@ -204,7 +204,7 @@ fn sort_by_leader(image: &ClusterImage, partitions: &[TopicPartition]) -> Option
         match image.topics.get(&partition.topic)? {
             Err(code) => sorted.refused.push((partition.clone(), *code)),
             Ok(topic) => match topic.partition(partition.partition) {
-                None => sorted.refused.push((partition.clone(), ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)),
+                None => sorted.refused.push((partition.clone(), ErrorCode::UnknownTopicOrPartition)),
                 Some(info) => sorted.led.entry(info.leader?).or_default().push(partition.clone()),
             },
         }
@@ -214,9 +214,9 @@ fn sort_by_leader(image: &ClusterImage, partitions: &[TopicPartition]) -> Option
 
 /// The coordinator is starting, moving, or was looked for at the wrong node.
 fn is_moving(code: ErrorCode) -> bool {
-    code == ErrorCode::NOT_COORDINATOR
-        || code == ErrorCode::COORDINATOR_NOT_AVAILABLE
-        || code == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+    code == ErrorCode::NotCoordinator
+        || code == ErrorCode::CoordinatorNotAvailable
+        || code == ErrorCode::CoordinatorLoadInProgress
 }
 
 /// An attempt whose node could not be connected to ends, when time is over, as Kafka's does: without a node.

@@ -3,12 +3,11 @@
 //! Owns: `CallError` (no answer), `ServerError` (an answer that says no).
 //! Does not own: the errors of single operations, which are made of these two.
 
-mod code;
-
 use std::fmt;
 use std::time::Duration;
 
-pub use code::ErrorCode;
+pub use ottla_protocol::ErrorCode;
+use ottla_protocol::Retry;
 
 use crate::config::Endpoint;
 
@@ -64,16 +63,31 @@ pub struct ServerError {
 impl ServerError {
     /// The error of an answer, or `Ok` for code 0.
     pub(crate) fn check(code: i16, detail: Option<&str>) -> Result<(), ServerError> {
-        match ErrorCode::new(code) {
+        match error_of(code) {
             None => Ok(()),
             Some(code) => Err(ServerError { code, detail: detail.map(str::to_owned) }),
         }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        self.code.is_retriable()
     }
 
     /// The sentence a Java client would show: the broker's, or else that of the code.
     pub fn message(&self) -> &str {
         self.detail.as_deref().unwrap_or_else(|| self.code.message())
     }
+}
+
+/// The error with this number, or `None` for 0, which means success.
+pub(crate) fn error_of(number: i16) -> Option<ErrorCode> {
+    Some(ErrorCode::of_response(number)).filter(|code| !code.is_none())
+}
+
+/// Whether what the client knows of leaders and topics is out of date.
+pub(crate) fn needs_fresh_metadata(code: ErrorCode) -> bool {
+    code.retry() == Retry::WithFreshMetadata
 }
 
 impl From<ErrorCode> for ServerError {

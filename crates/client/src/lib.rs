@@ -10,8 +10,6 @@ pub mod consumer {
     pub mod assignor;
     pub(crate) mod group_protocol;
 }
-pub mod producer {
-    pub mod murmur2;
-    mod partitioner;
-}
+pub mod producer;
 pub use admin::Admin;
+pub use producer::Producer;

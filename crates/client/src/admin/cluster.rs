@@ -33,8 +33,8 @@ operation_error! {
     DescribeQuorumError {}
     /// Why a partition got no other leader.
     ElectLeaderError {
-        NotNeeded = ELECTION_NOT_NEEDED,
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+        NotNeeded = ElectionNotNeeded,
+        NotFound = UnknownTopicOrPartition,
     }
     /// Why the reassignments cannot be listed.
     ListReassignmentsError {}
@@ -191,7 +191,7 @@ impl Admin {
         ServerError::check(response.error_code, response.error_message.as_deref())?;
         let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
         let Some(partition) = partition else {
-            return Err(ServerError::from(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).into());
+            return Err(ServerError::from(ErrorCode::UnknownTopicOrPartition).into());
         };
         ServerError::check(partition.error_code, partition.error_message.as_deref())?;
         let nodes = response.nodes.into_iter().filter_map(|node| {

@@ -21,11 +21,11 @@ use crate::error::{CallError, ErrorCode, ServerError};
 operation_error! {
     /// Why a configuration cannot be described.
     DescribeConfigError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+        NotFound = UnknownTopicOrPartition,
     }
     /// Why a configuration was not altered; nothing of it was.
     AlterConfigError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+        NotFound = UnknownTopicOrPartition,
     }
     /// Why the configured resources cannot be listed.
     ListConfigResourcesError {}
@@ -223,7 +223,7 @@ impl Admin {
                 outcomes.insert(ConfigResource { kind, name: result.resource_name }, outcome);
             }
         }
-        let missing = || Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into());
+        let missing = || Err(ServerError::from(ErrorCode::UnknownServerError).into());
         let outcome = |one: &ConfigResource| (one.clone(), outcomes.remove(one).unwrap_or_else(missing));
         Ok(resources.iter().map(outcome).collect())
     }
@@ -254,7 +254,7 @@ impl Admin {
                 outcomes.insert(resource, checked.map_err(AlterConfigError::from));
             }
         }
-        let missing = || Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into());
+        let missing = || Err(ServerError::from(ErrorCode::UnknownServerError).into());
         let outcome = |one: ConfigResource| {
             let outcome = outcomes.remove(&one).unwrap_or_else(missing);
             (one, outcome)

@@ -24,8 +24,8 @@ pub const PARTITIONS_PER_ANSWER: i32 = 2000;
 operation_error! {
     /// Why a topic cannot be described.
     DescribeTopicError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
-        UnknownId = UNKNOWN_TOPIC_ID,
+        NotFound = UnknownTopicOrPartition,
+        UnknownId = UnknownTopicId,
     }
 }
 
@@ -67,7 +67,7 @@ impl Admin {
         };
         let outcome = |name: &String| match described.get(name) {
             Some(found) => found.clone(),
-            None => Err(ServerError::from(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).into()),
+            None => Err(ServerError::from(ErrorCode::UnknownTopicOrPartition).into()),
         };
         Ok(names.iter().map(|name| (name.clone(), outcome(name))).collect())
     }
@@ -86,7 +86,7 @@ impl Admin {
         let response = self.ask_any(self.deadline("describeTopicsWithIds"), &request, i16::MAX).await?;
         let outcome = |id: &TopicId| {
             let found = response.topics.iter().find(|topic| topic.topic_id == id.uuid());
-            found.map_or_else(|| Err(ServerError::from(ErrorCode::UNKNOWN_TOPIC_ID).into()), of_metadata)
+            found.map_or_else(|| Err(ServerError::from(ErrorCode::UnknownTopicId).into()), of_metadata)
         };
         Ok(ids.iter().map(|id| (*id, outcome(id))).collect())
     }

@@ -24,7 +24,7 @@ use ottla_protocol::messages::{OffsetCommitRequest, OffsetDeleteRequest, OffsetF
 use super::error::operation_error;
 use super::groups::{GroupCallError, from_group_call};
 use super::{Admin, Deadline};
-use crate::error::{CallError, ErrorCode, ServerError};
+use crate::error::{CallError, ErrorCode, ServerError, error_of};
 
 /// Last version of OffsetCommit and OffsetFetch that names topics instead of their ids.
 pub(crate) const NAMES_UNTIL: i16 = 9;
@@ -34,17 +34,17 @@ const FETCH_GROUPS_SINCE: i16 = 8;
 operation_error! {
     /// Why the offsets of a group cannot be listed.
     ListGroupOffsetsError {
-        NotFound = GROUP_ID_NOT_FOUND,
+        NotFound = GroupIdNotFound,
     }
     /// Why an offset was not altered.
     AlterGroupOffsetsError {
         /// The group has members, which commit for themselves.
-        HasMembers = UNKNOWN_MEMBER_ID,
+        HasMembers = UnknownMemberId,
     }
     /// Why an offset was not deleted.
     DeleteGroupOffsetsError {
-        NotFound = GROUP_ID_NOT_FOUND,
-        Subscribed = GROUP_SUBSCRIBED_TO_TOPIC,
+        NotFound = GroupIdNotFound,
+        Subscribed = GroupSubscribedToTopic,
     }
 }
 from_group_call! { ListGroupOffsetsError AlterGroupOffsetsError DeleteGroupOffsetsError }
@@ -224,7 +224,7 @@ pub(crate) fn committed_offsets(
     let outcome =
         |(topic, index, code, (offset, epoch, metadata)): (String, i32, i16, (i64, i32, Option<String>))| {
             let partition = partition_of(&topic, index)?;
-            let outcome = match ErrorCode::new(code) {
+            let outcome = match error_of(code) {
                 Some(code) => Err(code),
                 None => Ok(Offset::new(offset).map(|offset| CommittedOffset {
                     offset,

@@ -26,12 +26,12 @@ operation_error! {
     ListGroupsError {}
     /// Why a group cannot be described.
     DescribeGroupError {
-        NotFound = GROUP_ID_NOT_FOUND,
+        NotFound = GroupIdNotFound,
     }
     /// Why a group was not deleted.
     DeleteGroupError {
-        NotFound = GROUP_ID_NOT_FOUND,
-        NotEmpty = NON_EMPTY_GROUP,
+        NotFound = GroupIdNotFound,
+        NotEmpty = NonEmptyGroup,
     }
 }
 
@@ -49,7 +49,7 @@ impl GroupCallError {
     pub(super) fn attempt<T>(error: GroupCallError) -> Attempt<T, GroupCallError> {
         let again = match &error {
             GroupCallError::Call(error) => error.is_retriable(),
-            GroupCallError::Refused(error) => error.code.is_retriable(),
+            GroupCallError::Refused(error) => error.is_retriable(),
         };
         if again { Attempt::Again(error) } else { Attempt::Failed(error) }
     }
@@ -171,7 +171,7 @@ impl Admin {
         };
         let response = self.ask_coordinator(deadline, id, (&request, i16::MAX), code_of).await?;
         let Some(group) = response.groups.into_iter().next() else {
-            return Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into());
+            return Err(ServerError::from(ErrorCode::UnknownServerError).into());
         };
         ServerError::check(group.error_code, group.error_message.as_deref())?;
         let coordinator = self.coordinator_of(id).await?;
@@ -196,7 +196,7 @@ impl Admin {
         };
         let response = self.ask_coordinator(deadline, id, (&request, i16::MAX), code_of).await?;
         let Some(group) = response.groups.into_iter().next() else {
-            return Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into());
+            return Err(ServerError::from(ErrorCode::UnknownServerError).into());
         };
         ServerError::check(group.error_code, group.error_message.as_deref())?;
         let coordinator = self.coordinator_of(id).await?;

@@ -20,17 +20,17 @@ use super::{Admin, Deadline, PartitionOutcomes};
 use crate::cluster::{Attempt, CallOptions, Shared, Target};
 use crate::config::IsolationLevel;
 use crate::connection::Request;
-use crate::error::{CallError, ErrorCode, ServerError, api_name};
+use crate::error::{CallError, ErrorCode, ServerError, api_name, needs_fresh_metadata};
 
 operation_error! {
     /// Why the offset of a partition cannot be told.
     ListOffsetsError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+        NotFound = UnknownTopicOrPartition,
     }
     /// Why records were not deleted.
     DeleteRecordsError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
-        OutOfRange = OFFSET_OUT_OF_RANGE,
+        NotFound = UnknownTopicOrPartition,
+        OutOfRange = OffsetOutOfRange,
     }
 }
 
@@ -138,7 +138,7 @@ async fn list_offsets(
             for (partition, outcome) in read_answer(response) {
                 match outcome {
                     Err(ListOffsetsError::Refused(error) | ListOffsetsError::NotFound(error))
-                        if error.code.needs_refresh() && !deadline.has_passed() =>
+                        if needs_fresh_metadata(error.code) && !deadline.has_passed() =>
                     {
                         outcomes.insert(partition.clone(), Err(error.into()));
                         open.push(partition);

@@ -28,16 +28,16 @@ const DELETE_BY_STRUCT_SINCE: i16 = 6;
 operation_error! {
     /// Why a topic was not created.
     CreateTopicError {
-        AlreadyExists = TOPIC_ALREADY_EXISTS,
-        InvalidName = INVALID_TOPIC_EXCEPTION,
+        AlreadyExists = TopicAlreadyExists,
+        InvalidName = InvalidTopicException,
     }
     /// Why a topic was not deleted.
     DeleteTopicError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+        NotFound = UnknownTopicOrPartition,
     }
     /// Why a topic did not get more partitions.
     CreatePartitionsError {
-        NotFound = UNKNOWN_TOPIC_OR_PARTITION,
+        NotFound = UnknownTopicOrPartition,
     }
 }
 
@@ -128,7 +128,7 @@ impl Admin {
         let response = self.ask_controller(deadline, &request, code_of).await?;
         let outcome = |topic: &NewTopic| {
             let Some(result) = response.topics.iter().find(|result| result.name == topic.name) else {
-                return Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into());
+                return Err(ServerError::from(ErrorCode::UnknownServerError).into());
             };
             ServerError::check(result.error_code, result.error_message.as_deref())?;
             Ok(CreatedTopic {
@@ -159,7 +159,7 @@ impl Admin {
             let result = response.responses.iter().find(|result| result.name.as_ref() == Some(name));
             match result {
                 Some(result) => Ok(ServerError::check(result.error_code, result.error_message.as_deref())?),
-                None => Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into()),
+                None => Err(ServerError::from(ErrorCode::UnknownServerError).into()),
             }
         };
         Ok(names.iter().map(|name| (name.clone(), outcome(name))).collect())
@@ -185,7 +185,7 @@ impl Admin {
             let result = response.results.iter().find(|result| result.name == topic.topic);
             match result {
                 Some(result) => Ok(ServerError::check(result.error_code, result.error_message.as_deref())?),
-                None => Err(ServerError::from(ErrorCode::UNKNOWN_SERVER_ERROR).into()),
+                None => Err(ServerError::from(ErrorCode::UnknownServerError).into()),
             }
         };
         Ok(topics.iter().map(|topic| (topic.topic.clone(), outcome(topic))).collect())

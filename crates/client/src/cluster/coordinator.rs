@@ -107,7 +107,7 @@ impl Shared {
         ServerError::check(coordinator.error_code, coordinator.error_message.as_deref())?;
         let node = BrokerId::new(coordinator.node_id).zip(u16::try_from(coordinator.port).ok());
         let Some((id, port)) = node else {
-            return Err(crate::error::ErrorCode::COORDINATOR_NOT_AVAILABLE.into());
+            return Err(crate::error::ErrorCode::CoordinatorNotAvailable.into());
         };
         let endpoint = Endpoint { host: coordinator.host.clone(), port };
         self.image.rcu(|image| match image.nodes.contains_key(&id) {

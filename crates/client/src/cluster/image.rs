@@ -18,7 +18,7 @@ use ottla_protocol::messages::MetadataResponse;
 use ottla_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 
 use crate::config::Endpoint;
-use crate::error::ErrorCode;
+use crate::error::{ErrorCode, error_of};
 
 /// A broker or controller of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl ClusterImage {
             let Some(name) = topic.name.as_deref().and_then(|name| TopicName::new(name).ok()) else {
                 continue;
             };
-            let known = match ErrorCode::new(topic.error_code) {
+            let known = match error_of(topic.error_code) {
                 Some(code) => Err(code),
                 None => Ok(Arc::new(self.updated_topic(&name, topic))),
             };
@@ -259,7 +259,7 @@ pub(crate) mod tests {
         let mut said = answer(&[("t", 1, &[])]);
         said.topics[0].error_code = 3;
         let image = ClusterImage::default().updated(&said, false);
-        assert_eq!(image.topics[&name("t")], Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        assert_eq!(image.topics[&name("t")], Err(ErrorCode::UnknownTopicOrPartition));
     }
 
     /// KIP-951

@@ -13,7 +13,7 @@ use ottla_protocol::messages::{DescribeClusterRequest, MetadataRequest, Metadata
 
 use super::refresh::{Question, Topics};
 use super::{CallOptions, Shared, Target};
-use crate::error::{CallError, ErrorCode, ServerError};
+use crate::error::{CallError, ErrorCode, ServerError, error_of};
 
 /// `endpoint_type` of DescribeCluster for the controllers' own addresses.
 const ENDPOINTS_OF_CONTROLLERS: i8 = 2;
@@ -101,7 +101,7 @@ async fn ask_controller(shared: &Shared, target: Target) -> Result<MetadataRespo
 
 fn on_answer(shared: &Shared, response: &MetadataResponse, question: &Question) {
     let now = time::now();
-    if ErrorCode::new(response.error_code) == Some(ErrorCode::REBOOTSTRAP_REQUIRED) {
+    if error_of(response.error_code) == Some(ErrorCode::RebootstrapRequired) {
         let mut refresh = shared.refresh.lock();
         refresh.on_failure(now, shared.random());
         refresh.on_rebootstrap_required();
@@ -121,7 +121,7 @@ fn on_answer(shared: &Shared, response: &MetadataResponse, question: &Question) 
 
 /// Whether asking again could heal nothing: every topic is there, or its error is final.
 fn is_complete(response: &MetadataResponse) -> bool {
-    let retriable = |code: i16| ErrorCode::new(code).is_some_and(ErrorCode::is_retriable);
+    let retriable = |code: i16| error_of(code).is_some_and(ErrorCode::is_retriable);
     response.topics.iter().all(|topic| {
         let leaderless = |partition: &i32| BrokerId::new(*partition).is_none();
         !retriable(topic.error_code)

@@ -10,7 +10,7 @@ use ottla_protocol::{ApiKey, Message, Reader};
 
 use super::versions::ApiVersions;
 use super::{Connection, Request};
-use crate::error::{CallError, ErrorCode, ServerError, api_name};
+use crate::error::{CallError, ErrorCode, ServerError, api_name, error_of};
 
 /// What this client calls itself; brokers show it in logs and metrics.
 const SOFTWARE_NAME: &str = "ottla-client";
@@ -52,7 +52,7 @@ fn request() -> ApiVersionsRequest {
 /// Reads an answer. A refusal of the version is written in version 0, whatever was asked.
 fn step(body: &[u8], version: i16) -> Result<Step, String> {
     let code = Reader::new(body).i16().map_err(|error| error.to_string())?;
-    let refused = ErrorCode::new(code) == Some(ErrorCode::UNSUPPORTED_VERSION);
+    let refused = error_of(code) == Some(ErrorCode::UnsupportedVersion);
     let written_in = if refused { 0 } else { version };
     let response = ApiVersionsResponse::decode(&mut Reader::new(body), written_in);
     let response = response.map_err(|error| error.to_string())?;

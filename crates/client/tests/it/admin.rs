@@ -76,10 +76,10 @@ fn configurations_are_described_and_altered_key_by_key() {
         let altered = admin.alter_configs(&[(resource.clone(), set)], false).await.unwrap();
         assert_eq!(altered[0].1, Ok(()));
         let options = DescribeConfigsOptions { synonyms: true, documentation: false };
-        let described = admin.describe_configs(&[resource.clone()], options).await.unwrap();
-        let entries = described[0].1.as_ref().unwrap();
-        let entry = entries.iter().find(|entry| entry.name == "retention.ms").unwrap();
-        assert_eq!((entry.value.as_deref(), entry.source), (Some("5000"), ConfigSource::DynamicTopic));
+        let entry = broker
+            .config_when(&resource, "retention.ms", |entry| entry.value.as_deref() == Some("5000"))
+            .await;
+        assert_eq!(entry.source, ConfigSource::DynamicTopic);
         assert!(!entry.synonyms.is_empty());
 
         let bad = vec![("retention.ms".to_owned(), ConfigChange::Set("abc".to_owned()))];
@@ -174,6 +174,6 @@ fn the_cluster_describes_itself() {
             Err(error) => error.refusal().unwrap().code,
             Ok(outcomes) => outcomes[0].1.as_ref().unwrap_err().refusal().unwrap().code,
         };
-        assert_eq!(code, ErrorCode::INVALID_UPDATE_VERSION);
+        assert_eq!(code, ErrorCode::InvalidUpdateVersion);
     });
 }

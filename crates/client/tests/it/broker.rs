@@ -4,7 +4,10 @@ use std::future::Future;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ottla_client::admin::{Admin, Layout, NewTopic, PARTITIONS_PER_ANSWER};
+use ottla_client::admin::{
+    Admin, ConfigChange, ConfigEntry, ConfigResource, DescribeConfigsOptions, Layout, NewTopic,
+    PARTITIONS_PER_ANSWER, ResourceKind,
+};
 use ottla_client::config::AdminConfig;
 
 /// Questions for a topic before it is given up; each takes a round trip.
@@ -40,6 +43,34 @@ impl Broker {
         outcomes[0].1.as_ref().unwrap();
         self.wait_for_topic(&name).await;
         name
+    }
+
+    /// Sets one key of a topic and waits until its broker follows it.
+    pub async fn set_config(&self, topic: &str, key: &str, value: &str) {
+        let resource = ConfigResource::new(ResourceKind::Topic, topic);
+        let change = vec![(key.to_owned(), ConfigChange::Set(value.to_owned()))];
+        let altered = self.admin().alter_configs(&[(resource.clone(), change)], false).await.unwrap();
+        assert_eq!(altered[0].1, Ok(()));
+        self.config_when(&resource, key, |entry| entry.value.as_deref() == Some(value)).await;
+    }
+
+    /// Asks for one key until the broker's answer is as expected: what a controller took reaches brokers later.
+    pub async fn config_when(
+        &self,
+        resource: &ConfigResource,
+        key: &str,
+        expected: impl Fn(&ConfigEntry) -> bool,
+    ) -> ConfigEntry {
+        let admin = self.admin();
+        let options = DescribeConfigsOptions { synonyms: true, documentation: false };
+        for _ in 0..QUESTIONS_MAX {
+            let described = admin.describe_configs(std::slice::from_ref(resource), options).await.unwrap();
+            let entries = described[0].1.as_ref().unwrap();
+            if let Some(entry) = entries.iter().find(|entry| entry.name == key && expected(entry)) {
+                return entry.clone();
+            }
+        }
+        panic!("{key} of {resource:?} does not change");
     }
 
     /// Asks until the broker itself knows the topic that its controller created.

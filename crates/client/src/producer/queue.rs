@@ -1,0 +1,405 @@
+//! The batches of one partition: those that wait, those in flight, and the sequence numbers of both.
+//!
+//! Owns: their order, stamping, what an answer means for the batches behind.
+//! Does not own: which partition is served when, requests in flight per node (`machine`).
+//!
+//! Invariants
+//! - I1 `waiting` is sorted by `order`; only its last batch is open;
+//! - I2 sequences are given in the order of batches, and a stamped batch is sent only while no earlier one is
+//!   undecided: so two batches are never swapped, whatever is lost or repeated;
+//! - I3 a sequence is given to another batch only if its first bearer was certainly not stored, so nothing is
+//!   stored twice;
+//! - I4 batches of two identities, or for two leaders, are never in flight at the same time.
+//!
+//! An idempotent producer whose sequence has a hole goes on under its next epoch, once nothing is in flight any more:
+//! the broker then begins at 0 again (IDM-04).
+//!
+//! Source: KIP-98, KIP-360; requirements IDM-02 to IDM-05.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use ottla_model::{BrokerId, Sequence, TopicPartition};
+use ottla_protocol::compression::Encoding;
+use ottla_protocol::record::{BuildError, NewRecord};
+
+use super::batch::{Batch, Identity, Stamp};
+use super::error::DeliveryError;
+use super::promise::Stored;
+
+/// What an attempt to send a batch came to.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    Stored(Stored),
+    /// To be sent again. `ambiguous`: it may have been stored nevertheless.
+    Again {
+        ambiguous: bool,
+        error: DeliveryError,
+        wait: Duration,
+    },
+    /// Certainly not stored, and sending it again would not help.
+    Refused(DeliveryError),
+    /// The broker does not expect this sequence, or this identity.
+    OutOfSequence {
+        forgotten: bool,
+        error: DeliveryError,
+    },
+    /// Too large for the topic; smaller batches may pass.
+    TooLarge(DeliveryError),
+}
+
+/// The end of a batch for those who wait for it.
+#[derive(Debug)]
+pub(crate) enum End<T> {
+    Stored(Stored),
+    Failed(DeliveryError),
+    /// It goes on as these; each with the number of its first record.
+    Split(Vec<(u32, T)>),
+}
+
+/// A batch that has come to an end, and the bytes of the buffer it gives back.
+#[derive(Debug)]
+pub(crate) struct Settlement<T> {
+    pub token: T,
+    pub end: End<T>,
+    pub released: usize,
+}
+
+/// How long batches wait and are tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub linger: Duration,
+    pub delivery_timeout: Duration,
+    pub retries: u32,
+}
+
+/// What batches are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub batch_bytes: usize,
+    pub encoding: Encoding,
+}
+
+/// The outcome of adding a record.
+#[derive(Debug)]
+pub(crate) struct Appended<T> {
+    pub token: T,
+    pub index: u32,
+    /// Whether there is more to send, or sooner, than before.
+    pub is_news: bool,
+}
+
+/// Places in the order that every batch takes, so that the parts of a split one have places of their own. Each split
+/// halves them; a batch that cannot be halved any more is refused.
+pub(crate) const ORDER_SPAN: u64 = 1 << 20;
+
+struct InFlight<T> {
+    token: T,
+    is_stamped: bool,
+}
+
+/// The queue of one partition.
+pub(crate) struct PartitionQueue<T> {
+    partition: TopicPartition,
+    waiting: VecDeque<Batch<T>>,
+    in_flight: BTreeMap<u64, InFlight<T>>,
+    /// Where the batches in flight went.
+    node: Option<BrokerId>,
+    next_order: u64,
+    /// Under which identity sequences are given, and the next one.
+    sequence: Option<(Identity, Sequence)>,
+    /// The last batch that was given up although it may have been stored: the broker may or may not expect what
+    /// follows it.
+    doubt: Option<u64>,
+    /// A sequence will never arrive: go on under another epoch as soon as nothing is in flight.
+    has_hole: bool,
+}
+
+impl<T: Clone + Default> PartitionQueue<T> {
+    pub(crate) fn new(partition: TopicPartition) -> PartitionQueue<T> {
+        PartitionQueue {
+            partition,
+            waiting: VecDeque::new(),
+            in_flight: BTreeMap::new(),
+            node: None,
+            next_order: 0,
+            sequence: None,
+            doubt: None,
+            has_hole: false,
+        }
+    }
+
+    pub(crate) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty()
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Bytes of the first waiting batch.
+    pub(crate) fn first_bytes(&self) -> usize {
+        self.waiting.front().map_or(0, Batch::bytes)
+    }
+
+    /// Everybody who waits for a batch of this partition.
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = T> {
+        let in_flight = self.in_flight.values().map(|batch| batch.token.clone());
+        in_flight.chain(self.waiting.iter().map(|batch| batch.token.clone()))
+    }
+
+    /// Adds a record that holds `reserved` bytes of the buffer.
+    pub(crate) fn append(
+        &mut self,
+        record: NewRecord<'_>,
+        reserved: usize,
+        shape: &Shape,
+        now: Instant,
+    ) -> Result<Appended<T>, BuildError> {
+        let begins = !self.waiting.back().is_some_and(|last| last.has_room(&record, shape.batch_bytes));
+        if begins {
+            let batch = Batch::new(T::default(), self.next_order, now, shape.encoding)?;
+            self.next_order += ORDER_SPAN;
+            self.waiting.push_back(batch);
+        }
+        let last = self.waiting.back_mut().expect("a batch was just made sure of");
+        let outcome = last.append(record, reserved);
+        let appended = outcome.map(|index| Appended {
+            token: last.token.clone(),
+            index,
+            is_news: begins || last.bytes() >= shape.batch_bytes,
+        });
+        if appended.is_err() && last.records == 0 {
+            self.waiting.pop_back();
+        }
+        appended
+    }
+
+    /// When the first waiting batch may be sent as far as time is concerned. `hurry` leaves the linger out.
+    pub(crate) fn ready_at(&self, patience: &Patience, shape: &Shape, hurry: bool) -> Option<Instant> {
+        let first = self.waiting.front()?;
+        let is_full = self.waiting.len() > 1 || first.bytes() >= shape.batch_bytes || first.attempts > 0;
+        let linger = if is_full || hurry { Duration::ZERO } else { patience.linger };
+        let lingered = first.created + linger;
+        Some(first.not_before.map_or(lingered, |not_before| lingered.max(not_before)))
+    }
+
+    /// When the oldest waiting batch is given up.
+    pub(crate) fn expires_at(&self, patience: &Patience) -> Option<Instant> {
+        self.waiting.front().map(|first| first.created + patience.delivery_timeout)
+    }
+
+    /// Whether the first waiting batch may go to `leader` now as far as order is concerned. `identity` is that of
+    /// an idempotent producer.
+    pub(crate) fn may_send(&self, leader: BrokerId, identity: Option<Identity>) -> bool {
+        let Some(first) = self.waiting.front() else { return false };
+        if !self.in_flight.is_empty() && self.node != Some(leader) {
+            return false;
+        }
+        let Some(identity) = identity else { return true };
+        if self.has_hole {
+            return self.in_flight.is_empty();
+        }
+        match first.stamp {
+            Some(_) => self.in_flight.first_key_value().is_none_or(|(order, _)| *order > first.order),
+            None => self.sequence.is_some_and(|(current, _)| current == identity) || !self.has_stamped(),
+        }
+    }
+
+    /// Takes the first waiting batch to send it to `leader`; `may_send` has allowed it.
+    pub(crate) fn take(&mut self, leader: BrokerId, identity: Option<Identity>) -> Option<Batch<T>> {
+        if self.has_hole && self.in_flight.is_empty() {
+            self.begin_anew();
+        }
+        let mut batch = self.waiting.pop_front()?;
+        if let (Some(identity), None) = (identity, batch.stamp) {
+            batch.stamp = Some(self.next_stamp(identity, batch.records));
+        }
+        batch.attempts += 1;
+        let in_flight = InFlight { token: batch.token.clone(), is_stamped: batch.stamp.is_some() };
+        self.in_flight.insert(batch.order, in_flight);
+        self.node = Some(leader);
+        Some(batch)
+    }
+
+    /// An attempt came to its end. Answers the identity that cannot be used any more, if so.
+    pub(crate) fn on_verdict(
+        &mut self,
+        mut batch: Batch<T>,
+        verdict: Verdict,
+        (patience, shape, now): (&Patience, &Shape, Instant),
+        settled: &mut VecDeque<Settlement<T>>,
+    ) -> Option<Identity> {
+        self.in_flight.remove(&batch.order);
+        match verdict {
+            Verdict::Stored(stored) => {
+                // What came before a batch that the broker took in its turn was stored, too.
+                self.doubt = self.doubt.filter(|doubtful| *doubtful > batch.order);
+                settled.push_back(settlement(batch, End::Stored(stored)));
+                None
+            }
+            Verdict::Again { ambiguous, error, wait } => {
+                batch.maybe_stored |= ambiguous;
+                let expired = now >= batch.created + patience.delivery_timeout;
+                if expired || batch.attempts > patience.retries {
+                    return self.give_up(batch, error, settled);
+                }
+                batch.not_before = Some(now + wait);
+                self.put_back(batch);
+                None
+            }
+            Verdict::Refused(error) => self.give_up(batch, error, settled),
+            Verdict::OutOfSequence { forgotten, error } => {
+                let Some(stamp) = batch.stamp else { return self.give_up(batch, error, settled) };
+                if !self.is_first_undecided(batch.order) {
+                    // An earlier batch is still on its way; the broker only waits for that.
+                    self.put_back(batch);
+                    return None;
+                }
+                // With doubt about an earlier batch, or a broker that forgot the producer, this batch is certainly
+                // not stored and may go on. Otherwise the broker lost what it had acknowledged: that is reported.
+                let explained = self.doubt.is_some() || forgotten || self.has_hole;
+                self.has_hole = true;
+                if explained {
+                    self.put_back(batch);
+                } else {
+                    settled.push_back(settlement(batch, End::Failed(error)));
+                }
+                Some(stamp.identity)
+            }
+            Verdict::TooLarge(error) => match batch.split(shape.encoding, T::default) {
+                None => self.give_up(batch, error, settled),
+                Some(parts) => {
+                    let outdated = self.on_certain_loss(&batch);
+                    self.replace(batch, parts, settled);
+                    outdated
+                }
+            },
+        }
+    }
+
+    /// Gives up waiting batches whose time is over. Answers the identity that cannot be used any more, if so.
+    pub(crate) fn expire(
+        &mut self,
+        patience: &Patience,
+        now: Instant,
+        settled: &mut VecDeque<Settlement<T>>,
+    ) -> Option<Identity> {
+        let mut outdated = None;
+        while self.expires_at(patience).is_some_and(|at| at <= now) {
+            let Some(batch) = self.waiting.pop_front() else { break };
+            let error = DeliveryError::Expired {
+                partition: self.partition.clone(),
+                records: batch.records,
+                after: patience.delivery_timeout,
+                maybe_stored: batch.maybe_stored,
+            };
+            outdated = self.give_up(batch, error, settled).or(outdated);
+        }
+        outdated
+    }
+
+    /// Fails everything that waits.
+    pub(crate) fn fail_waiting(&mut self, error: &DeliveryError, settled: &mut VecDeque<Settlement<T>>) {
+        for batch in self.waiting.drain(..) {
+            settled.push_back(settlement(batch, End::Failed(error.clone())));
+        }
+    }
+
+    fn give_up(
+        &mut self,
+        batch: Batch<T>,
+        error: DeliveryError,
+        settled: &mut VecDeque<Settlement<T>>,
+    ) -> Option<Identity> {
+        let outdated = if batch.maybe_stored {
+            if batch.stamp.is_some() {
+                self.doubt = self.doubt.max(Some(batch.order));
+            }
+            None
+        } else {
+            self.on_certain_loss(&batch)
+        };
+        settled.push_back(settlement(batch, End::Failed(error)));
+        outdated
+    }
+
+    /// A batch was certainly not stored and will not come again: its sequence is free if none was given behind it,
+    /// and a hole otherwise.
+    fn on_certain_loss(&mut self, batch: &Batch<T>) -> Option<Identity> {
+        let stamp = batch.stamp?;
+        let is_last = !self.has_stamped_behind(batch.order) && !self.has_hole;
+        match &mut self.sequence {
+            Some((identity, next)) if is_last && *identity == stamp.identity => {
+                *next = stamp.base_sequence;
+                None
+            }
+            _ => {
+                self.has_hole = true;
+                Some(stamp.identity)
+            }
+        }
+    }
+
+    fn replace(&mut self, whole: Batch<T>, parts: [Batch<T>; 2], settled: &mut VecDeque<Settlement<T>>) {
+        let [mut first, mut second] = parts;
+        // The parts share the places that were kept for the whole.
+        let half = whole.span / 2;
+        (first.order, first.span) = (whole.order, half);
+        (second.order, second.span) = (whole.order + half, whole.span - half);
+        let names = vec![(0, first.token.clone()), (first.records, second.token.clone())];
+        settled.push_back(Settlement { token: whole.token, end: End::Split(names), released: 0 });
+        self.put_back(second);
+        self.put_back(first);
+    }
+
+    fn put_back(&mut self, batch: Batch<T>) {
+        let at = self.waiting.partition_point(|waiting| waiting.order < batch.order);
+        self.waiting.insert(at, batch);
+    }
+
+    fn begin_anew(&mut self) {
+        for batch in &mut self.waiting {
+            batch.stamp = None;
+        }
+        self.sequence = None;
+        self.doubt = None;
+        self.has_hole = false;
+    }
+
+    fn next_stamp(&mut self, identity: Identity, records: u32) -> Stamp {
+        let base_sequence = match self.sequence {
+            Some((current, next)) if current == identity => next,
+            _ => {
+                self.doubt = None;
+                Sequence::ZERO
+            }
+        };
+        self.sequence = Some((identity, base_sequence.plus(records)));
+        Stamp { identity, base_sequence }
+    }
+
+    fn has_stamped(&self) -> bool {
+        self.in_flight.values().any(|batch| batch.is_stamped)
+            || self.waiting.iter().any(|batch| batch.stamp.is_some())
+    }
+
+    fn has_stamped_behind(&self, order: u64) -> bool {
+        self.in_flight.range(order..).any(|(_, batch)| batch.is_stamped)
+            || self.waiting.iter().any(|batch| batch.order > order && batch.stamp.is_some())
+    }
+
+    fn is_first_undecided(&self, order: u64) -> bool {
+        self.in_flight.range(..order).next().is_none()
+            && !self.waiting.iter().any(|batch| batch.order < order && batch.stamp.is_some())
+    }
+}
+
+fn settlement<T>(batch: Batch<T>, end: End<T>) -> Settlement<T> {
+    Settlement { token: batch.token, end, released: batch.reserved }
+}
