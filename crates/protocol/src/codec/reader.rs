@@ -89,18 +89,25 @@ impl<'a> Reader<'a> {
                 self.at += length;
                 Ok(taken)
             }
-            None => Err(DecodeError::UnexpectedEnd { at: self.at, needed: length, left: self.remaining() }),
+            None => Err(self.unexpected_end(length)),
         }
     }
 
+    #[inline]
     fn fixed<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         match self.rest().first_chunk::<N>() {
             Some(taken) => {
                 self.at += N;
                 Ok(*taken)
             }
-            None => Err(DecodeError::UnexpectedEnd { at: self.at, needed: N, left: self.remaining() }),
+            None => Err(self.unexpected_end(N)),
         }
+    }
+
+    /// Kept out of line: the readers of numbers stay small enough to be inlined.
+    #[cold]
+    fn unexpected_end(&self, needed: usize) -> DecodeError {
+        DecodeError::UnexpectedEnd { at: self.at, needed, left: self.remaining() }
     }
 
     /// One byte, signed.
