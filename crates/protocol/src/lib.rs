@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod compression;
+pub mod connection;
 mod error_code;
 pub mod fetch;
 pub mod messages;

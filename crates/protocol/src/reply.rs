@@ -98,6 +98,12 @@ pub enum Reply<F> {
     Parts(Vec<Part<F>>),
 }
 
+impl<F> From<Bytes> for Reply<F> {
+    fn from(frame: Bytes) -> Reply<F> {
+        Reply::Bytes(frame)
+    }
+}
+
 impl<F> Reply<F> {
     /// Bytes that the response puts on the wire, size field included.
     pub fn length(&self) -> u64 {

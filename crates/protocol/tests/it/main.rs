@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod api_keys;
+mod connection;
 mod fetch;
 mod hex;
 mod hostile;
@@ -16,3 +17,4 @@ mod samples;
 mod targets;
 mod validate;
 mod vectors;
+mod view_targets;

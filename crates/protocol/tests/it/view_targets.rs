@@ -1,0 +1,154 @@
+//! Fuzz targets of the hand-written codecs: batches, compression, the views of Produce and Fetch.
+//!
+//! Owns: one function per target, as `targets`. Where a generated message says the same, both must agree.
+//!
+//! | target | input |
+//! |---|---|
+//! | `produce`, `fetch` | int16 version, body of the request |
+//! | `batches` | bytes of a segment |
+//! | `validate` | the records of one partition in a Produce request; their checksum is set right first |
+//! | `unpack` | id of the codec, compressed bytes |
+
+use ottla_model::{PartitionIndex, Timestamp, TopicName, TopicPartition};
+use ottla_protocol::compression::{Compression, Decompressor, UnpackLimits};
+use ottla_protocol::fetch::FetchRequestView;
+use ottla_protocol::messages::{FetchRequest, ProduceRequest};
+use ottla_protocol::produce::ProduceRequestView;
+use ottla_protocol::record::{
+    AppendRules, Arrival, BatchMut, Batches, RecordBuffer, TimestampType, TopicCompression, ValidationDepth,
+    Validator,
+};
+use ottla_protocol::{DecodeError, Message, Reader};
+
+use super::targets::{Target, bounded, limit};
+
+/// All targets by the name of their corpus.
+pub const VIEW_TARGETS: &[(&str, Target)] =
+    &[("produce", produce), ("fetch", fetch), ("batches", batches), ("validate", validate), ("unpack", unpack)];
+
+/// Bytes that the context and the buffers of a codec take whatever they unpack: the window of a gzip stream, the
+/// largest block of an LZ4 frame and what it refers back to.
+const CONTEXT_BYTES: u64 = 5 * 1024 * 1024;
+
+/// Runs what unpacks batches: at its peak it may hold the limit and one codec's context.
+fn unpacking<T>(bytes: &[u8], run: impl FnOnce() -> T) {
+    let used = allocation_counter::measure(|| drop(run()));
+    assert!(
+        used.bytes_max <= limit(bytes.len()) + CONTEXT_BYTES,
+        "{} bytes held for {}",
+        used.bytes_max,
+        bytes.len()
+    );
+}
+
+/// What may come out of the compressed bytes of an input.
+fn limits(bytes: &[u8]) -> UnpackLimits {
+    UnpackLimits::bytes(limit(bytes.len()))
+}
+
+fn versioned(bytes: &[u8]) -> Option<(i16, &[u8])> {
+    let mut r = Reader::new(bytes);
+    Some((r.i16().ok()?, r.rest()))
+}
+
+/// Both refuse, or both accept; the account of memory is the generated message's alone.
+fn agree<A, B>(view: &Result<A, DecodeError>, generated: &Result<B, DecodeError>) -> bool {
+    match (view, generated) {
+        (Ok(_), Ok(_)) => true,
+        (Err(_), Err(_)) | (Ok(_), Err(DecodeError::TooManyValues { .. })) => false,
+        (Ok(_), Err(error)) => panic!("only the view accepts: {error}"),
+        (Err(error), Ok(_)) => panic!("only the view refuses: {error}"),
+    }
+}
+
+/// The view of a Produce request.
+pub fn produce(bytes: &[u8]) {
+    let Some((version, body)) = versioned(bytes) else { return };
+    if !ProduceRequest::VERSIONS.contains(&version) {
+        return;
+    }
+    let mut view = ProduceRequestView::default();
+    let decoded = bounded("produce", body, |body| view.decode(body, 0, version));
+    let generated = ProduceRequest::decode(&mut Reader::new(body), version);
+    if agree(&decoded, &generated) {
+        let partitions: usize = view.topics(body).map(|topic| topic.partitions().count()).sum();
+        let expected = generated.into_iter().flat_map(|request| request.topic_data);
+        assert_eq!(partitions, expected.map(|topic| topic.partition_data.len()).sum::<usize>());
+        view.authorship(body);
+    }
+}
+
+/// The view of a Fetch request.
+pub fn fetch(bytes: &[u8]) {
+    let Some((version, body)) = versioned(bytes) else { return };
+    if !FetchRequest::VERSIONS.contains(&version) {
+        return;
+    }
+    let view = bounded("fetch", body, |body| FetchRequestView::decode(body, version).map(|_| ()));
+    let generated = FetchRequest::decode(&mut Reader::new(body), version);
+    if agree(&view, &generated) {
+        let view = FetchRequestView::decode(body, version).expect("it was decoded before");
+        let partitions: usize = view.topics().map(|topic| topic.partitions().count()).sum();
+        let expected = generated.into_iter().flat_map(|request| request.topics);
+        assert_eq!(partitions, expected.map(|topic| topic.partitions.len()).sum::<usize>());
+        view.forgotten().for_each(|topic| drop(topic.partitions().count()));
+    }
+}
+
+/// Batches of any magic, as a log holds them.
+pub fn batches(bytes: &[u8]) {
+    unpacking(bytes, || {
+        let mut buffer = RecordBuffer::new(limits(bytes));
+        for batch in Batches::new(bytes).flatten() {
+            let _ = batch.check_crc();
+            let Ok(records) = batch.records(&mut buffer) else { continue };
+            for record in records.take_while(Result::is_ok).flatten() {
+                record.headers.iter().for_each(|header| drop(header.value));
+            }
+        }
+    });
+}
+
+/// What a leader does with a client's batch.
+pub fn validate(bytes: &[u8]) {
+    let mut records = bytes.to_vec();
+    if let Ok(mut batch) = BatchMut::parse(&mut records) {
+        // Two changes that cancel each other leave the batch with the checksum that it should have.
+        let sent = batch.header().max_timestamp;
+        let other = Timestamp::from_millis(sent.millis().wrapping_add(1));
+        batch.set_timestamps(TimestampType::CreateTime, other);
+        batch.set_timestamps(TimestampType::CreateTime, sent);
+    }
+    let topic = TopicName::new("t").expect("the name is legal");
+    let rules = AppendRules {
+        partition: TopicPartition::new(topic, PartitionIndex::new(0).expect("the index is legal")),
+        compression: TopicCompression::Producer,
+        timestamp_type: TimestampType::CreateTime,
+        timestamp_before_ms_max: i64::MAX,
+        timestamp_after_ms_max: i64::MAX,
+        compacted: bytes.len() % 2 == 0,
+        batch_bytes_max: 1_048_588,
+        depth: ValidationDepth::Full,
+        unpack: limits(bytes),
+    };
+    let arrival = Arrival { version: 13, now: Timestamp::from_millis(0) };
+    unpacking(bytes, || {
+        if let Ok(mut valid) = Validator::new().validate(&mut records, &rules, arrival) {
+            let header = valid.header;
+            let stored = BatchMut::parse(valid.bytes.as_mut_slice()).expect("what may be stored is a batch");
+            assert_eq!(*stored.header(), header);
+            stored.view().check_crc().expect("what may be stored has its checksum");
+        }
+    });
+}
+
+/// Compressed bytes: no more comes out than allowed.
+pub fn unpack(bytes: &[u8]) {
+    let Some((codec, packed)) = bytes.split_first() else { return };
+    let Some(codec) = Compression::from_id(*codec) else { return };
+    unpacking(bytes, || {
+        let mut output = Vec::new();
+        let _ = Decompressor::new().unpack_into((codec, packed), limits(bytes), &mut output);
+        assert!(u64::try_from(output.len()).is_ok_and(|length| length <= limit(bytes.len())));
+    });
+}
