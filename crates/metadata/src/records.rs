@@ -24,7 +24,7 @@ use crate::features::MetadataVersion;
 
 pub use batch::{
     BatchContent, BatchPosition, BatchReadError, BatchWriteError, ControlContent, MetadataBatch, control_batch,
-    read_batches, record_batch,
+    read_batches, record_batch, record_batches,
 };
 
 /// The only frame version there is.

@@ -14,7 +14,10 @@ use ottla_protocol::messages::{ClearElrRecord, ConfigRecord};
 
 use super::view::{Decision, MIN_IN_SYNC, RECORDS_PER_REQUEST_MAX, View};
 use super::topics::TooMuch;
-use crate::config::{ConfigError, Kind, Settings, broker_keys, client_metrics_keys, group_keys, split_list, topic_keys};
+use crate::config::{
+    BrokerLevel, ConfigError, Kind, Settings, broker_keys, check_broker, check_client_metrics, check_group,
+    check_topic, client_metrics_keys, group_keys, split_list, topic_keys,
+};
 use crate::image::ConfigResource;
 use crate::records::MetadataRecord;
 
@@ -152,7 +155,6 @@ fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRec
         ResourceChange::Some(changes) => incremental(&resource, &present, changes)?,
         ResourceChange::All(values) => replacement(&resource, &present, values),
     };
-    check_changes(view, &resource, &changes)?;
     let mut values = present;
     for (key, value) in &changes {
         match value {
@@ -160,6 +162,8 @@ fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRec
             None => values.remove(key),
         };
     }
+    check_broker_values(view, &resource, &values)?;
+    check_changes(view, &resource, &changes)?;
     check_values(view, &resource, &values)?;
     check_existence(view, &resource)?;
     Ok(records_of(&resource, &changes))
@@ -306,24 +310,31 @@ fn check_changes(view: &View<'_>, resource: &ConfigResource, changes: &Changes) 
     Ok(())
 }
 
-/// What holds for all values of a resource together.
+/// What holds for all values of a resource together. Brokers check theirs before anything else.
 fn check_values(view: &View<'_>, resource: &ConfigResource, values: &Settings) -> Result<(), AlterConfigError> {
     match resource {
         ConfigResource::Topic(name) => {
             TopicName::new(name)?;
-            let keys = topic_keys();
-            for (name, value) in values {
-                let unknown = || ConfigError::UnknownName { resource: "topic", name: name.clone() };
-                keys.get(name.as_str()).ok_or_else(unknown)?.parse(value)?;
-            }
+            check_topic(values, &view.layers())?;
         }
-        ConfigResource::Broker(_)
-        | ConfigResource::BrokerDefault
-        | ConfigResource::Group(_)
-        | ConfigResource::ClientMetrics(_) => {}
+        ConfigResource::Group(_) => check_group(values, &view.layers())?,
+        ConfigResource::ClientMetrics(_) => check_client_metrics(values)?,
+        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {}
     }
-    let _ = view;
     Ok(())
+}
+
+fn check_broker_values(
+    view: &View<'_>,
+    resource: &ConfigResource,
+    values: &Settings,
+) -> Result<(), AlterConfigError> {
+    let level = match resource {
+        ConfigResource::Broker(_) => BrokerLevel::Broker,
+        ConfigResource::BrokerDefault => BrokerLevel::ClusterDefault,
+        ConfigResource::Topic(_) | ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => return Ok(()),
+    };
+    Ok(check_broker(values, level, &view.layers())?)
 }
 
 fn check_existence(view: &View<'_>, resource: &ConfigResource) -> Result<(), AlterConfigError> {

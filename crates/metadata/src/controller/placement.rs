@@ -55,12 +55,14 @@ pub fn place(
     Ok((0..partitions).map(|_| stripes.next_partition(replicas, random)).collect())
 }
 
-/// Brokers taken in turn; each partition starts one further.
+/// Brokers taken in turn. Each partition that takes from the ring starts one further than the one before.
 #[derive(Debug, Default)]
 struct Ring {
     brokers: Vec<BrokerId>,
     start: usize,
     taken: usize,
+    /// Which partition took last.
+    partition: usize,
 }
 
 #[derive(Debug, Default)]
@@ -79,24 +81,25 @@ struct Stripes {
 }
 
 impl Ring {
-    fn next(&mut self) -> Option<BrokerId> {
-        if self.taken == self.brokers.len() {
+    fn next(&mut self, partition: usize) -> Option<BrokerId> {
+        let count = self.brokers.len();
+        if count > 0 && self.partition != partition {
+            self.partition = partition;
+            self.taken = 0;
+            self.start = (self.start + 1) % count;
+        }
+        if self.taken == count {
             return None;
         }
-        let broker = self.brokers[(self.start + self.taken) % self.brokers.len()];
+        let broker = self.brokers[(self.start + self.taken) % count];
         self.taken += 1;
         Some(broker)
-    }
-
-    fn begin_partition(&mut self) {
-        self.taken = 0;
-        self.start = if self.brokers.is_empty() { 0 } else { (self.start + 1) % self.brokers.len() };
     }
 }
 
 impl Rack {
-    fn next(&mut self) -> Option<BrokerId> {
-        self.unfenced.next().or_else(|| self.fenced.next())
+    fn next(&mut self, partition: usize) -> Option<BrokerId> {
+        self.unfenced.next(partition).or_else(|| self.fenced.next(partition))
     }
 }
 
@@ -119,10 +122,10 @@ impl Stripes {
     }
 
     fn next_partition(&mut self, replicas: usize, random: &dyn Random) -> Vec<BrokerId> {
-        if self.placed > 0 {
-            self.begin_partition(random);
+        // After as many partitions as brokers the pattern would repeat itself: draw a new order.
+        if self.placed == self.unfenced_brokers && self.unfenced_brokers > 1 {
+            self.shuffle(random);
         }
-        self.placed += 1;
         let (leader_rack, leader) = self.leader();
         let mut chosen = vec![leader];
         // The round begins at the stripe's first rack; the leader's rack sits out its first turn.
@@ -132,36 +135,30 @@ impl Stripes {
             if skip == Some(rack) {
                 skip = None;
             } else {
-                chosen.extend(self.racks[rack].next());
+                chosen.extend(self.racks[rack].next(self.placed));
             }
             rack = (rack + 1) % self.racks.len();
         }
+        self.placed += 1;
+        self.first_rack = (self.first_rack + 1) % self.racks.len();
         chosen
     }
 
     /// The first unfenced broker in rack order. There is one: `place` made sure.
     fn leader(&mut self) -> (usize, BrokerId) {
-        let count = self.racks.len();
+        let (count, partition) = (self.racks.len(), self.placed);
         let mut racks = (0..count).map(|step| (self.first_rack + step) % count);
         racks
-            .find_map(|rack| self.racks[rack].unfenced.next().map(|broker| (rack, broker)))
+            .find_map(|rack| self.racks[rack].unfenced.next(partition).map(|broker| (rack, broker)))
             .expect("an unfenced broker exists")
     }
 
-    fn begin_partition(&mut self, random: &dyn Random) {
-        for rack in &mut self.racks {
-            rack.unfenced.begin_partition();
-            rack.fenced.begin_partition();
-        }
-        self.first_rack = (self.first_rack + 1) % self.racks.len();
-        // After as many partitions as brokers the pattern would repeat itself: draw a new order.
-        if self.placed == self.unfenced_brokers && self.unfenced_brokers > 1 {
-            self.placed = 0;
-            shuffle(&mut self.racks, random);
-            for rack in &mut self.racks {
-                shuffle(&mut rack.unfenced.brokers, random);
-                shuffle(&mut rack.fenced.brokers, random);
-            }
+    fn shuffle(&mut self, random: &dyn Random) {
+        self.placed = 0;
+        shuffle(&mut self.racks, random);
+        for ring in self.racks.iter_mut().flat_map(|rack| [&mut rack.unfenced, &mut rack.fenced]) {
+            shuffle(&mut ring.brokers, random);
+            ring.taken = 0;
         }
     }
 }

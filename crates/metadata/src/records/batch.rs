@@ -89,6 +89,9 @@ pub enum BatchWriteError {
 /// Most bytes one batch of a metadata log may unpack to. Kafka writes at most 8 MiB; the rest is allowance.
 const UNPACKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Bytes at which a batch of a snapshot is full: Kafka's limit of a batch in the metadata log.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// A batch of metadata records, in the versions that a level of `metadata.version` asks for.
 pub fn record_batch(
     position: BatchPosition,
@@ -101,6 +104,33 @@ pub fn record_batch(
         builder.append(NewRecord { timestamp: position.timestamp, key: None, value: Some(&frame), headers: &[] })?;
     }
     Ok(builder.finish()?)
+}
+
+/// Batches of metadata records, each about as large as Kafka makes them. Gives the offset behind the last record.
+pub fn record_batches(
+    position: BatchPosition,
+    records: impl Iterator<Item = MetadataRecord>,
+    level: MetadataVersion,
+    output: &mut Vec<u8>,
+) -> Result<Offset, BatchWriteError> {
+    let mut next = position.base_offset;
+    let at = |base_offset| options(BatchPosition { base_offset, ..position }, false);
+    let mut builder = BatchBuilder::new(at(next))?;
+    for record in records {
+        let frame = record.to_frame(level)?;
+        let record =
+            NewRecord { timestamp: position.timestamp, key: None, value: Some(&frame), headers: &[] };
+        if builder.record_count() > 0 && builder.unpacked_bytes_with(&record) > BATCH_BYTES_MAX {
+            output.extend(builder.finish()?);
+            builder = BatchBuilder::new(at(next))?;
+        }
+        builder.append(record)?;
+        next = next.next();
+    }
+    if builder.record_count() > 0 {
+        output.extend(builder.finish()?);
+    }
+    Ok(next)
 }
 
 /// A batch of control records.
