@@ -23,8 +23,13 @@ use ottla_protocol::{DecodeError, Message, Reader};
 use super::targets::{Target, bounded, limit};
 
 /// All targets by the name of their corpus.
-pub const VIEW_TARGETS: &[(&str, Target)] =
-    &[("produce", produce), ("fetch", fetch), ("batches", batches), ("validate", validate), ("unpack", unpack)];
+pub const VIEW_TARGETS: &[(&str, Target)] = &[
+    ("produce", produce),
+    ("fetch", fetch),
+    ("batches", batches),
+    ("validate", validate),
+    ("unpack", unpack),
+];
 
 /// Bytes that the context and the buffers of a codec take whatever they unpack: the window of a gzip stream, the
 /// largest block of an LZ4 frame and what it refers back to.
@@ -89,9 +94,11 @@ pub fn fetch(bytes: &[u8]) {
     if agree(&view, &generated) {
         let view = FetchRequestView::decode(body, version).expect("it was decoded before");
         let partitions: usize = view.topics().map(|topic| topic.partitions().count()).sum();
-        let expected = generated.into_iter().flat_map(|request| request.topics);
-        assert_eq!(partitions, expected.map(|topic| topic.partitions.len()).sum::<usize>());
-        view.forgotten().for_each(|topic| drop(topic.partitions().count()));
+        let forgotten: usize = view.forgotten().map(|topic| topic.partitions().count()).sum();
+        let expected = generated.unwrap_or_default();
+        assert_eq!(partitions, expected.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>());
+        let expected = expected.forgotten_topics_data.iter();
+        assert_eq!(forgotten, expected.map(|topic| topic.partitions.len()).sum::<usize>());
     }
 }
 
@@ -103,7 +110,8 @@ pub fn batches(bytes: &[u8]) {
             let _ = batch.check_crc();
             let Ok(records) = batch.records(&mut buffer) else { continue };
             for record in records.take_while(Result::is_ok).flatten() {
-                record.headers.iter().for_each(|header| drop(header.value));
+                let count = record.headers.iter().count();
+                assert_eq!(Ok(count), usize::try_from(record.headers.count()));
             }
         }
     });
@@ -126,7 +134,7 @@ pub fn validate(bytes: &[u8]) {
         timestamp_type: TimestampType::CreateTime,
         timestamp_before_ms_max: i64::MAX,
         timestamp_after_ms_max: i64::MAX,
-        compacted: bytes.len() % 2 == 0,
+        compacted: bytes.len().is_multiple_of(2),
         batch_bytes_max: 1_048_588,
         depth: ValidationDepth::Full,
         unpack: limits(bytes),
