@@ -5,6 +5,8 @@
 use std::process::ExitCode;
 
 mod codegen;
+mod docs;
+mod tidy;
 
 /// A task: its name, its usage and what runs it with the arguments behind its name.
 struct Task {
@@ -13,11 +15,23 @@ struct Task {
     run: fn(&[String]) -> Result<(), String>,
 }
 
-const TASKS: &[Task] = &[Task {
-    name: "codegen",
-    usage: "codegen [--check]   write the messages of crates/protocol from their schemas, or check that they are current",
-    run: codegen::run,
-}];
+const TASKS: &[Task] = &[
+    Task {
+        name: "codegen",
+        usage: "codegen [--check]   write the messages of crates/protocol from their schemas, or check that they are current",
+        run: codegen::run,
+    },
+    Task {
+        name: "docs",
+        usage: "docs [--check]      write docs/reference from the declarations, or check that it is current",
+        run: docs::run,
+    },
+    Task {
+        name: "tidy",
+        usage: "tidy                check the rules of STYLE.md that a program can check",
+        run: tidy::run,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
