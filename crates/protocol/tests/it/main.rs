@@ -2,11 +2,13 @@
 #![cfg(test)]
 
 mod api_keys;
+mod compression;
 mod connection;
 mod fetch;
 mod hex;
 mod hostile;
 mod json;
+mod legacy;
 mod persisted;
 mod produce;
 mod raw;
