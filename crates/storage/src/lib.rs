@@ -28,7 +28,7 @@ pub use config::{CleanupPolicy, Durability, LogConfig};
 pub use epochs::{EpochEnd, EpochStart};
 pub use file_cache::FileCache;
 pub use log::{
-    AppendError, Appended, CheckpointedBelow, Closed, DeletedLog, FlushJob, FollowerAppend, FoundTimestamp,
+    AppendError, Appended, CheckpointedAt, Closed, DeletedLog, FlushJob, FollowerAppend, FoundTimestamp,
     LeaderAppend, LeaderAppended, Log, LogPlace, LogRead, LogSlice, LookupError, ReadError, ReadLimits,
     ReadPlan, RemovedFiles, ReserveJob, Retention, TimestampSearch,
 };

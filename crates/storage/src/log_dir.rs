@@ -5,7 +5,8 @@
 //!
 //! Order of a start: [`LogDir::open`] takes the lock; the caller reads [`LogDir::meta`] and decides whether the
 //! directory is its own, or formats it; [`LogDir::begin`] takes away the mark of the clean stop; then partitions
-//! are opened, in parallel if wanted. A stop closes all logs and calls [`LogDir::end`].
+//! are opened, in parallel if wanted; after a crash the recovery points are written once before anything is
+//! appended, for a recovery may have cut a log. A stop closes all logs and calls [`LogDir::end`].
 //!
 //! Invariants
 //! - I1 the clean-shutdown file is there only while no log of the directory is open;

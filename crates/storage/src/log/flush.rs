@@ -292,7 +292,6 @@ impl Log {
     }
 
     pub(super) fn remove_snapshot(&self, at: Offset) -> io::Result<()> {
-        let path = self.snapshot_file(at).path;
-        small_file::remove(self.directory.disk(), &path)
+        small_file::remove(self.directory.disk(), &self.snapshot_path(at))
     }
 }

@@ -49,18 +49,18 @@ pub use flush::{FlushJob, ReserveJob};
 pub use lookup::{FoundTimestamp, LookupError, TimestampSearch};
 pub use read::{LogRead, LogSlice, ReadError, ReadLimits, ReadPlan};
 pub use retention::{RemovedFiles, Retention};
-pub use truncate::CheckpointedBelow;
+pub use truncate::CheckpointedAt;
 
 use crate::config::LogConfig;
 use crate::epochs::{EpochEnd, EpochStart, Epochs};
 use crate::file_cache::{FileCache, PartitionDirectory, SegmentFiles};
 use crate::names::{
-    DirectoryStage, FileKind, FileStage, LEADER_EPOCH_FILE, PARTITION_METADATA_FILE, SegmentFileName,
+    DirectoryStage, FileKind, LEADER_EPOCH_FILE, PARTITION_METADATA_FILE, SegmentFileName,
     staged_directory_name,
 };
 use crate::partition_metadata::PartitionMetadataError;
 use crate::producers::Producers;
-use crate::recovery::{self, Known, OpenError, Recovery};
+use crate::recovery::{self, Known, OpenError, Recovery, UnsealedSegment};
 use crate::seal::{Gate, SnapshotFile};
 use crate::segment::{Active, Sealed};
 use crate::{checkpoint, partition_metadata, small_file};
@@ -127,7 +127,7 @@ impl Log {
             flushed: Offset::ZERO,
             epochs: Epochs::default(),
             producers: Producers::default(),
-            latest_snapshot: None,
+            read_snapshot: None,
             side_files: Vec::new(),
             unsealed: Vec::new(),
             report: recovery::Report::default(),
@@ -185,19 +185,17 @@ impl Log {
             log_end: recovery.log_end,
             epochs: recovery.epochs,
             producers: recovery.producers,
-            latest_snapshot: recovery.latest_snapshot,
+            latest_snapshot: recovery.read_snapshot,
             flush: flush::FlushState::new(recovery.flushed),
             unsealed: Vec::new(),
         };
         recovery.side_files.into_iter().for_each(|file| log.flush.on_side_file(file));
-        for (base, end) in recovery.unsealed {
-            log.unsealed.push(Unsealed {
-                base,
-                end,
-                snapshot: None,
-                gate: Gate::default(),
-                handed_out: false,
-            });
+        for unsealed in recovery.unsealed {
+            let UnsealedSegment { base, end, snapshot } = unsealed;
+            let path = log.snapshot_path(end);
+            let snapshot = snapshot.map(|bytes| SnapshotFile { path, bytes });
+            log.latest_snapshot = log.latest_snapshot.max(snapshot.as_ref().map(|_| end));
+            log.unsealed.push(Unsealed { base, end, snapshot, gate: Gate::default(), handed_out: false });
         }
         log.assert_ordered();
         log
@@ -384,9 +382,12 @@ impl Log {
         at > self.latest_snapshot.unwrap_or(self.log_start)
     }
 
+    fn snapshot_path(&self, at: Offset) -> PathBuf {
+        self.directory.join(SegmentFileName::live(at, FileKind::Snapshot).to_string())
+    }
+
     fn snapshot_file(&self, at: Offset) -> SnapshotFile {
-        let name = SegmentFileName { base: at, kind: FileKind::Snapshot, stage: FileStage::Live };
-        SnapshotFile { path: self.directory.join(name.to_string()), bytes: self.producers.snapshot() }
+        SnapshotFile { path: self.snapshot_path(at), bytes: self.producers.snapshot() }
     }
 
     fn epochs_text(&self) -> String {

@@ -3,8 +3,9 @@
 //! Owns: removing what lies at or above an offset, from every place that knows it.
 //! Does not own: the decision to cut (`replication`), the checkpoint file.
 //!
-//! Before a log is cut below its recovery point, the checkpoint must say the lower one: otherwise a crash in
-//! between would look like the loss of flushed data. [`Log::truncate_to`] insists on it.
+//! Before a log is cut, the checkpoint must lie below the cut: otherwise a crash in between would look like the
+//! loss of flushed data, or like damage in a segment that need not be read again. The order is: write
+//! [`Log::recovery_point_for_cut`] into the checkpoint, then cut. [`Log::truncate_to`] insists on it.
 //!
 //! Source: requirements REP-05, R5; reliability design 2.1.
 
@@ -22,16 +23,21 @@ use crate::scan::{ScanError, Scanner, Waiting};
 use crate::segment::Active;
 use crate::txn_index;
 
-/// Proof that the recovery-point checkpoint on disk is not above an offset.
+/// The recovery point that the checkpoint on disk has for a log, durably.
 #[derive(Clone, Copy, Debug)]
-pub struct CheckpointedBelow(pub Offset);
+pub struct CheckpointedAt(pub Offset);
 
 impl Log {
+    /// What must stand in the recovery-point checkpoint before the log is cut at `to`.
+    pub fn recovery_point_for_cut(&self, to: Offset) -> Offset {
+        self.recovery_point().min(to.previous().unwrap_or(Offset::ZERO))
+    }
+
     /// Removes every record at or above `to`. A log that ends there already stays as it is.
     pub fn truncate_to(
         &mut self,
         to: Offset,
-        checkpoint: CheckpointedBelow,
+        checkpoint: CheckpointedAt,
         now: Timestamp,
     ) -> io::Result<RemovedFiles> {
         if to >= self.log_end {
@@ -40,7 +46,7 @@ impl Log {
             }
             return Ok(RemovedFiles::default());
         }
-        assert!(checkpoint.0 <= to, "the checkpoint says {}, the log is cut at {to}", checkpoint.0);
+        self.assert_checkpointed(checkpoint, to);
         if to < self.first_base() {
             return self.restart_at(to, now);
         }
@@ -49,11 +55,7 @@ impl Log {
         self.reopen_segment_of(to, &mut removed, now)?;
         let position = self.position_of(to)?;
         self.active.truncate(position, to)?;
-        // What was cut must not come back after a crash: old batches would follow the end of a segment that
-        // was closed in the meantime, old index entries would name positions of other batches.
-        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
-            self.flush.on_side_file(self.active.files.open(kind)?);
-        }
+        self.make_cut_durable()?;
         self.refresh_tail()?;
         self.log_end = to;
         self.log_start = self.log_start.min(to);
@@ -70,11 +72,25 @@ impl Log {
     pub fn truncate_fully_and_start_at(
         &mut self,
         start: Offset,
-        checkpoint: CheckpointedBelow,
+        checkpoint: CheckpointedAt,
         now: Timestamp,
     ) -> io::Result<RemovedFiles> {
-        assert!(checkpoint.0 <= start.min(self.log_end), "the checkpoint must not be above the new end");
+        self.assert_checkpointed(checkpoint, start.min(self.log_end));
         self.restart_at(start, now)
+    }
+
+    /// What was cut must not come back after a crash, mixed with what is appended from now on: an old batch in the
+    /// place of a new one would be found by nobody, and an old index entry would name another batch.
+    fn make_cut_durable(&self) -> io::Result<()> {
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            self.active.files.open(kind)?.sync_all()?;
+        }
+        self.directory.disk().sync_dir(&self.directory.path())
+    }
+
+    fn assert_checkpointed(&self, checkpoint: CheckpointedAt, cut: Offset) {
+        let safe = checkpoint.0 < cut || checkpoint.0 == Offset::ZERO;
+        assert!(safe, "the checkpoint says {}, the log is cut at {cut}", checkpoint.0);
     }
 
     fn restart_at(&mut self, start: Offset, now: Timestamp) -> io::Result<RemovedFiles> {

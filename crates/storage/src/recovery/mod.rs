@@ -112,6 +112,15 @@ pub enum OpenError {
     Epochs(#[from] CheckpointError),
 }
 
+/// A closed segment that was read again.
+#[derive(Debug)]
+pub(crate) struct UnsealedSegment {
+    pub(crate) base: Offset,
+    pub(crate) end: Offset,
+    /// Producer snapshot at its end.
+    pub(crate) snapshot: Option<Vec<u8>>,
+}
+
 /// The parts of an opened log.
 #[derive(Debug)]
 pub(crate) struct Recovery {
@@ -122,11 +131,12 @@ pub(crate) struct Recovery {
     pub(crate) flushed: Offset,
     pub(crate) epochs: Epochs,
     pub(crate) producers: Producers,
-    pub(crate) latest_snapshot: Option<Offset>,
+    /// The snapshot the producer state was read from.
+    pub(crate) read_snapshot: Option<Offset>,
     /// Index files that were cut: they must be durable before the recovery point moves.
     pub(crate) side_files: Vec<Arc<dyn File>>,
-    /// Base and end of closed segments whose index files must be written.
-    pub(crate) unsealed: Vec<(Offset, Offset)>,
+    /// Closed segments whose index files must be written.
+    pub(crate) unsealed: Vec<UnsealedSegment>,
     pub(crate) report: Report,
 }
 
@@ -179,7 +189,7 @@ fn begin_at(
         flushed: start,
         epochs: Epochs::default(),
         producers: Producers::default(),
-        latest_snapshot: None,
+        read_snapshot: None,
         side_files: Vec::new(),
         unsealed: Vec::new(),
         report: Report { changed_disk: true, ..Report::default() },
@@ -203,7 +213,9 @@ fn finish(
     recovery.epochs.truncate_from_end(recovery.log_end);
     recovery.epochs.truncate_from_start(recovery.log_start);
     recovery.report.changed_disk |= changed_disk;
-    remove_useless_snapshots(directory, &recovery)?;
+    // What a crash left above the recovery point may be of a log that was cut and written anew.
+    let end = if known.clean { recovery.log_end } else { known.recovery_point };
+    remove_useless_snapshots(directory, &recovery, end)?;
     Ok(recovery)
 }
 
@@ -216,12 +228,16 @@ fn remove_all(recovery: &Recovery) -> io::Result<()> {
     Ok(())
 }
 
-/// Snapshots are of use at the beginning of a segment; beside them the latest one, if it is not above the end.
-fn remove_useless_snapshots(directory: &Arc<PartitionDirectory>, recovery: &Recovery) -> io::Result<()> {
+/// Snapshots are of use at the beginning of a segment; beside them the latest one, if it is not above `end`.
+fn remove_useless_snapshots(
+    directory: &Arc<PartitionDirectory>,
+    recovery: &Recovery,
+    end: Offset,
+) -> io::Result<()> {
     let bases: Vec<Offset> = recovery.sealed.iter().map(|segment| segment.base()).collect();
     for at in list_snapshots(directory)? {
         let at_segment = bases.contains(&at) || recovery.active.base() == at;
-        let kept = at <= recovery.log_end && (at_segment || recovery.latest_snapshot == Some(at));
+        let kept = at <= end && (at_segment || recovery.read_snapshot == Some(at));
         if !kept {
             small_file::remove(directory.disk(), &snapshot_path(directory, at))?;
         }

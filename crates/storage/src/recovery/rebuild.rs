@@ -16,7 +16,7 @@ use ottla_model::{LeaderEpoch, Offset};
 
 use super::replay::Replay;
 use super::sweep::{Found, FoundSegment};
-use super::{BadBatch, Cut, Known, OpenError, Place, Recovery, Report, trusted};
+use super::{BadBatch, Cut, Known, OpenError, Place, Recovery, Report, UnsealedSegment, trusted};
 use crate::epochs::Epochs;
 use crate::file_cache::SegmentFiles;
 use crate::names::FileKind;
@@ -44,7 +44,7 @@ pub(super) struct Rebuild<'a> {
     epochs: Epochs,
     replay: Replay,
     sealed: VecDeque<Arc<Sealed>>,
-    unsealed: Vec<(Offset, Offset)>,
+    unsealed: Vec<UnsealedSegment>,
     side_files: Vec<Arc<dyn File>>,
     report: Report,
     /// The offset behind the last batch that was looked at, once one was.
@@ -121,13 +121,14 @@ impl<'a> Rebuild<'a> {
         self.finish(active)
     }
 
-    /// The segment to scan first: the last one, or after a crash the one with the recovery point.
+    /// The segment to scan first: the last one, or after a crash the one with the last offset below the recovery
+    /// point. A recovery point at its very end may be older than what a crash left behind that end.
     fn first_to_scan(&self, segments: &[Segment]) -> usize {
         let last = segments.len().saturating_sub(1);
         if self.known.clean {
             return last;
         }
-        let behind = segments.partition_point(|segment| segment.files.base <= self.known.recovery_point);
+        let behind = segments.partition_point(|segment| segment.files.base < self.known.recovery_point);
         behind.saturating_sub(1).min(last)
     }
 
@@ -153,7 +154,8 @@ impl<'a> Rebuild<'a> {
 
     fn seal(&mut self, mut active: Active, end: Offset) {
         active.push_largest();
-        self.unsealed.push((active.base(), end));
+        let snapshot = self.replay.snapshot_behind(self.next);
+        self.unsealed.push(UnsealedSegment { base: active.base(), end, snapshot });
         self.sealed.push_back(Arc::new(Sealed::from_active(active, end)));
     }
 
@@ -286,9 +288,10 @@ impl<'a> Rebuild<'a> {
             return Err(self.damaged(segment, bad));
         }
         let Bad { position, reason } = bad;
+        // Durable at once: what is appended next must not be mixed with it by another crash.
         let file = segment.files.open(FileKind::Log)?;
         file.set_len(position)?;
-        self.side_files.push(file);
+        file.sync_all()?;
         let bytes = segment.found.size - position;
         self.report.cut = Some(Cut { segment: segment.files.base, position, bytes, reason });
         self.remove(later)
@@ -314,6 +317,9 @@ impl<'a> Rebuild<'a> {
                 cut.bytes += segment.found.size;
             }
         }
+        if !segments.is_empty() {
+            self.place.directory.disk().sync_dir(&self.place.directory.path())?;
+        }
         Ok(())
     }
 
@@ -336,7 +342,7 @@ impl<'a> Rebuild<'a> {
             log_end,
             flushed,
             epochs: self.epochs,
-            latest_snapshot: self.replay.snapshot(),
+            read_snapshot: self.replay.snapshot(),
             producers: self.replay.into_producers(),
             side_files: self.side_files,
             unsealed: self.unsealed,

@@ -58,6 +58,11 @@ impl Replay {
         self.snapshot
     }
 
+    /// The bytes of a snapshot at `end`, if that is what the state is as of.
+    pub(super) fn snapshot_behind(&self, end: Option<Offset>) -> Option<Vec<u8>> {
+        (end == Some(self.from)).then(|| self.producers.snapshot())
+    }
+
     pub(super) fn into_producers(self) -> Producers {
         self.producers
     }

@@ -11,7 +11,7 @@ use ottla_env::disk::Disk;
 use ottla_model::{Offset, ProducerEpoch, ProducerId, Sequence, TopicPartition};
 use ottla_protocol::record::{BatchProducer, Batches};
 use ottla_storage::{
-    AppendError, CheckpointedBelow, FileCache, FoundLog, LeaderAppended, Log, LogConfig, LogDir, LogOptions,
+    AppendError, CheckpointedAt, FileCache, FoundLog, LeaderAppended, Log, LogConfig, LogDir, LogOptions,
     OpenError,
 };
 use ottla_testkit::disk::SimDisk;
@@ -173,12 +173,13 @@ impl Life<'_> {
         let to = self.model.batches.get(at).map_or(end, |batch| first_offset(batch));
         // A leader is told to cut only together with a new epoch.
         self.model.leader_epoch += 1;
-        self.checkpoint(dir, log, log.recovery_point().min(offset(to)))?;
+        let point = log.recovery_point_for_cut(offset(to));
+        self.checkpoint(dir, log, point)?;
         self.model.earlier.push(self.model.batches.clone());
         self.model.batches.truncate(at);
         self.model.flushed = self.model.flushed.min(to);
         self.model.sequences = sequences_of(&self.model.batches);
-        let removed = log.truncate_to(offset(to), CheckpointedBelow(offset(to)), time(0)).map_err(|_| ())?;
+        let removed = log.truncate_to(offset(to), CheckpointedAt(point), time(0)).map_err(|_| ())?;
         assert_eq!(log.log_end(), offset(to));
         log.begin_epoch(epoch(self.model.leader_epoch));
         removed.remove().map_err(|_| ())
