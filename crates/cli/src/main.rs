@@ -1,2 +1,34 @@
-//! placeholder
-fn main() {}
+//! The one binary: every part of the platform and every `kafka-*` tool.
+//!
+//! In reading order:
+//! - `dispatch`: which command a name stands for;
+//! - `terminal`: what a command writes to;
+//! - `own`: `ottla --help`, `ottla --version`;
+//! - `argparse`, `java`, `settings`: flags of Kafka's argparse tools, exceptions as Java prints them, properties files;
+//! - `tools`: the drop-in tools, one folder each.
+
+mod argparse;
+mod dispatch;
+mod java;
+
+mod own;
+mod settings;
+mod terminal;
+mod tools;
+
+use std::io::{BufWriter, stderr, stdout};
+use std::process::ExitCode;
+
+use terminal::Terminal;
+
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    // Kafka's tools read arguments in the terminal's encoding too and replace what is none.
+    let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let (mut out, mut err) = (BufWriter::new(stdout()), stderr());
+    let code = dispatch::run(&args, &mut Terminal::new(&mut out, &mut err));
+    ExitCode::from(code)
+}

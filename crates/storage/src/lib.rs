@@ -42,4 +42,5 @@ pub use producers::{
 };
 pub use recovery::{BadBatch, Cut, Known, OpenError, Report};
 pub use seal::SealJob;
+pub use small_file::{read as read_small_file, replace as replace_small_file};
 pub use txn_index::AbortedTransaction;

@@ -19,7 +19,7 @@ use ottla_env::disk::{Disk, OpenMode};
 pub(crate) const SMALL_FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The whole content of a file, or `None` when there is no such file.
-pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match disk.open(path, OpenMode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -37,7 +37,7 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> 
 }
 
 /// Puts `content` in the place of the file, durably.
-pub(crate) fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_path(path);
     let file = disk.open(&temporary, OpenMode::Truncate)?;
     file.write_all_at(content, 0)?;

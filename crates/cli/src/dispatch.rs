@@ -1,0 +1,48 @@
+//! Which command a name stands for.
+//!
+//! Owns: the table of commands; how a name is taken from `argv[0]` or from the first argument.
+//! Does not own: what the commands do (`tools`, `node`).
+//!
+//! A command is found under its name and under that of Kafka's script (`kafka-topics`, `kafka-topics.sh`), as the
+//! first argument (`ottla kafka-topics …`) or as the name of the program: a symbolic link to `ottla`.
+
+use crate::terminal::Terminal;
+use crate::tools;
+
+/// One command.
+pub struct Command {
+    /// Without `.sh`.
+    pub name: &'static str,
+    /// One line for `ottla --help`.
+    pub about: &'static str,
+    /// Takes the arguments behind the name, gives the exit code.
+    pub run: fn(&[String], &mut Terminal<'_>) -> u8,
+}
+
+/// All commands, in the order of `ottla --help`.
+pub const COMMANDS: &[Command] = &[Command {
+    name: "kafka-storage",
+    about: "Format data directories, look at them",
+    run: tools::storage::run,
+}];
+
+/// The command with this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    let name = name.strip_suffix(".sh").unwrap_or(name);
+    COMMANDS.iter().find(|command| command.name == name)
+}
+
+/// Runs what the program's name or its first argument asks for. `args[0]` is the path of the program.
+pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    let (program, rest) = args.split_first().map_or(("", args), |(program, rest)| (program.as_str(), rest));
+    let program = program.rsplit('/').next().unwrap_or(program);
+    if let Some(command) = find(program) {
+        return (command.run)(rest, terminal);
+    }
+    match rest.split_first() {
+        Some((name, rest)) if find(name).is_some() => {
+            find(name).map_or(1, |command| (command.run)(rest, terminal))
+        }
+        Some(_) | None => crate::own::run(rest, terminal),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a command writes to.
+//!
+//! Owns: standard output and standard error of one command, in the order they are written.
+//! Does not own: what is written; standard input.
+//!
+//! Invariants
+//! - I1 what was written to one stream is on its way before the other one is written to, so that both together
+//!   read in the order of the program;
+//! - I2 a reader that went away (`kafka-topics --list | head`) ends nothing: what is left is thrown away.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// The two streams of a command.
+pub struct Terminal<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+}
+
+impl<'a> Terminal<'a> {
+    /// Streams that end in these two. Both should be buffered: every call is a write.
+    pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Terminal<'a> {
+        Terminal { out, err }
+    }
+
+    /// Writes to standard output, without an end of line.
+    pub fn out(&mut self, text: impl Display) {
+        // I2: a closed pipe is the reader's wish, and there is nobody left to tell of any other failure.
+        let _ = write!(self.out, "{text}");
+    }
+
+    /// Writes a line to standard output.
+    pub fn out_line(&mut self, text: impl Display) {
+        self.out(format_args!("{text}\n"));
+    }
+
+    /// Writes bytes as they are to standard output.
+    pub fn out_bytes(&mut self, bytes: &[u8]) {
+        let _ = self.out.write_all(bytes);
+    }
+
+    /// Writes to standard error, without an end of line.
+    pub fn err(&mut self, text: impl Display) {
+        self.flush();
+        let _ = write!(self.err, "{text}");
+        let _ = self.err.flush();
+    }
+
+    /// Writes a line to standard error.
+    pub fn err_line(&mut self, text: impl Display) {
+        self.err(format_args!("{text}\n"));
+    }
+
+    /// Sends what was written so far on its way.
+    pub fn flush(&mut self) {
+        let _ = self.out.flush();
+    }
+}
+
+impl Drop for Terminal<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// A pipe whose reader went away.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_ends_nothing() {
+        let mut terminal_err = Vec::new();
+        let mut closed = Closed;
+        let mut terminal = Terminal::new(&mut closed, &mut terminal_err);
+        terminal.out_line("lost");
+        terminal.err_line("kept");
+        drop(terminal);
+        assert_eq!(terminal_err, b"kept\n");
+    }
+}
