@@ -92,12 +92,17 @@ impl NewCluster {
     pub fn records(&self) -> Vec<MetadataRecord> {
         let own = (MetadataVersion::FEATURE, self.metadata_version.level());
         let others = self.levels.iter().map(|(name, level)| (*name, *level));
-        let record = |(name, level): (&str, i16)| FeatureLevelRecord { name: name.to_owned(), feature_level: level };
+        let record =
+            |(name, level): (&str, i16)| FeatureLevelRecord { name: name.to_owned(), feature_level: level };
         std::iter::once(own).chain(others).map(|level| record(level).into()).collect()
     }
 
     /// The content of `bootstrap.checkpoint`. `more` are records beside the features, such as SCRAM credentials.
-    pub fn bootstrap_file(&self, more: &[MetadataRecord], now: Timestamp) -> Result<Vec<u8>, BatchWriteError> {
+    pub fn bootstrap_file(
+        &self,
+        more: &[MetadataRecord],
+        now: Timestamp,
+    ) -> Result<Vec<u8>, BatchWriteError> {
         let records = self.records().into_iter().chain(more.iter().cloned());
         let id = (SnapshotId::BOOTSTRAP, Timestamp::from_millis(0));
         records_snapshot(id, None, (records, self.metadata_version), now)

@@ -46,8 +46,8 @@ pub use partitions::{CreatePartitions, CreatePartitionsError, GrowTopic};
 pub use placement::PlacementError;
 pub use producer_ids::{ProducerIdBlock, ProducerIdsError};
 pub use topics::{
-    CreateTopicError, CreateTopics, CreatedTopic, DeleteOutcome, DeleteTopicError, DeletedTopic, DeletionDisabled,
-    Layout, NewTopic, TooMuch, TopicOutcome, TopicRef,
+    CreateTopicError, CreateTopics, CreatedTopic, DeleteOutcome, DeleteTopicError, DeletedTopic,
+    DeletionDisabled, Layout, NewTopic, TooMuch, TopicOutcome, TopicRef,
 };
 pub use view::{ControllerSetup, Decision};
 
@@ -101,7 +101,11 @@ impl Controller {
     }
 
     /// The node leads the quorum now. Gives the records to begin with; `bootstrap` starts an empty log.
-    pub fn activate(&mut self, circumstances: Circumstances<'_>, bootstrap: &[MetadataRecord]) -> Vec<MetadataRecord> {
+    pub fn activate(
+        &mut self,
+        circumstances: Circumstances<'_>,
+        bootstrap: &[MetadataRecord],
+    ) -> Vec<MetadataRecord> {
         self.sessions.on_activated(&self.log.latest().cluster, circumstances.now);
         let found = activation::Found {
             is_empty: !self.log.visible().features.has_metadata_version(),
@@ -138,6 +142,10 @@ impl Controller {
             }
             let told = Told { fenced: reply.is_fenced, metadata_offset: beat.metadata_offset };
             self.sessions.on_told(beat.broker, told);
+            if reply.should_shut_down {
+                // Its next life need not wait for a session that nobody will go on with.
+                self.sessions.on_gone(beat.broker);
+            }
         }
     }
 

@@ -34,8 +34,8 @@ use ottla_protocol::messages::NoOpRecord;
 use crate::controller::{Answer, Circumstances, Command, Controller, ControllerSetup};
 use crate::image::{ApplyError, ImageChanges, MetadataImage, Provenance, Replay};
 use crate::quorum::{
-    Appended, ElectionState, FetchAnswer, FetchRefused, FollowerFetch, NotLeader, Quorum, QuorumAction, QuorumError, QuorumFacts,
-    QuorumSetup, QuorumStart, Voters,
+    Appended, ElectionState, FetchAnswer, FetchRefused, FollowerFetch, NotLeader, Quorum, QuorumAction,
+    QuorumError, QuorumFacts, QuorumSetup, QuorumStart, Voters,
 };
 use crate::records::{BatchContent, BatchWriteError, MetadataBatch, MetadataRecord};
 use crate::snapshot::{
@@ -232,7 +232,8 @@ impl MetadataNode {
         }
         self.controller.on_contact(command, now.monotonic);
         let random = Arc::clone(&self.random);
-        let decision = self.controller.decide(command, circumstances(&self.quorum, random.as_ref(), now.monotonic));
+        let decision =
+            self.controller.decide(command, circumstances(&self.quorum, random.as_ref(), now.monotonic));
         self.append(&decision.records, now)?;
         if let Answer::UpdateFeatures(Ok(updated)) = &decision.answer
             && let Some(level) = updated.kraft_version

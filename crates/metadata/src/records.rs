@@ -23,8 +23,8 @@ use ottla_protocol::messages;
 use crate::features::MetadataVersion;
 
 pub use batch::{
-    BatchContent, BatchPosition, BatchReadError, BatchWriteError, ControlContent, MetadataBatch, control_batch,
-    read_batches, record_batch, record_batches,
+    BatchContent, BatchPosition, BatchReadError, BatchWriteError, ControlContent, MetadataBatch,
+    control_batch, read_batches, record_batch, record_batches,
 };
 
 /// The only frame version there is.
@@ -140,7 +140,9 @@ impl MetadataRecord {
     pub fn version_at(&self, level: MetadataVersion) -> i16 {
         match self {
             MetadataRecord::RegisterBroker(_) => level.register_broker_record_version(),
-            MetadataRecord::Partition(_) | MetadataRecord::PartitionChange(_) => level.partition_record_version(),
+            MetadataRecord::Partition(_) | MetadataRecord::PartitionChange(_) => {
+                level.partition_record_version()
+            }
             MetadataRecord::BrokerRegistrationChange(change) => registration_change_version(change),
             MetadataRecord::UnregisterBroker(_)
             | MetadataRecord::Topic(_)

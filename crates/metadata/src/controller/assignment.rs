@@ -31,7 +31,9 @@ pub enum AssignmentError {
     AllFenced(i32),
     #[error("partitions should be a consecutive 0-based integer sequence")]
     NotConsecutive,
-    #[error("Attempted to add {wanted} additional partition(s), but only {got} assignment(s) were specified.")]
+    #[error(
+        "Attempted to add {wanted} additional partition(s), but only {got} assignment(s) were specified."
+    )]
     Count { wanted: usize, got: usize },
 }
 
@@ -81,7 +83,9 @@ pub fn usable_brokers(view: &View<'_>) -> Vec<UsableBroker> {
     let leaving = |fenced: bool, shutting_down: bool| shutting_down && !fenced;
     let brokers = view.image.cluster.brokers();
     brokers
-        .filter(|broker| !leaving(broker.fenced, broker.in_controlled_shutdown) && broker.takes_new_replicas())
+        .filter(|broker| {
+            !leaving(broker.fenced, broker.in_controlled_shutdown) && broker.takes_new_replicas()
+        })
         .map(|broker| UsableBroker { id: broker.id, rack: broker.rack.clone(), fenced: broker.fenced })
         .collect()
 }

@@ -98,7 +98,9 @@ pub fn register(
     }
     let existing = view.image.cluster.broker(request.broker);
     let same_incarnation = existing.filter(|existing| existing.incarnation == request.incarnation);
-    if same_incarnation.is_none() && existing.is_some_and(|existing| is_occupied(view, sessions, existing, now)) {
+    if same_incarnation.is_none()
+        && existing.is_some_and(|existing| is_occupied(view, sessions, existing, now))
+    {
         return Err(RegisterError::Duplicate);
     }
     if request.migrating {
@@ -229,8 +231,7 @@ fn check_features(view: &View<'_>, request: &RegisterBroker) -> Result<(), Regis
 pub fn unregister(view: &View<'_>, broker: BrokerId) -> Result<Decision<()>, BrokerNotRegistered> {
     let registered = view.image.cluster.broker(broker).ok_or(BrokerNotRegistered(broker))?;
     let mut records = leadership::changes(view, Fate::Left(broker));
-    let record =
-        UnregisterBrokerRecord { broker_id: broker.value(), broker_epoch: registered.epoch.value() };
+    let record = UnregisterBrokerRecord { broker_id: broker.value(), broker_epoch: registered.epoch.value() };
     records.push(record.into());
     Ok(Decision { records, answer: () })
 }

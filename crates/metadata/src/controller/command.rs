@@ -17,7 +17,8 @@ use super::partitions::{self, CreatePartitions, CreatePartitionsError};
 use super::producer_ids::{self, ProducerIdBlock, ProducerIdsError};
 use super::sessions::Sessions;
 use super::topics::{
-    self, CreateTopicError, CreateTopics, CreatedTopic, DeleteOutcome, DeletionDisabled, TooMuch, TopicOutcome, TopicRef,
+    self, CreateTopicError, CreateTopics, CreatedTopic, DeleteOutcome, DeletionDisabled, TooMuch,
+    TopicOutcome, TopicRef,
 };
 use super::view::{Decision, View};
 
@@ -79,7 +80,10 @@ pub fn decide(view: &View<'_>, sessions: &Sessions, command: &Command, now: Inst
 }
 
 /// A refusal records nothing.
-fn of<A, E>(decided: Result<Decision<A>, E>, answer: impl FnOnce(Result<A, E>) -> Answer) -> Decision<Answer> {
+fn of<A, E>(
+    decided: Result<Decision<A>, E>,
+    answer: impl FnOnce(Result<A, E>) -> Answer,
+) -> Decision<Answer> {
     match decided {
         Ok(decision) => Decision { records: decision.records, answer: answer(Ok(decision.answer)) },
         Err(refused) => Decision { records: Vec::new(), answer: answer(Err(refused)) },

@@ -12,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_model::{BrokerId, TopicName, TopicNameError};
 use ottla_protocol::messages::{ClearElrRecord, ConfigRecord};
 
-use super::view::{Decision, MIN_IN_SYNC, RECORDS_PER_REQUEST_MAX, View};
 use super::topics::TooMuch;
+use super::view::{Decision, MIN_IN_SYNC, RECORDS_PER_REQUEST_MAX, View};
 use crate::config::{
     BrokerLevel, ConfigError, Kind, Settings, broker_keys, check_broker, check_client_metrics, check_group,
     check_topic, client_metrics_keys, group_keys, split_list, topic_keys,
@@ -171,9 +171,10 @@ fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRec
 
 fn check_keys(change: &ResourceChange) -> Result<(), AlterConfigError> {
     let entries: Vec<(&str, bool)> = match change {
-        ResourceChange::Some(changes) => {
-            changes.iter().map(|change| (&*change.key, change.value.is_none() && change.operation != 1)).collect()
-        }
+        ResourceChange::Some(changes) => changes
+            .iter()
+            .map(|change| (&*change.key, change.value.is_none() && change.operation != 1))
+            .collect(),
         ResourceChange::All(values) => values.iter().map(|(key, value)| (&**key, value.is_none())).collect(),
     };
     let distinct: BTreeSet<_> = entries.iter().map(|(key, _)| key).collect();
@@ -209,7 +210,9 @@ const BROKER_KIND: i8 = 4;
 fn is_written(resource: &ConfigResource, before: Option<&String>, after: Option<&String>) -> bool {
     match resource {
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => true,
-        ConfigResource::Topic(_) | ConfigResource::ClientMetrics(_) | ConfigResource::Group(_) => before != after,
+        ConfigResource::Topic(_) | ConfigResource::ClientMetrics(_) | ConfigResource::Group(_) => {
+            before != after
+        }
     }
 }
 
@@ -236,7 +239,11 @@ fn incremental(
     Ok(all)
 }
 
-fn replacement(resource: &ConfigResource, present: &Settings, values: &[(String, Option<String>)]) -> Changes {
+fn replacement(
+    resource: &ConfigResource,
+    present: &Settings,
+    values: &[(String, Option<String>)],
+) -> Changes {
     let kept: BTreeMap<_, _> = values.iter().map(|(key, value)| (key, value)).collect();
     let gone = present.keys().filter(|key| !kept.contains_key(key)).map(|key| (key.clone(), None));
     let set = values.iter().filter(|(key, value)| is_written(resource, present.get(key), value.as_ref()));
@@ -281,14 +288,20 @@ fn subtracted(mut items: Vec<String>, operand: &str) -> String {
 }
 
 /// What holds for single changes whatever the values mean.
-fn check_changes(view: &View<'_>, resource: &ConfigResource, changes: &Changes) -> Result<(), AlterConfigError> {
+fn check_changes(
+    view: &View<'_>,
+    resource: &ConfigResource,
+    changes: &Changes,
+) -> Result<(), AlterConfigError> {
     let keeps_eligible_leaders = view.image.features.has_eligible_leaders();
     for (key, value) in changes {
         match resource {
             ConfigResource::Broker(_) if key == MIN_IN_SYNC && keeps_eligible_leaders => {
                 return Err(AlterConfigError::BrokerMinInSync);
             }
-            ConfigResource::BrokerDefault if key == MIN_IN_SYNC && value.is_none() && keeps_eligible_leaders => {
+            ConfigResource::BrokerDefault
+                if key == MIN_IN_SYNC && value.is_none() && keeps_eligible_leaders =>
+            {
                 return Err(AlterConfigError::ClusterMinInSync);
             }
             ConfigResource::Broker(_) | ConfigResource::BrokerDefault
@@ -311,7 +324,11 @@ fn check_changes(view: &View<'_>, resource: &ConfigResource, changes: &Changes) 
 }
 
 /// What holds for all values of a resource together. Brokers check theirs before anything else.
-fn check_values(view: &View<'_>, resource: &ConfigResource, values: &Settings) -> Result<(), AlterConfigError> {
+fn check_values(
+    view: &View<'_>,
+    resource: &ConfigResource,
+    values: &Settings,
+) -> Result<(), AlterConfigError> {
     match resource {
         ConfigResource::Topic(name) => {
             TopicName::new(name)?;
@@ -332,7 +349,9 @@ fn check_broker_values(
     let level = match resource {
         ConfigResource::Broker(_) => BrokerLevel::Broker,
         ConfigResource::BrokerDefault => BrokerLevel::ClusterDefault,
-        ConfigResource::Topic(_) | ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => return Ok(()),
+        ConfigResource::Topic(_) | ConfigResource::Group(_) | ConfigResource::ClientMetrics(_) => {
+            return Ok(());
+        }
     };
     Ok(check_broker(values, level, &view.layers())?)
 }

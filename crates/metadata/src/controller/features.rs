@@ -90,7 +90,9 @@ pub fn update(
             }
             Ok(feature) => {
                 let version = proposed_metadata_version(view, request);
-                feature.check_level(update.level, version).map_err(|error| refuse(update, error.to_string()))?;
+                feature
+                    .check_level(update.level, version)
+                    .map_err(|error| refuse(update, error.to_string()))?;
                 records.push(level_record(feature.name(), update.level));
             }
             Err(_) if update.feature == MetadataVersion::FEATURE => {
@@ -113,7 +115,11 @@ pub fn update(
 }
 
 fn refuse(update: &FeatureUpdate, reason: impl Into<String>) -> UpdateFeaturesError {
-    UpdateFeaturesError::Update { feature: update.feature.clone(), level: update.level, reason: reason.into() }
+    UpdateFeaturesError::Update {
+        feature: update.feature.clone(),
+        level: update.level,
+        reason: reason.into(),
+    }
 }
 
 fn check_support(view: &View<'_>, update: &FeatureUpdate) -> Result<(), UpdateFeaturesError> {
@@ -151,12 +157,12 @@ fn present_level(view: &View<'_>, feature: &str) -> i16 {
 fn reason_not_supported(view: &View<'_>, update: &FeatureUpdate) -> Option<String> {
     let own = supported_features().into_iter().find(|supported| supported.name == update.feature);
     let own = own.map_or(VersionRange::DISABLED, |supported| supported.range);
-    let of_node = |features: &NodeFeatures| {
-        features.get(&update.feature).copied().unwrap_or(VersionRange::DISABLED)
-    };
+    let of_node =
+        |features: &NodeFeatures| features.get(&update.feature).copied().unwrap_or(VersionRange::DISABLED);
     let local = std::iter::once((format!("Local controller {}", view.setup.node), own));
     let cluster = &view.image.cluster;
-    let brokers = cluster.brokers().map(|broker| (format!("Broker {}", broker.id), of_node(&broker.features)));
+    let brokers =
+        cluster.brokers().map(|broker| (format!("Broker {}", broker.id), of_node(&broker.features)));
     let others = cluster.controllers().filter(|controller| controller.id != view.setup.node);
     let controllers = others.map(|node| (format!("Controller {}", node.id), of_node(&node.features)));
     let registers = view.image.features.metadata_version().has_controller_registration();
@@ -169,13 +175,16 @@ fn reason_not_supported(view: &View<'_>, update: &FeatureUpdate) -> Option<Strin
             Some(format!("{node} only supports versions {range}"))
         }
     });
-    refused.or_else(|| unregistered_voter(view).filter(|_| registers).map(|voter| {
-        format!("controller {voter} has not registered, and may not support this feature")
-    }))
+    refused.or_else(|| {
+        unregistered_voter(view)
+            .filter(|_| registers)
+            .map(|voter| format!("controller {voter} has not registered, and may not support this feature"))
+    })
 }
 
 fn unregistered_voter(view: &View<'_>) -> Option<BrokerId> {
-    let known = |voter: &BrokerId| *voter == view.setup.node || view.image.cluster.controller(*voter).is_some();
+    let known =
+        |voter: &BrokerId| *voter == view.setup.node || view.image.cluster.controller(*voter).is_some();
     view.setup.voters.iter().copied().find(|voter| !known(voter))
 }
 

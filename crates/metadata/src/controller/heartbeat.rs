@@ -66,7 +66,11 @@ enum Standing {
 }
 
 /// The registration that a broker's epoch belongs to.
-pub fn check_epoch<'a>(view: &View<'a>, broker: BrokerId, epoch: i64) -> Result<&'a Broker, StaleBrokerEpoch> {
+pub fn check_epoch<'a>(
+    view: &View<'a>,
+    broker: BrokerId,
+    epoch: i64,
+) -> Result<&'a Broker, StaleBrokerEpoch> {
     let registered = view.image.cluster.broker(broker).ok_or(StaleBrokerEpoch::NotRegistered(broker))?;
     if registered.epoch.value() != epoch {
         return Err(StaleBrokerEpoch::Mismatch { expected: registered.epoch, got: epoch });
@@ -126,7 +130,11 @@ fn next_standing(
         Standing::ShuttingDown => {
             let began_at = sessions.shutdown_began_at(broker.id);
             let known = began_at.is_none_or(|offset| sessions.have_all_read(&view.image.cluster, offset));
-            if known && !leadership::leads_any(view, broker.id) { Standing::MayGo } else { Standing::ShuttingDown }
+            if known && !leadership::leads_any(view, broker.id) {
+                Standing::MayGo
+            } else {
+                Standing::ShuttingDown
+            }
         }
         Standing::MayGo => Standing::MayGo,
     }

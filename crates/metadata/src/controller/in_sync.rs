@@ -142,8 +142,10 @@ fn check(
     if wanted.partition_epoch < partition_epoch {
         return Err(InSyncRefused::StalePartitionEpoch);
     }
-    let in_sync: Option<Vec<_>> = wanted.in_sync.iter().map(|replica| BrokerId::new(replica.broker)).collect();
-    let in_sync = in_sync.filter(|in_sync| is_possible(partition, sender, in_sync)).ok_or(InSyncRefused::Invalid)?;
+    let in_sync: Option<Vec<_>> =
+        wanted.in_sync.iter().map(|replica| BrokerId::new(replica.broker)).collect();
+    let in_sync =
+        in_sync.filter(|in_sync| is_possible(partition, sender, in_sync)).ok_or(InSyncRefused::Invalid)?;
     let recovering = wanted.leader_recovery == LeaderRecovery::Recovering;
     let goes_back = recovering && partition.leader_recovery == LeaderRecovery::Recovered;
     if recovering && in_sync.len() > 1 || goes_back {

@@ -21,8 +21,6 @@ use crate::records::code;
 /// Which replica should lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Election {
-    /// The first replica if it can, else as [`Election::Online`].
-    Preferred,
     /// The present leader if it still can, else the first replica that can without loss.
     Online,
     /// As [`Election::Online`], else the first replica that is alive, with possible loss.
@@ -165,12 +163,10 @@ impl<'a> PartitionChange<'a> {
     }
 
     fn elected(&self) -> Elected {
-        let clean = |leader| Elected { leader: Some(leader), unclean: false };
         let mut in_order = self.replicas.iter().map(|replica| replica.broker);
-        let preferred = in_order.clone().next().filter(|_| self.election == Election::Preferred);
-        let mut by_preference = preferred.into_iter().chain(self.partition.leader).chain(in_order.clone());
+        let mut by_preference = self.partition.leader.into_iter().chain(in_order.clone());
         if let Some(leader) = by_preference.find(|broker| self.may_lead_cleanly(*broker)) {
-            return clean(leader);
+            return Elected { leader: Some(leader), unclean: false };
         }
         let alive = || {
             let found = in_order.find(|broker| (self.surroundings.may_lead)(*broker));

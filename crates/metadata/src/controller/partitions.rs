@@ -97,7 +97,8 @@ fn grow(view: &View<'_>, request: &GrowTopic) -> Result<Vec<MetadataRecord>, Cre
     };
     let numbers = (present..).map_while(|number| PartitionIndex::new(i32::try_from(number).ok()?));
     let version = view.image.features.metadata_version();
-    let records = numbers.zip(&partitions).map(|(index, partition)| partition.to_record(topic.id, index, version));
+    let records =
+        numbers.zip(&partitions).map(|(index, partition)| partition.to_record(topic.id, index, version));
     Ok(records.map(MetadataRecord::from).collect())
 }
 
@@ -121,7 +122,11 @@ fn assigned(
     Ok(partitions)
 }
 
-fn placed(view: &View<'_>, topic: &Topic, additional: usize) -> Result<Vec<Partition>, CreatePartitionsError> {
+fn placed(
+    view: &View<'_>,
+    topic: &Topic,
+    additional: usize,
+) -> Result<Vec<Partition>, CreatePartitionsError> {
     // More than one request may bring about is refused before anything is placed.
     let count = additional.min(RECORDS_PER_REQUEST_MAX + 1);
     let replicas = topic.replication_factor();

@@ -246,7 +246,8 @@ mod tests {
     /// TOP-01
     #[test]
     fn placement_fails_without_enough_brokers() {
-        let refused = |text, replicas| place(&brokers(text), 1, replicas, &Seeded::new(1)).unwrap_err().to_string();
+        let refused =
+            |text, replicas| place(&brokers(text), 1, replicas, &Seeded::new(1)).unwrap_err().to_string();
         assert_eq!(
             refused("1", 3),
             "The target replication factor of 3 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned."

@@ -119,7 +119,8 @@ impl Sessions {
     /// A broker whose session is over, with the epoch it had.
     pub fn expired(&self, now: Instant) -> Option<(BrokerId, BrokerEpoch)> {
         let mut all = self.brokers.iter();
-        all.find(|(_, session)| self.is_expired(session, now)).map(|(broker, session)| (*broker, session.epoch))
+        all.find(|(_, session)| self.is_expired(session, now))
+            .map(|(broker, session)| (*broker, session.epoch))
     }
 
     /// When the next session is over.

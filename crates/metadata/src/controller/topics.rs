@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName, TopicNameError};
+use ottla_model::{
+    BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName, TopicNameError,
+};
 use ottla_protocol::messages::{RemoveTopicRecord, TopicRecord};
 
 use super::assignment::{self, AssignmentError};
@@ -22,7 +24,10 @@ use crate::records::MetadataRecord;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Counted; `None` is the default of the controller (−1 on the wire).
-    Counts { partitions: Option<i32>, replicas: Option<i16> },
+    Counts {
+        partitions: Option<i32>,
+        replicas: Option<i16>,
+    },
     /// The brokers of every partition, by partition number.
     Manual(Vec<(i32, Vec<i32>)>),
     /// Brokers and counts at once, which is refused: which of the counts was given?
@@ -261,7 +266,8 @@ fn placed(
 
 /// A partition that nobody wrote to yet. `in_sync` is not empty.
 pub fn new_partition(view: &View<'_>, brokers: &[BrokerId], in_sync: Vec<BrokerId>) -> Partition {
-    let replica = |broker: &BrokerId| Replica { broker: *broker, directory: assignment::directory(view, *broker) };
+    let replica =
+        |broker: &BrokerId| Replica { broker: *broker, directory: assignment::directory(view, *broker) };
     Partition {
         replicas: brokers.iter().map(replica).collect(),
         leader: in_sync.first().copied(),
@@ -323,7 +329,10 @@ pub struct DeletionDisabled;
 pub type DeleteOutcome = (TopicRef, Result<DeletedTopic, DeleteTopicError>);
 
 /// Deletes topics by name or id; each succeeds or fails by itself.
-pub fn delete(view: &View<'_>, topics: &[TopicRef]) -> Result<Decision<Vec<DeleteOutcome>>, DeletionDisabled> {
+pub fn delete(
+    view: &View<'_>,
+    topics: &[TopicRef],
+) -> Result<Decision<Vec<DeleteOutcome>>, DeletionDisabled> {
     let enabled = view.setup.settings.value("delete.topic.enable").ok().flatten();
     if enabled.is_some_and(|value| value.to_string() == "false") {
         return Err(DeletionDisabled);

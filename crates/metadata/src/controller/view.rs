@@ -76,7 +76,8 @@ impl<'a> View<'a> {
     /// What topics inherit. A broken value of a key counts as Kafka's default: it never came through validation.
     pub fn topic_defaults(&self) -> TopicDefaults {
         let layers = self.layers();
-        let inherited = |key: &str| topic_keys().get(key).and_then(|key| layers.inherited(key).ok().flatten());
+        let inherited =
+            |key: &str| topic_keys().get(key).and_then(|key| layers.inherited(key).ok().flatten());
         let min_in_sync = inherited(MIN_IN_SYNC).and_then(|text| text.parse().ok()).unwrap_or(1);
         let unclean = inherited(UNCLEAN_ELECTION).is_some_and(|text| text == "true");
         TopicDefaults { min_in_sync, unclean_election: unclean }
@@ -135,7 +136,9 @@ impl<'a> View<'a> {
     }
 
     fn min_in_sync(&self, topic: &TopicName, defaults: TopicDefaults) -> usize {
-        self.topic_value(topic, MIN_IN_SYNC).and_then(|text| text.parse().ok()).unwrap_or(defaults.min_in_sync)
+        self.topic_value(topic, MIN_IN_SYNC)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(defaults.min_in_sync)
     }
 
     fn topic_value(&self, topic: &TopicName, key: &str) -> Option<&'a str> {
@@ -147,7 +150,8 @@ impl<'a> View<'a> {
     pub fn can_lead(&self, partition: &Partition, broker: BrokerId) -> bool {
         let directory = partition.directory(broker);
         let registered = self.image.cluster.broker(broker).filter(|broker| broker.is_active());
-        registered.is_some_and(|broker| directory.is_some_and(|directory| broker.has_online_directory(directory)))
+        registered
+            .is_some_and(|broker| directory.is_some_and(|directory| broker.has_online_directory(directory)))
     }
 }
 

@@ -160,7 +160,8 @@ impl fmt::Display for Feature {
 
 /// Every feature with the levels this program supports, as brokers and controllers register them, by name.
 pub fn supported_features() -> Vec<SupportedFeature> {
-    let version = VersionRange { min: MetadataVersion::MINIMUM.level(), max: MetadataVersion::LATEST.level() };
+    let version =
+        VersionRange { min: MetadataVersion::MINIMUM.level(), max: MetadataVersion::LATEST.level() };
     let others = Feature::ALL.into_iter().map(|feature| SupportedFeature {
         name: feature.name(),
         range: VersionRange { min: 0, max: feature.max_level() },
@@ -182,8 +183,10 @@ mod tests {
     /// KRF-05
     #[test]
     fn supported_ranges_are_those_of_kafka() {
-        let listed: Vec<_> =
-            supported_features().iter().map(|feature| format!("{} {}", feature.name, feature.range)).collect();
+        let listed: Vec<_> = supported_features()
+            .iter()
+            .map(|feature| format!("{} {}", feature.name, feature.range))
+            .collect();
         let expected = [
             "eligible.leader.replicas.version 0-1",
             "group.version 0-1",
@@ -211,8 +214,7 @@ mod tests {
     #[test]
     fn a_level_is_refused_when_it_does_not_exist_or_lacks_what_it_depends_on() {
         let refused = Feature::EligibleLeaderReplicas.check_level(1, version(21)).unwrap_err().to_string();
-        let text =
-            "eligible.leader.replicas.version could not be set to 1 because it depends on metadata.version level 23";
+        let text = "eligible.leader.replicas.version could not be set to 1 because it depends on metadata.version level 23";
         assert_eq!(refused, text);
         assert_eq!(Feature::EligibleLeaderReplicas.check_level(1, version(23)), Ok(()));
         assert_eq!(Feature::EligibleLeaderReplicas.check_level(0, version(7)), Ok(()));

@@ -132,7 +132,8 @@ impl MetadataVersion {
 
     /// Whether going from one of the two levels to the other could lose metadata (KRF-05).
     pub fn metadata_changed_since(self, lower: MetadataVersion) -> bool {
-        (lower.0 + 1..=self.0).any(|level| MetadataVersion(level).row().is_some_and(|row| row.metadata_changed))
+        (lower.0 + 1..=self.0)
+            .any(|level| MetadataVersion(level).row().is_some_and(|row| row.metadata_changed))
     }
 
     /// Version of `RegisterBrokerRecord`.
@@ -228,11 +229,17 @@ mod tests {
     /// KRF-05
     #[test]
     fn levels_have_the_numbers_of_kafka() {
-        for (level, name) in [(7, "3.3-IV3"), (8, "3.4-IV0"), (14, "3.6-IV2"), (20, "3.8-IV0"), (21, "3.9-IV0")] {
+        for (level, name) in
+            [(7, "3.3-IV3"), (8, "3.4-IV0"), (14, "3.6-IV2"), (20, "3.8-IV0"), (21, "3.9-IV0")]
+        {
             assert_eq!(version(level).name(), name);
         }
-        for (text, level) in [("4.0", 25), ("4.1", 27), ("4.2", 29), ("4.3", 30), ("4.2-IV0", 28), ("3.3", 7)] {
-            assert_eq!(MetadataVersion::parse(text, Stability::Production).map(MetadataVersion::level), Ok(level));
+        for (text, level) in [("4.0", 25), ("4.1", 27), ("4.2", 29), ("4.3", 30), ("4.2-IV0", 28), ("3.3", 7)]
+        {
+            assert_eq!(
+                MetadataVersion::parse(text, Stability::Production).map(MetadataVersion::level),
+                Ok(level)
+            );
         }
         assert_eq!(MetadataVersion::from_level(6), None);
         assert_eq!(MetadataVersion::from_level(32), None);
@@ -243,7 +250,9 @@ mod tests {
     #[test]
     fn an_unknown_release_is_refused_with_the_list_of_known_ones() {
         let refused = MetadataVersion::parse("9.9", Stability::Production).unwrap_err().to_string();
-        assert!(refused.starts_with("Unknown metadata.version '9.9'. Supported metadata.version are: 3.3-IV3, "));
+        assert!(
+            refused.starts_with("Unknown metadata.version '9.9'. Supported metadata.version are: 3.3-IV3, ")
+        );
         assert!(refused.ends_with("4.2-IV1, 4.3-IV0"));
         let refused = MetadataVersion::parse("4.4", Stability::Testing).unwrap_err().to_string();
         assert!(refused.ends_with("4.3-IV0, 4.4-IV0"));
@@ -264,7 +273,12 @@ mod tests {
 
     #[test]
     fn record_versions_follow_the_level() {
-        let of = |level| (version(level).register_broker_record_version(), version(level).partition_record_version());
-        assert_eq!([of(7), of(8), of(16), of(17), of(23), of(30)], [(1, 0), (2, 0), (2, 0), (3, 1), (3, 2), (4, 2)]);
+        let of = |level| {
+            (version(level).register_broker_record_version(), version(level).partition_record_version())
+        };
+        assert_eq!(
+            [of(7), of(8), of(16), of(17), of(23), of(30)],
+            [(1, 0), (2, 0), (2, 0), (3, 1), (3, 2), (4, 2)]
+        );
     }
 }

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_model::{
-    BrokerEpoch, BrokerId, DirectoryId, IncarnationId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, ProducerId,
-    SecurityProtocol, TopicId, TopicName, Uuid,
+    BrokerEpoch, BrokerId, DirectoryId, IncarnationId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex,
+    ProducerId, SecurityProtocol, TopicId, TopicName, Uuid,
 };
 use ottla_protocol::messages::{
     BrokerRegistrationChangeRecord, ClearElrRecord, ConfigRecord, FeatureLevelRecord, PartitionChangeRecord,
@@ -34,7 +34,9 @@ pub enum ApplyError {
     UnknownTopic { kind: &'static str, topic: String, at: Offset },
     #[error("TopicRecord at {at} creates the topic {topic}, which exists")]
     TopicExists { topic: String, at: Offset },
-    #[error("{kind} at {at} names partition {partition} of the topic {topic}, which does not exist or leaves a gap")]
+    #[error(
+        "{kind} at {at} names partition {partition} of the topic {topic}, which does not exist or leaves a gap"
+    )]
     UnknownPartition { kind: &'static str, topic: String, partition: i32, at: Offset },
     #[error("{kind} at {at} names the broker {broker} with epoch {epoch}, which is not registered")]
     UnknownBroker { kind: &'static str, broker: i32, epoch: i64, at: Offset },
@@ -119,13 +121,12 @@ impl MetadataImage {
 impl MetadataImage {
     fn create_topic(&mut self, record: &TopicRecord, at: Offset) -> Applied {
         let kind = "TopicRecord";
-        let name =
-            TopicName::new(&record.name).map_err(|_| ApplyError::Field { kind, field: "Name", at })?;
+        let name = TopicName::new(&record.name).map_err(|_| ApplyError::Field { kind, field: "Name", at })?;
         let id = TopicId::new(record.topic_id).ok_or(ApplyError::Field { kind, field: "TopicId", at })?;
         if self.topics.by_name(&record.name).is_some() || self.topics.by_id(id).is_some() {
             return Err(ApplyError::TopicExists { topic: record.name.clone(), at });
         }
-        self.topics.put(Topic::new(name, id));
+        self.topics.create(Topic::new(name, id));
         Ok(())
     }
 
@@ -141,33 +142,31 @@ impl MetadataImage {
     }
 
     fn put_partition(&mut self, record: &PartitionRecord, at: Offset) -> Applied {
-        let kind = "PartitionRecord";
+        let named =
+            Named { kind: "PartitionRecord", topic: record.topic_id, partition: record.partition_id, at };
         let partition = partition_of(record, at)?;
-        self.with_topic((kind, record.topic_id, record.partition_id), at, |_| Some(partition))
+        self.replace(named, |_| Some(Ok(partition)))
     }
 
     fn change_partition(&mut self, record: &PartitionChangeRecord, at: Offset) -> Applied {
-        let kind = "PartitionChangeRecord";
-        let mut failure = None;
-        let changed = self.with_topic((kind, record.topic_id, record.partition_id), at, |present| {
-            let mut partition = present?.clone();
-            failure = merge(&mut partition, record, at).err();
-            Some(partition)
-        });
-        failure.map_or(changed, Err)
+        let named = Named {
+            kind: "PartitionChangeRecord",
+            topic: record.topic_id,
+            partition: record.partition_id,
+            at,
+        };
+        self.replace(named, |present| present.map(|present| merge(present, record, at)))
     }
 
     fn clear_eligible_leaders(&mut self, record: &ClearElrRecord, at: Offset) -> Applied {
         let kind = "ClearElrRecord";
-        let names: Vec<_> = if record.topic_name.is_empty() {
-            self.topics.iter().map(|topic| topic.name.clone()).collect()
+        let topics: Vec<_> = if record.topic_name.is_empty() {
+            self.topics.iter().cloned().collect()
         } else {
-            let topic = self.topics.by_name(&record.topic_name);
             let unknown = || ApplyError::UnknownTopic { kind, topic: record.topic_name.clone(), at };
-            vec![topic.ok_or_else(unknown)?.name.clone()]
+            vec![self.topics.by_name(&record.topic_name).cloned().ok_or_else(unknown)?]
         };
-        for name in names {
-            let Some(topic) = self.topics.by_name(name.as_str()).cloned() else { continue };
+        for topic in topics {
             for (index, partition) in topic.partitions() {
                 if partition.eligible_leaders.is_empty() && partition.last_known_leaders.is_empty() {
                     continue;
@@ -186,24 +185,38 @@ impl MetadataImage {
     }
 
     /// Replaces the state of one partition by what `change` makes of the present one.
-    fn with_topic(
+    fn replace(
         &mut self,
-        (kind, id, index): (&'static str, Uuid, i32),
-        at: Offset,
-        change: impl FnOnce(Option<&Partition>) -> Option<Partition>,
+        named: Named,
+        change: impl FnOnce(Option<&Partition>) -> Option<Result<Partition, ApplyError>>,
     ) -> Applied {
-        let topic = TopicId::new(id).and_then(|id| self.topics.by_id(id));
-        let topic = topic.ok_or_else(|| ApplyError::UnknownTopic { kind, topic: id.to_string(), at })?;
-        let unknown =
-            || ApplyError::UnknownPartition { kind, topic: topic.name.to_string(), partition: index, at };
-        let index = PartitionIndex::new(index).ok_or_else(unknown)?;
-        let partition = change(topic.partition(index).map(Arc::as_ref)).ok_or_else(unknown)?;
-        let mut changed = Topic::clone(topic);
-        if !changed.put(index, partition) {
-            return Err(unknown());
-        }
-        self.topics.put(changed);
-        Ok(())
+        let topic = TopicId::new(named.topic).and_then(|id| self.topics.topic_mut(id));
+        let topic = topic.ok_or_else(|| named.unknown_topic())?;
+        let unknown = named.unknown_partition(&topic.name);
+        let index = PartitionIndex::new(named.partition).ok_or_else(&unknown)?;
+        let partition = change(topic.partition(index).map(Arc::as_ref)).ok_or_else(&unknown)??;
+        if topic.put(index, partition) { Ok(()) } else { Err(unknown()) }
+    }
+}
+
+/// The partition that a record speaks of.
+#[derive(Clone, Copy)]
+struct Named {
+    kind: &'static str,
+    topic: Uuid,
+    partition: i32,
+    at: Offset,
+}
+
+impl Named {
+    fn unknown_topic(self) -> ApplyError {
+        ApplyError::UnknownTopic { kind: self.kind, topic: self.topic.to_string(), at: self.at }
+    }
+
+    fn unknown_partition(self, topic: &TopicName) -> impl Fn() -> ApplyError + use<> {
+        let Named { kind, partition, at, .. } = self;
+        let topic = topic.clone();
+        move || ApplyError::UnknownPartition { kind, topic: topic.to_string(), partition, at }
     }
 }
 
@@ -237,19 +250,24 @@ fn located(brokers: &[BrokerId], directories: &[Uuid]) -> Option<Vec<Replica>> {
         Some(id) if !unknown => DirectoryId(*id),
         Some(_) | None => DirectoryId::MIGRATING,
     };
-    Some(brokers.iter().enumerate().map(|(at, broker)| Replica { broker: *broker, directory: directory(at) }).collect())
+    Some(
+        brokers
+            .iter()
+            .enumerate()
+            .map(|(at, broker)| Replica { broker: *broker, directory: directory(at) })
+            .collect(),
+    )
 }
 
 impl Partition {
     /// The partition after a change, or `None` when the record means nothing.
     pub fn merged(&self, record: &PartitionChangeRecord) -> Option<Partition> {
-        let mut changed = self.clone();
-        merge(&mut changed, record, Offset::ZERO).ok()?;
-        Some(changed)
+        merge(self, record, Offset::ZERO).ok()
     }
 }
 
-fn merge(partition: &mut Partition, record: &PartitionChangeRecord, at: Offset) -> Applied {
+fn merge(present: &Partition, record: &PartitionChangeRecord, at: Offset) -> Result<Partition, ApplyError> {
+    let mut partition = present.clone();
     let bad = |field| ApplyError::Field { kind: "PartitionChangeRecord", field, at };
     let set = |slot: &mut Vec<BrokerId>, numbers: &Option<Vec<i32>>, field| {
         if let Some(numbers) = numbers {
@@ -258,10 +276,10 @@ fn merge(partition: &mut Partition, record: &PartitionChangeRecord, at: Offset) 
         Ok(())
     };
     if record.replicas.is_some() || record.directories.is_some() {
-        let mut brokers: Vec<_> = partition.brokers().collect();
-        let present: Vec<_> = partition.replicas.iter().map(|replica| replica.directory.0).collect();
+        let mut brokers: Vec<_> = present.brokers().collect();
         set(&mut brokers, &record.replicas, "Replicas")?;
-        let directories = record.directories.as_deref().unwrap_or(&present);
+        let known: Vec<_> = present.replicas.iter().map(|replica| replica.directory.0).collect();
+        let directories = record.directories.as_deref().unwrap_or(&known);
         partition.replicas = located(&brokers, directories).ok_or_else(|| bad("Directories"))?;
     }
     set(&mut partition.in_sync, &record.isr, "Isr")?;
@@ -271,14 +289,14 @@ fn merge(partition: &mut Partition, record: &PartitionChangeRecord, at: Offset) 
     set(&mut partition.last_known_leaders, &record.last_known_elr, "LastKnownElr")?;
     if record.leader != code::LEADER_UNCHANGED {
         partition.leader = BrokerId::new(record.leader);
-        partition.leader_epoch = partition.leader_epoch.next();
+        partition.leader_epoch = present.leader_epoch.next();
     }
     if record.leader_recovery_state != code::LEADER_RECOVERY_UNCHANGED {
         partition.leader_recovery = code::to_leader_recovery(record.leader_recovery_state)
             .ok_or_else(|| bad("LeaderRecoveryState"))?;
     }
-    partition.partition_epoch = partition.partition_epoch.next();
-    Ok(())
+    partition.partition_epoch = present.partition_epoch.next();
+    Ok(partition)
 }
 
 /// Configuration, features, producer ids.
@@ -346,7 +364,8 @@ impl MetadataImage {
         };
         let endpoints = record.end_points.iter().map(endpoint).collect::<Option<Vec<_>>>();
         let feature = |feature: &register_broker_record::BrokerFeature| {
-            let range = VersionRange { min: feature.min_supported_version, max: feature.max_supported_version };
+            let range =
+                VersionRange { min: feature.min_supported_version, max: feature.max_supported_version };
             (feature.name.clone(), range)
         };
         let broker = Broker {
@@ -404,7 +423,8 @@ impl MetadataImage {
         };
         let endpoints = record.end_points.iter().map(endpoint).collect::<Option<Vec<_>>>();
         let feature = |feature: &register_controller_record::ControllerFeature| {
-            let range = VersionRange { min: feature.min_supported_version, max: feature.max_supported_version };
+            let range =
+                VersionRange { min: feature.min_supported_version, max: feature.max_supported_version };
             (feature.name.clone(), range)
         };
         let controller = ControllerNode {

@@ -46,7 +46,8 @@ pub struct ImageChanges {
 impl ImageChanges {
     /// What has to be told to someone who knows `before` and should know `after`.
     pub fn between(before: &MetadataImage, after: &MetadataImage) -> ImageChanges {
-        let mut changes = ImageChanges { features: before.features != after.features, ..ImageChanges::default() };
+        let mut changes =
+            ImageChanges { features: before.features != after.features, ..ImageChanges::default() };
         if !before.topics.is_same(&after.topics) {
             changes.compare_topics(before, after);
         }

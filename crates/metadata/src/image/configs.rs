@@ -60,9 +60,9 @@ impl ConfigResource {
     /// The name in records and requests.
     pub fn name(&self) -> String {
         match self {
-            ConfigResource::Topic(name) | ConfigResource::ClientMetrics(name) | ConfigResource::Group(name) => {
-                name.clone()
-            }
+            ConfigResource::Topic(name)
+            | ConfigResource::ClientMetrics(name)
+            | ConfigResource::Group(name) => name.clone(),
             ConfigResource::BrokerDefault => String::new(),
             ConfigResource::Broker(broker) => broker.to_string(),
         }

@@ -50,28 +50,31 @@ impl Replay {
 
     /// Applies the record at an offset.
     pub fn apply(&mut self, record: &MetadataRecord, at: Offset) -> Result<(), ApplyError> {
-        match record {
-            MetadataRecord::BeginTransaction(_) => {
-                if let Some(open) = self.transaction_start() {
-                    return Err(ApplyError::TransactionOpen { at, open });
-                }
-                self.transaction = Some(Transaction { began_at: at, before: self.latest.clone() });
-                Ok(())
-            }
-            MetadataRecord::EndTransaction(_) => match self.transaction.take() {
-                Some(_) => Ok(()),
-                None => Err(ApplyError::NoTransaction { at }),
-            },
-            MetadataRecord::AbortTransaction(_) => match self.transaction.take() {
-                Some(transaction) => {
-                    let provenance = self.latest.provenance;
-                    self.latest = MetadataImage { provenance, ..transaction.before };
-                    Ok(())
-                }
-                None => Err(ApplyError::NoTransaction { at }),
-            },
-            record => self.latest.apply(record, at),
+        if let MetadataRecord::BeginTransaction(_) = record {
+            return self.begin(at);
         }
+        if let MetadataRecord::EndTransaction(_) = record {
+            return self.transaction.take().map(|_| ()).ok_or(ApplyError::NoTransaction { at });
+        }
+        if let MetadataRecord::AbortTransaction(_) = record {
+            return self.abort(at);
+        }
+        self.latest.apply(record, at)
+    }
+
+    fn begin(&mut self, at: Offset) -> Result<(), ApplyError> {
+        if let Some(open) = self.transaction_start() {
+            return Err(ApplyError::TransactionOpen { at, open });
+        }
+        self.transaction = Some(Transaction { began_at: at, before: self.latest.clone() });
+        Ok(())
+    }
+
+    fn abort(&mut self, at: Offset) -> Result<(), ApplyError> {
+        let transaction = self.transaction.take().ok_or(ApplyError::NoTransaction { at })?;
+        let provenance = self.latest.provenance;
+        self.latest = MetadataImage { provenance, ..transaction.before };
+        Ok(())
     }
 
     /// Notes the last record of a batch, also of one that carries no metadata.

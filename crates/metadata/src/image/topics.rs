@@ -10,6 +10,7 @@
 //! Source: `PartitionRecord`, KIP-631, KIP-858, KIP-966.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use ottla_model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName};
@@ -66,7 +67,7 @@ pub struct Topic {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topics {
     by_id: Arc<BTreeMap<TopicId, Arc<Topic>>>,
-    by_name: Arc<BTreeMap<TopicName, Arc<Topic>>>,
+    by_name: Arc<BTreeMap<TopicName, TopicId>>,
 }
 
 impl Partition {
@@ -91,7 +92,12 @@ impl Partition {
     }
 
     /// The record that describes the partition as it is.
-    pub fn to_record(&self, topic: TopicId, index: PartitionIndex, level: MetadataVersion) -> PartitionRecord {
+    pub fn to_record(
+        &self,
+        topic: TopicId,
+        index: PartitionIndex,
+        level: MetadataVersion,
+    ) -> PartitionRecord {
         // Fields of eligible leaders are tagged: they are written only where they hold something.
         let present = |brokers: &[BrokerId]| (!brokers.is_empty()).then(|| code::of_brokers(brokers));
         let directories = self.replicas.iter().map(|replica| replica.directory.0);
@@ -163,7 +169,7 @@ impl Topic {
 impl Topics {
     /// The topic with this name.
     pub fn by_name(&self, name: &str) -> Option<&Arc<Topic>> {
-        self.by_name.get(name)
+        self.by_id(*self.by_name.get(name)?)
     }
 
     /// The topic with this id.
@@ -173,13 +179,13 @@ impl Topics {
 
     /// All topics, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Topic>> {
-        self.by_name.values()
+        self.by_name.values().filter_map(|id| self.by_id(*id))
     }
 
-    /// All topics whose name comes behind `name`, ordered by name.
-    pub fn from_name<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Arc<Topic>> {
-        use std::ops::Bound;
-        self.by_name.range::<str, _>((Bound::Included(name), Bound::Unbounded)).map(|(_, topic)| topic)
+    /// All topics from this name on, ordered by name.
+    pub fn from_name(&self, name: &str) -> impl Iterator<Item = &Arc<Topic>> {
+        let rest = self.by_name.range::<str, _>((Bound::Included(name), Bound::Unbounded));
+        rest.filter_map(|(_, id)| self.by_id(*id))
     }
 
     /// All topics, ordered by id: the order of a snapshot.
@@ -202,10 +208,13 @@ impl Topics {
         Arc::ptr_eq(&self.by_id, &other.by_id)
     }
 
-    pub(super) fn put(&mut self, topic: Topic) {
-        let topic = Arc::new(topic);
-        Arc::make_mut(&mut self.by_name).insert(topic.name.clone(), Arc::clone(&topic));
-        Arc::make_mut(&mut self.by_id).insert(topic.id, topic);
+    pub(super) fn create(&mut self, topic: Topic) {
+        Arc::make_mut(&mut self.by_name).insert(topic.name.clone(), topic.id);
+        Arc::make_mut(&mut self.by_id).insert(topic.id, Arc::new(topic));
+    }
+
+    pub(super) fn topic_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
+        Arc::make_mut(&mut self.by_id).get_mut(&id).map(Arc::make_mut)
     }
 
     pub(super) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {

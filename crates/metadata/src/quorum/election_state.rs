@@ -46,7 +46,8 @@ impl ElectionState {
         let id = |id: Option<BrokerId>| id.map_or(-1, BrokerId::value);
         let voted = self.voted.map(|voted| voted.id);
         let content = if kraft_version >= KRAFT_VERSION_DYNAMIC {
-            let directory = self.voted.and_then(|voted| voted.directory).map_or(Uuid::ZERO, |directory| directory.0);
+            let directory =
+                self.voted.and_then(|voted| voted.directory).map_or(Uuid::ZERO, |directory| directory.0);
             json!({
                 "leaderId": id(self.leader),
                 "leaderEpoch": self.epoch.value(),
@@ -71,7 +72,8 @@ impl ElectionState {
 
     /// Reads the file's content, of either version.
     pub fn from_bytes(bytes: &[u8]) -> Result<ElectionState, ElectionStateError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| ElectionStateError::Json(Some(error)))?;
+        let value: Value =
+            serde_json::from_slice(bytes).map_err(|error| ElectionStateError::Json(Some(error)))?;
         let fields = value.as_object().ok_or(ElectionStateError::Json(None))?;
         let version = number(fields, "data_version")?;
         if !(0..=1).contains(&version) {
@@ -115,7 +117,8 @@ mod tests {
 
     fn voters() -> Voters {
         let key = ReplicaKey { id: BrokerId::new(1).unwrap(), directory: None };
-        Voters::new([Voter { key, endpoints: Vec::new(), kraft_versions: VersionRange { min: 0, max: 1 } }]).unwrap()
+        Voters::new([Voter { key, endpoints: Vec::new(), kraft_versions: VersionRange { min: 0, max: 1 } }])
+            .unwrap()
     }
 
     const STATIC: &str = r#"{"clusterId":"","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0}"#;
@@ -124,7 +127,8 @@ mod tests {
     /// KRF-01: the files of Kafka 4.3.1.
     #[test]
     fn the_file_of_a_leader_is_kafka_s_byte_for_byte() {
-        let state = ElectionState { epoch: LeaderEpoch::new(1).unwrap(), leader: BrokerId::new(1), voted: None };
+        let state =
+            ElectionState { epoch: LeaderEpoch::new(1).unwrap(), leader: BrokerId::new(1), voted: None };
         assert_eq!(String::from_utf8(state.to_bytes(&voters(), 0)).unwrap(), STATIC);
         assert_eq!(String::from_utf8(state.to_bytes(&voters(), 1)).unwrap(), DYNAMIC);
         for text in [STATIC, DYNAMIC] {

@@ -94,11 +94,20 @@ impl Leader {
     }
 
     /// The facts of all voters, the leader among them, and of all observers.
-    pub fn facts(&self, (voters, log_end): (&Voters, Offset), now: Timestamp) -> (Vec<ReplicaFacts>, Vec<ReplicaFacts>) {
+    pub fn facts(
+        &self,
+        (voters, log_end): (&Voters, Offset),
+        now: Timestamp,
+    ) -> (Vec<ReplicaFacts>, Vec<ReplicaFacts>) {
         let of_voter = |key: ReplicaKey| {
             if key.id == self.own.id {
                 let now = Some(now);
-                return ReplicaFacts { key: self.own, log_end: Some(log_end), last_fetch: now, last_caught_up: now };
+                return ReplicaFacts {
+                    key: self.own,
+                    log_end: Some(log_end),
+                    last_fetch: now,
+                    last_caught_up: now,
+                };
             }
             self.followers.get(&key.id).map_or_else(|| Progress::new(key).facts, |progress| progress.facts)
         };
@@ -161,7 +170,11 @@ mod tests {
     }
 
     fn voters(count: i32) -> Voters {
-        let voter = |id| Voter { key: key(id), endpoints: Vec::new(), kraft_versions: VersionRange { min: 0, max: 1 } };
+        let voter = |id| Voter {
+            key: key(id),
+            endpoints: Vec::new(),
+            kraft_versions: VersionRange { min: 0, max: 1 },
+        };
         Voters::new((1..=count).map(voter)).unwrap()
     }
 

@@ -29,8 +29,8 @@ use super::leader::{Leader, ReplicaFacts, Standing};
 use super::voters::{KRAFT_VERSION_DYNAMIC, ReplicaKey, Voters};
 use crate::features::MetadataVersion;
 use crate::records::{
-    BatchContent, BatchPosition, BatchWriteError, ControlContent, MetadataBatch, MetadataRecord, control_batch,
-    record_batch,
+    BatchContent, BatchPosition, BatchWriteError, ControlContent, MetadataBatch, MetadataRecord,
+    control_batch, record_batch,
 };
 
 /// Who this node is.

@@ -84,7 +84,10 @@ impl Voters {
             Ok(Voter {
                 key: ReplicaKey { id, directory: (!voter.voter_directory_id.is_zero()).then_some(directory) },
                 endpoints: voter.endpoints.iter().map(endpoint).collect(),
-                kraft_versions: VersionRange { min: range.min_supported_version, max: range.max_supported_version },
+                kraft_versions: VersionRange {
+                    min: range.min_supported_version,
+                    max: range.max_supported_version,
+                },
             })
         };
         Voters::new(record.voters.iter().map(voter).collect::<Result<Vec<_>, _>>()?)
@@ -187,7 +190,10 @@ mod tests {
     #[test]
     fn voters_are_at_least_one_and_distinct() {
         assert_eq!(Voters::new([]), Err(VotersError::Empty));
-        assert_eq!(Voters::new([voter(1, 1), voter(1, 2)]), Err(VotersError::Duplicate(BrokerId::new(1).unwrap())));
+        assert_eq!(
+            Voters::new([voter(1, 1), voter(1, 2)]),
+            Err(VotersError::Duplicate(BrokerId::new(1).unwrap()))
+        );
         let voters = Voters::new([voter(1, 7), voter(2, 8)]).unwrap();
         assert_eq!(Voters::from_record(&voters.to_record()), Ok(voters));
     }

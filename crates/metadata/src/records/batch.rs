@@ -101,7 +101,12 @@ pub fn record_batch(
     let mut builder = BatchBuilder::new(options(position, false))?;
     for record in records {
         let frame = record.to_frame(level)?;
-        builder.append(NewRecord { timestamp: position.timestamp, key: None, value: Some(&frame), headers: &[] })?;
+        builder.append(NewRecord {
+            timestamp: position.timestamp,
+            key: None,
+            value: Some(&frame),
+            headers: &[],
+        })?;
     }
     Ok(builder.finish()?)
 }
@@ -134,7 +139,10 @@ pub fn record_batches(
 }
 
 /// A batch of control records.
-pub fn control_batch(position: BatchPosition, records: &[ControlContent]) -> Result<Vec<u8>, BatchWriteError> {
+pub fn control_batch(
+    position: BatchPosition,
+    records: &[ControlContent],
+) -> Result<Vec<u8>, BatchWriteError> {
     let mut builder = BatchBuilder::new(options(position, true))?;
     for record in records {
         let (kind, value) = record.encode()?;

@@ -33,11 +33,15 @@ impl SnapshotId {
     /// The id in a file name; `None` for the name of another file, also of an unfinished snapshot.
     pub fn from_file_name(name: &str) -> Option<SnapshotId> {
         let (end, epoch) = name.strip_suffix(SUFFIX)?.split_once('-')?;
-        let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(end, END_DIGITS) || !digits(epoch, EPOCH_DIGITS) {
             return None;
         }
-        Some(SnapshotId { end: Offset::new(end.parse().ok()?)?, epoch: LeaderEpoch::new(epoch.parse().ok()?)? })
+        Some(SnapshotId {
+            end: Offset::new(end.parse().ok()?)?,
+            epoch: LeaderEpoch::new(epoch.parse().ok()?)?,
+        })
     }
 }
 

@@ -74,7 +74,9 @@ impl Retention {
             let [old, next] = pair else { break };
             let too_much = self.bytes_max.is_some_and(|max| total > max);
             let age = now.millis_since(old.last_timestamp);
-            let too_old = self.age_max.is_some_and(|max| i128::from(age) > i128::try_from(max.as_millis()).unwrap_or(0));
+            let too_old = self
+                .age_max
+                .is_some_and(|max| i128::from(age) > i128::try_from(max.as_millis()).unwrap_or(0));
             if !too_much && !too_old {
                 break;
             }

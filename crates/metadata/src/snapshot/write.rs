@@ -10,8 +10,8 @@ use std::iter;
 use ottla_model::{BrokerId, Offset, Timestamp};
 use ottla_protocol::messages::{
     ConfigRecord, FeatureLevelRecord, KRaftVersionRecord, ProducerIdsRecord, RegisterBrokerRecord,
-    RegisterControllerRecord, SnapshotFooterRecord, SnapshotHeaderRecord, TopicRecord, register_broker_record,
-    register_controller_record,
+    RegisterControllerRecord, SnapshotFooterRecord, SnapshotHeaderRecord, TopicRecord,
+    register_broker_record, register_controller_record,
 };
 
 use super::SnapshotId;
@@ -135,17 +135,19 @@ fn broker_record(broker: &Broker, level: MetadataVersion) -> RegisterBrokerRecor
 }
 
 fn controller_record(controller: &ControllerNode) -> RegisterControllerRecord {
-    let endpoints = controller.endpoints.iter().map(|endpoint| register_controller_record::ControllerEndpoint {
-        name: endpoint.listener.clone(),
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        security_protocol: endpoint.security_protocol.code(),
-    });
-    let features = controller.features.iter().map(|(name, range)| register_controller_record::ControllerFeature {
-        name: name.clone(),
-        min_supported_version: range.min,
-        max_supported_version: range.max,
-    });
+    let endpoints =
+        controller.endpoints.iter().map(|endpoint| register_controller_record::ControllerEndpoint {
+            name: endpoint.listener.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            security_protocol: endpoint.security_protocol.code(),
+        });
+    let features =
+        controller.features.iter().map(|(name, range)| register_controller_record::ControllerFeature {
+            name: name.clone(),
+            min_supported_version: range.min,
+            max_supported_version: range.max,
+        });
     RegisterControllerRecord {
         controller_id: BrokerId::value(controller.id),
         incarnation_id: controller.incarnation.0,
