@@ -22,7 +22,7 @@ pub use election_state::{ElectionState, ElectionStateError};
 pub use epochs::EpochStarts;
 pub use leader::{ReplicaFacts, Standing};
 pub use machine::{
-    Appended, FetchAnswer, FetchRefused, FollowerFetch, NotLeader, Quorum, QuorumAction, QuorumError, QuorumFacts,
-    QuorumSetup, QuorumStart,
+    Appended, FetchAnswer, FetchRefused, FollowerFetch, NotLeader, Quorum, QuorumAction, QuorumError,
+    QuorumFacts, QuorumSetup, QuorumStart,
 };
 pub use voters::{KRAFT_VERSION_DYNAMIC, ReplicaKey, Voter, VoterEndpoint, Voters, VotersError};
