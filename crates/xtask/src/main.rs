@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 mod codegen;
+mod compat;
 mod docs;
 mod tidy;
 
@@ -20,6 +21,11 @@ const TASKS: &[Task] = &[
         name: "codegen",
         usage: "codegen [--check]   write the messages of crates/protocol from their schemas, or check that they are current",
         run: codegen::run,
+    },
+    Task {
+        name: "compat",
+        usage: "compat [NAME [TEST...]]   run a foreign suite against a node and compare with what Kafka passes; without NAME, list the suites",
+        run: compat::run,
     },
     Task {
         name: "docs",

@@ -54,6 +54,31 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         findings.extend(problem.map(|message| Finding::new(LEDGER, line, message)));
     }
     findings.extend(unknown_citations(&tests, &ids));
+    findings.extend(waiting_suites(tree, &ledger.text));
+    findings
+}
+
+/// A foreign test waits for a requirement that stands in the ledger and is not done.
+fn waiting_suites(tree: &Tree, ledger: &str) -> Vec<Finding> {
+    let status_of = |id: &str| {
+        ledger
+            .lines()
+            .map(|row| row.split('\t'))
+            .find_map(|mut columns| (columns.next() == Some(id)).then(|| columns.next()))
+    };
+    let is_list = |path: &str| path.starts_with("tests/compat/") && path.ends_with("/later.txt");
+    let mut findings = Vec::new();
+    for file in tree.files.iter().filter(|file| is_list(&file.path)) {
+        for (line, content) in (1..).zip(file.text.lines()).filter(|(_, line)| !line.starts_with('#')) {
+            let Some(id) = content.split(' ').nth(1) else { continue };
+            let message = match status_of(id).flatten() {
+                None => format!("waits for {id}, which the ledger does not have"),
+                Some("done") => format!("waits for {id}, which is done"),
+                Some(_) => continue,
+            };
+            findings.push(Finding::new(&file.path, line, message));
+        }
+    }
     findings
 }
 
@@ -236,5 +261,19 @@ mod tests {
             ("crates/storage/src/roll.rs", TEST),
         ]);
         assert_eq!(check(&tree)[0].message, "test `it_rolls` cites LOG-03, which the ledger does not have");
+    }
+
+    #[test]
+    fn foreign_tests_wait_for_what_is_not_done() {
+        let tree = Tree::of(&[
+            (LEDGER, "id\tstatus\ttest\tnote\nTXN-01\tlater\t\tx\nLOG-01\tdone\tstorage::it_rolls\t"),
+            ("crates/storage/src/roll.rs", "//! B.\n/// LOG-01\n#[test]\nfn it_rolls() {}\n"),
+            ("tests/compat/a/later.txt", "# why\na TXN-01 x\nb LOG-01 x\nc TXN-99 x\n"),
+        ]);
+        let told: Vec<String> = check(&tree).into_iter().map(|finding| finding.message).collect();
+        assert_eq!(
+            told,
+            ["waits for LOG-01, which is done", "waits for TXN-99, which the ledger does not have"]
+        );
     }
 }
