@@ -5,4 +5,10 @@ mod crash;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod golden;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod log;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod log_dirs;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod model;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod place;

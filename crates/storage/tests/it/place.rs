@@ -90,11 +90,23 @@ pub fn as_client(leader_epoch: i32) -> LeaderAppend {
 
 /// A batch of `values`, one millisecond apart from `first_time` on.
 pub fn batch(first_time: i64, values: &[&str], producer: Option<BatchProducer>) -> Vec<u8> {
-    let options = BatchOptions { producer, ..BatchOptions::default() };
+    let records: Vec<_> = (first_time..).zip(values.iter().copied()).collect();
+    build(&records, BatchOptions { producer, ..BatchOptions::default() })
+}
+
+/// A batch with a record for each time; the values differ in length.
+pub fn batch_at_times(times: &[i64]) -> Vec<u8> {
+    let values: Vec<String> = times.iter().map(|at| "x".repeat(usize::try_from(at % 90).unwrap())).collect();
+    let records: Vec<_> = times.iter().copied().zip(values.iter().map(String::as_str)).collect();
+    build(&records, BatchOptions::default())
+}
+
+/// A batch of records, each a timestamp and a value.
+pub fn build(records: &[(i64, &str)], options: BatchOptions) -> Vec<u8> {
     let mut builder = BatchBuilder::new(options).unwrap();
-    for (at, value) in (first_time..).zip(values) {
+    for (at, value) in records {
         let record =
-            NewRecord { timestamp: time(at), key: None, value: Some(value.as_bytes()), headers: &[] };
+            NewRecord { timestamp: time(*at), key: None, value: Some(value.as_bytes()), headers: &[] };
         builder.append(record).unwrap();
     }
     builder.finish().unwrap()
