@@ -16,6 +16,7 @@ mod election_state;
 mod epochs;
 mod leader;
 mod machine;
+mod voter_text;
 mod voters;
 
 pub use election_state::{ElectionState, ElectionStateError};
@@ -25,4 +26,5 @@ pub use machine::{
     Appended, FetchAnswer, FetchRefused, FollowerFetch, NotLeader, Quorum, QuorumAction, QuorumError,
     QuorumFacts, QuorumSetup, QuorumStart,
 };
+pub use voter_text::VoterTextError;
 pub use voters::{KRAFT_VERSION_DYNAMIC, ReplicaKey, Voter, VoterEndpoint, Voters, VotersError};

@@ -99,7 +99,8 @@ pub enum AlterConfigError {
     Config(#[from] ConfigError),
 }
 
-/// Longest value in UTF-16 units: what a string of the wire format can hold.
+/// Longest value in bytes: what a string of a record can hold. Kafka counts UTF-16 units and fails later where the
+/// bytes are more.
 const VALUE_LENGTH_MAX: usize = 32_767;
 
 /// Key of the log directories that take no new replicas.
@@ -315,8 +316,7 @@ fn check_changes(
             | ConfigResource::ClientMetrics(_)
             | ConfigResource::Group(_) => {}
         }
-        let length = value.as_ref().map_or(0, |value| value.encode_utf16().count());
-        if length > VALUE_LENGTH_MAX {
+        if value.as_ref().is_some_and(|value| value.len() > VALUE_LENGTH_MAX) {
             return Err(AlterConfigError::ValueTooLong);
         }
     }

@@ -26,6 +26,8 @@ mod partitions;
 #[cfg(test)]
 mod quorum;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod snapshots;
