@@ -15,6 +15,7 @@ pub(crate) const I32_BYTES_MAX: u32 = 5;
 pub(crate) const I64_BYTES_MAX: u32 = 10;
 
 /// Reads an `i32` from the front of `bytes`.
+#[inline]
 pub(crate) fn read_i32(bytes: &mut &[u8]) -> Result<i32, RecordError> {
     let unsigned = read_unsigned(bytes, I32_BYTES_MAX)?;
     // Bits of the fifth byte beyond the 32nd fall away, as in Kafka.
@@ -22,11 +23,13 @@ pub(crate) fn read_i32(bytes: &mut &[u8]) -> Result<i32, RecordError> {
 }
 
 /// Reads an `i64` from the front of `bytes`.
+#[inline]
 pub(crate) fn read_i64(bytes: &mut &[u8]) -> Result<i64, RecordError> {
     Ok(zigzag_i64(read_unsigned(bytes, I64_BYTES_MAX)?))
 }
 
 /// The signed value of the low 32 bits of a varint's payload.
+#[inline]
 pub(crate) fn zigzag_i32(unsigned: u64) -> i32 {
     let bytes = unsigned.to_le_bytes();
     let low = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -34,6 +37,7 @@ pub(crate) fn zigzag_i32(unsigned: u64) -> i32 {
 }
 
 /// The signed value of a varint's payload.
+#[inline]
 pub(crate) fn zigzag_i64(unsigned: u64) -> i64 {
     (unsigned >> 1).cast_signed() ^ -((unsigned & 1).cast_signed())
 }

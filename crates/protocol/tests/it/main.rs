@@ -1,6 +1,7 @@
 //! Tests of the crate from outside: the codec against Kafka's own bytes.
 #![cfg(test)]
 
+mod allocations;
 mod api_keys;
 mod compression;
 mod connection;

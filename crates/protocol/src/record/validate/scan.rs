@@ -98,7 +98,18 @@ impl<S: Source> Cursor<S> {
     }
 
     /// Reads the record at the front; there must be one.
+    #[inline]
     pub(super) fn scan_record(&mut self) -> Result<Scanned, ScanError> {
+        if let Some((record, length)) = scan_whole(self.source.chunk()?) {
+            self.source.consume(length);
+            return Ok(record);
+        }
+        self.scan_in_pieces()
+    }
+
+    /// A record that is cut by the end of a chunk, or that is malformed, whose fault this finds.
+    #[cold]
+    fn scan_in_pieces(&mut self) -> Result<Scanned, ScanError> {
         let declared = self.begin_record()?;
         let timestamp_delta = self.begin_body()?;
         let offset_delta = self.varint_i32()?;
@@ -211,6 +222,77 @@ impl<S: Source> Cursor<S> {
     fn consume(&mut self, count: usize) {
         self.source.consume(count);
         self.taken = self.taken.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+}
+
+/// Reads a well-formed record that lies whole at the front of `chunk`; returns it and its bytes. Most do, and a slice
+/// is walked several times faster than a source.
+#[inline]
+fn scan_whole(chunk: &[u8]) -> Option<(Scanned, usize)> {
+    let mut at = Whole { bytes: chunk, at: 0 };
+    let length = at.length()?;
+    let end = at.at.checked_add(length)?;
+    let mut body = Whole { bytes: chunk.get(..end)?, at: at.at.checked_add(1)? };
+    let timestamp_delta = zigzag_i64(body.varint(I64_BYTES_MAX)?);
+    let offset_delta = zigzag_i32(body.varint(I32_BYTES_MAX)?);
+    let key_length = body.skip_nullable()?;
+    let value_length = body.skip_nullable()?;
+    for _ in 0..body.length()? {
+        let length = body.length()?;
+        body.skip(length)?;
+        body.skip_nullable()?;
+    }
+    let record = Scanned { timestamp_delta, offset_delta, key_length, value_length };
+    (body.at == end).then_some((record, end))
+}
+
+/// Bytes that are all there, with no word on what is wrong with them: whoever asks then looks again.
+struct Whole<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Whole<'_> {
+    #[inline]
+    fn varint(&mut self, bytes_max: u32) -> Option<u64> {
+        let first = *self.bytes.get(self.at)?;
+        self.at += 1;
+        // Most numbers in records are small.
+        if first < 0x80 {
+            Some(u64::from(first))
+        } else {
+            self.long_varint(u64::from(first & 0x7f), bytes_max)
+        }
+    }
+
+    fn long_varint(&mut self, mut value: u64, bytes_max: u32) -> Option<u64> {
+        for index in 1..bytes_max {
+            let byte = *self.bytes.get(self.at)?;
+            self.at += 1;
+            value |= u64::from(byte & 0x7f) << (7 * index);
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(zigzag_i32(self.varint(I32_BYTES_MAX)?)).ok()
+    }
+
+    #[inline]
+    fn skip(&mut self, count: usize) -> Option<()> {
+        self.at = self.at.checked_add(count).filter(|at| *at <= self.bytes.len())?;
+        Some(())
+    }
+
+    #[inline]
+    fn skip_nullable(&mut self) -> Option<i32> {
+        let length = zigzag_i32(self.varint(I32_BYTES_MAX)?);
+        self.skip(usize::try_from(length).unwrap_or(0))?;
+        Some(length)
     }
 }
 

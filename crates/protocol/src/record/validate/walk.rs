@@ -109,13 +109,7 @@ impl<'r> Walk<'r> {
         }
         self.summary.dense &= record.offset_delta == index;
         if self.rules.compacted && record.key_length < 0 {
-            let message = || {
-                format!(
-                    "Compacted topic cannot accept message without key in topic partition {}",
-                    self.rules.partition
-                )
-            };
-            self.refuse(index, RecordsFault::Record, message());
+            self.refuse_key(index);
         } else {
             self.check_timestamp(index, record, timestamp);
         }
@@ -125,25 +119,43 @@ impl<'r> Walk<'r> {
         if self.rules.timestamp_type == TimestampType::CreateTime && timestamp != Timestamp::NONE {
             // Kafka's arithmetic, overflow included: the defaults lie at the ends of the range.
             let age = self.now.millis().wrapping_sub(timestamp.millis());
-            let AppendRules { timestamp_before_ms_max: before, timestamp_after_ms_max: after, .. } =
-                *self.rules;
-            if age > before || age.wrapping_neg() > after {
-                let earliest = self.now.millis().wrapping_sub(before);
-                let latest = self.now.millis().wrapping_add(after);
-                let message = format!(
-                    "Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be \
-                     within [{earliest}, {latest}]",
-                    record.offset_delta
-                );
-                self.refuse(index, RecordsFault::Timestamp, message);
+            if age > self.rules.timestamp_before_ms_max
+                || age.wrapping_neg() > self.rules.timestamp_after_ms_max
+            {
+                self.refuse_timestamp(index, record, timestamp);
             }
         } else if self.claimed_append_time.is_some() {
-            let message = format!(
-                "Invalid timestamp type in message {}. Producer should not set timestamp type to LogAppendTime.",
-                self.described(record, timestamp)
-            );
-            self.refuse(index, RecordsFault::Timestamp, message);
+            self.refuse_claim(index, record, timestamp);
         }
+    }
+
+    #[cold]
+    fn refuse_key(&mut self, index: i32) {
+        let partition = &self.rules.partition;
+        let message =
+            format!("Compacted topic cannot accept message without key in topic partition {partition}");
+        self.refuse(index, RecordsFault::Record, message);
+    }
+
+    #[cold]
+    fn refuse_timestamp(&mut self, index: i32, record: Scanned, timestamp: Timestamp) {
+        let earliest = self.now.millis().wrapping_sub(self.rules.timestamp_before_ms_max);
+        let latest = self.now.millis().wrapping_add(self.rules.timestamp_after_ms_max);
+        let message = format!(
+            "Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be within \
+             [{earliest}, {latest}]",
+            record.offset_delta
+        );
+        self.refuse(index, RecordsFault::Timestamp, message);
+    }
+
+    #[cold]
+    fn refuse_claim(&mut self, index: i32, record: Scanned, timestamp: Timestamp) {
+        let message = format!(
+            "Invalid timestamp type in message {}. Producer should not set timestamp type to LogAppendTime.",
+            self.described(record, timestamp)
+        );
+        self.refuse(index, RecordsFault::Timestamp, message);
     }
 
     /// A record as Kafka prints it; which class it has depends on how much of it Kafka has read.
