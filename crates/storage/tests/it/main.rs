@@ -5,6 +5,8 @@ mod crash;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod golden;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod kafka;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod log;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod log_dirs;
