@@ -1,5 +1,44 @@
-//! The node: listeners, one handler file per API, the partition table, and the wiring of the machines to the outside world.
+//! The node: listeners, one handler file per API, the partition table, and the wiring of machines to the outside.
+//!
+//! Owns: what happens between a socket and the machines below, and the life of a node.
+//! Does not own: formats (`protocol`), files (`storage`), decisions (`metadata`, `replication`, `coordinator`).
+//!
+//! In reading order: `startup` makes a node and ends it; `listener` and `connection` take requests, `dispatch` finds
+//! their `handlers`; `partition` and `partitions` are what producers and consumers meet; `controller`, `coordinators`,
+//! `broker_lifecycle`, `metadata_follower`, `flusher` and `janitor` are the tasks beside them.
 
-pub mod fetch;
-pub mod flusher;
-pub mod waiting;
+mod access;
+mod apis;
+mod broker_lifecycle;
+mod caller;
+pub mod config_resources;
+mod connection;
+pub mod controller;
+mod coordinators;
+mod dispatch;
+mod error_code;
+mod fetch;
+mod flusher;
+mod formatting;
+mod handlers;
+mod internal_topics;
+mod janitor;
+mod leaders;
+mod listener;
+mod log_directory;
+pub mod loggers;
+mod memory_budget;
+mod metadata_follower;
+mod node;
+mod partition;
+mod partition_table;
+mod partitions;
+mod producer_ids;
+mod startup;
+mod topic_creation;
+mod topic_settings;
+mod topology;
+mod waiting;
+
+pub use formatting::FormattingError;
+pub use startup::{RunningNode, StartError, StartOptions, start};

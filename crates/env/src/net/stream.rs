@@ -16,6 +16,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
@@ -113,6 +114,21 @@ impl Stream {
             StreamSocket::Tcp(socket) => socket.try_read(buffer),
             #[cfg(feature = "sim")]
             StreamSocket::Simulated(socket) => socket.try_read(buffer),
+        }
+    }
+
+    /// As [`Stream::try_read`], into the spare room behind what the buffer holds, without filling it with zeros first.
+    pub fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match &self.socket {
+            StreamSocket::Tcp(socket) => socket.try_read_buf(buffer),
+            #[cfg(feature = "sim")]
+            StreamSocket::Simulated(socket) => {
+                let (filled, room) = (buffer.len(), buffer.capacity() - buffer.len());
+                buffer.resize(filled + room, 0);
+                let got = socket.try_read(&mut buffer[filled..]);
+                buffer.truncate(filled + got.as_ref().copied().unwrap_or(0));
+                got
+            }
         }
     }
 

@@ -1,3 +1,5 @@
-//! Fetch: sessions, reading, waiting.
+//! Fetch: sessions, reading, and the answer as bytes and ranges of files.
 
+pub mod answer;
+pub mod read;
 pub mod session;

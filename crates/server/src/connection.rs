@@ -1,0 +1,331 @@
+//! One client connection: bytes in, requests to handlers, answers out in order.
+//!
+//! Owns: the task of a connection, which requests may overlap, its buffers.
+//! Does not own: framing and order (`protocol::connection`), what requests do (`handlers`).
+//!
+//! A request begins when every earlier one of the connection has been answered, as in Kafka; only Produce requests may
+//! overlap each other, so that those who wait for the device share one flush.
+//!
+//! Invariants
+//! - N1 a connection that waits for nothing owns no read buffer;
+//! - N2 the socket is not read while a request that must not be overtaken is served and another one has begun to arrive.
+//!
+//! Source: requirements WIRE-01 to WIRE-14, TRAP-01, TRAP-42; performance design 4.2.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use ottla_env::net::Stream;
+use ottla_env::sync::watch;
+use ottla_env::task;
+use ottla_env::time::{now, sleep_until_some};
+use ottla_protocol::connection::{
+    ClientSoftware, CloseReason, Completion, Connection, READ_BYTES, Request, Ticket,
+};
+use ottla_protocol::messages::{ApiKey, ApiVersionsRequest};
+use ottla_protocol::produce::ProduceRequestView;
+use ottla_protocol::reply::{Part, Reply};
+use ottla_protocol::{Message, Reader};
+
+use crate::caller::Caller;
+use crate::dispatch::{self, DispatchError};
+use crate::fetch::answer::FileReply;
+use crate::handlers::produce::{self, Produced};
+use crate::memory_budget::Reserved;
+use crate::node::Node;
+
+/// Replies that go out with one system call.
+const REPLIES_PER_WRITE: usize = 64;
+/// Read buffers one thread keeps for connections that become busy again.
+const POOLED_BUFFERS: usize = 16;
+
+thread_local! {
+    static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<FileReply, DispatchError>> + Send>>;
+
+/// A request whose answer is not there yet.
+struct Pending {
+    ticket: Ticket,
+    answering: Answering,
+    /// Whether later Produce requests may begin meanwhile.
+    may_be_joined: bool,
+    _memory: Option<Reserved>,
+}
+
+/// The task of one connection.
+pub struct ConnectionTask {
+    node: Arc<Node>,
+    caller: Caller,
+    stream: Stream,
+    machine: Connection<FileReply>,
+    pending: VecDeque<Pending>,
+    produce: ProduceRequestView,
+    /// Memory for the frame that is being read, where it is larger than a read buffer.
+    memory: Option<Reserved>,
+    /// A request that waits for its turn.
+    next: Option<Request>,
+}
+
+impl ConnectionTask {
+    pub fn new(
+        node: Arc<Node>,
+        caller: Caller,
+        stream: Stream,
+        machine: Connection<FileReply>,
+    ) -> ConnectionTask {
+        ConnectionTask {
+            node,
+            caller,
+            stream,
+            machine,
+            pending: VecDeque::new(),
+            produce: ProduceRequestView::default(),
+            memory: None,
+            next: None,
+        }
+    }
+
+    /// Serves until the client goes, something forbids to go on, or the node stops.
+    pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        if let Err(error) = self.serve(&mut stopping).await {
+            tracing::debug!(peer = %self.stream.peer_addr(), %error, "connection lost");
+        }
+        self.report();
+        if let Some(buffer) = self.machine.take_buffer() {
+            give_back(buffer);
+        }
+        // The peer may be gone already; the socket is closed in either case.
+        drop(self.stream.shutdown());
+    }
+
+    async fn serve(&mut self, stopping: &mut watch::Receiver<bool>) -> io::Result<()> {
+        loop {
+            self.start_requests();
+            self.send_replies().await?;
+            if self.machine.is_over() {
+                return Ok(());
+            }
+            self.release_buffer();
+            let may_read = self.may_read();
+            let deadline = self.machine.deadline();
+            let front = self.pending.front_mut();
+            task::select! {
+                biased;
+                answer = answer_of(front) => self.on_answer(answer),
+                readable = self.stream.readable(), if may_read => {
+                    readable?;
+                    if !self.read().await? {
+                        return Ok(());
+                    }
+                }
+                () = sleep_until_some(deadline) => self.machine.on_time(now()),
+                _ = stopping.changed() => {
+                    self.machine.close(CloseReason::Server { why: "the node stops".to_owned() });
+                }
+            }
+        }
+    }
+
+    /// Begins the requests that may begin.
+    fn start_requests(&mut self) {
+        while self.machine.closing().is_none() {
+            let Some(request) = self.next.take().or_else(|| self.machine.poll_request()) else { return };
+            let joins = request.api == ApiKey::Produce && self.pending.iter().all(|pending| pending.may_be_joined);
+            if !self.pending.is_empty() && !joins {
+                self.next = Some(request);
+                return;
+            }
+            self.start(request);
+        }
+    }
+
+    fn start(&mut self, request: Request) {
+        self.note_client(&request);
+        let (ticket, memory) = (request.ticket, self.memory.take());
+        if request.api == ApiKey::Produce {
+            return self.start_produce(request, memory);
+        }
+        let (node, caller) = (Arc::clone(&self.node), self.caller.clone());
+        let answering: Answering =
+            Box::pin(async move { dispatch::serve(&node, &caller, request).await });
+        self.pending.push_back(Pending { ticket, answering, may_be_joined: false, _memory: memory });
+    }
+
+    fn start_produce(&mut self, mut request: Request, memory: Option<Reserved>) {
+        let (ticket, head) = (request.ticket, request.reply_head());
+        let decoded = self.produce.decode(&request.frame, request.body, request.version);
+        let produced = match decoded {
+            Ok(()) => {
+                let what = (&mut request.frame[..], &self.produce);
+                produce::begin(&self.node, &self.caller, head, what).map_err(DispatchError::from)
+            }
+            Err(error) => Err(error.into()),
+        };
+        drop(request);
+        match produced {
+            Ok(Produced::Answered(frame)) => self.complete(ticket, Ok(Reply::Bytes(frame))),
+            Ok(Produced::Silent) => self.machine.complete(ticket, Completion::NoReply),
+            Ok(Produced::Failed) => self.machine.complete(ticket, Completion::Close),
+            Ok(Produced::Waiting(waiting)) => {
+                let answering: Answering = Box::pin(async move { Ok(Reply::Bytes(waiting.finish().await?)) });
+                drop(memory);
+                self.pending.push_back(Pending { ticket, answering, may_be_joined: true, _memory: None });
+            }
+            Err(error) => self.complete(ticket, Err(error)),
+        }
+    }
+
+    fn on_answer(&mut self, answer: Result<FileReply, DispatchError>) {
+        if let Some(pending) = self.pending.pop_front() {
+            self.complete(pending.ticket, answer);
+        }
+    }
+
+    fn complete(&mut self, ticket: Ticket, answer: Result<FileReply, DispatchError>) {
+        match answer {
+            Ok(reply) => self.machine.complete(ticket, Completion::Reply(reply)),
+            Err(error) => {
+                self.machine.close(CloseReason::Server { why: error.to_string() });
+                self.machine.complete(ticket, Completion::Close);
+            }
+        }
+    }
+
+    /// Remembers what the client calls itself.
+    fn note_client(&mut self, request: &Request) {
+        let client_id = request.client_id();
+        if *client_id != *self.caller.client_id {
+            self.caller.client_id = Arc::from(&*client_id);
+        }
+        if request.api == ApiKey::ApiVersions && request.version >= 3 {
+            let mut reader = Reader::new(request.body_bytes());
+            if let Ok(said) = ApiVersionsRequest::decode(&mut reader, request.version) {
+                let (name, version) = (said.client_software_name, said.client_software_version);
+                self.machine.set_software(ClientSoftware { name, version });
+            }
+        }
+    }
+
+    /// Sends what is ready, several replies at once.
+    async fn send_replies(&mut self) -> io::Result<()> {
+        let mut gathered: Vec<Bytes> = Vec::new();
+        while let Some(reply) = self.machine.poll_reply() {
+            match reply {
+                Reply::Bytes(bytes) => gathered.push(bytes),
+                Reply::Parts(parts) => {
+                    self.send_parts(std::mem::take(&mut gathered), parts).await?;
+                }
+            }
+            if gathered.len() >= REPLIES_PER_WRITE {
+                self.stream.write_all(&gathered).await?;
+                gathered.clear();
+            }
+        }
+        if !gathered.is_empty() {
+            self.stream.write_all(&gathered).await?;
+        }
+        self.machine.on_written(now());
+        Ok(())
+    }
+
+    async fn send_parts(
+        &mut self,
+        mut before: Vec<Bytes>,
+        parts: Vec<Part<Arc<dyn ottla_env::disk::File>>>,
+    ) -> io::Result<()> {
+        for part in parts {
+            match part {
+                Part::Bytes(bytes) => before.push(bytes),
+                Part::File(slice) => {
+                    self.stream.write_all_then_more(&before).await?;
+                    before.clear();
+                    self.stream.send_file(slice.file.as_ref(), slice.position, slice.length).await?;
+                }
+            }
+        }
+        if before.is_empty() { Ok(()) } else { self.stream.write_all(&before).await }
+    }
+
+    /// While an answer is awaited only the beginning of one further request is read: enough to see the client go.
+    fn may_read(&self) -> bool {
+        let overtakes_nothing = self.next.is_none() && self.pending.iter().all(|pending| pending.may_be_joined);
+        self.machine.closing().is_none() && (overtakes_nothing || (self.next.is_none() && self.machine.announced_bytes().is_none()))
+    }
+
+    /// Reads what is there. `false`: the client sends no more.
+    async fn read(&mut self) -> io::Result<bool> {
+        if let Some(bytes) = self.machine.announced_bytes().filter(|bytes| *bytes > READ_BYTES)
+            && self.memory.is_none()
+        {
+            self.memory = self.node.memory.reserve(bytes).await;
+        }
+        self.machine.put_buffer(take_buffer());
+        let Some(buffer) = self.machine.read_buffer() else { return Ok(true) };
+        match self.stream.try_read_buf(buffer) {
+            Ok(0) => Ok(false),
+            Ok(_) => {
+                self.machine.on_read(now());
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An idle connection keeps no buffer.
+    fn release_buffer(&mut self) {
+        if self.pending.is_empty()
+            && self.next.is_none()
+            && let Some(buffer) = self.machine.take_buffer()
+        {
+            give_back(buffer);
+        }
+    }
+
+    fn report(&self) {
+        let (peer, listener) = (self.stream.peer_addr(), self.caller.listener.as_str());
+        let software = self.machine.software();
+        let software = software.map_or_else(String::new, |known| format!("{} {}", known.name, known.version));
+        match self.machine.closing() {
+            None => tracing::debug!(%peer, listener, "the client closed its connection"),
+            Some(reason @ (CloseReason::Idle { .. } | CloseReason::Failed)) => {
+                tracing::debug!(%peer, listener, %reason, software, "connection closed");
+            }
+            Some(reason) => tracing::info!(
+                %peer, listener, %reason, software, client_id = &*self.caller.client_id, "connection closed"
+            ),
+        }
+    }
+}
+
+/// The answer of the oldest request, or never while there is none.
+async fn answer_of(front: Option<&mut Pending>) -> Result<FileReply, DispatchError> {
+    match front {
+        Some(pending) => pending.answering.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn take_buffer() -> BytesMut {
+    POOL.with_borrow_mut(|pool| pool.pop()).unwrap_or_else(|| BytesMut::with_capacity(READ_BYTES))
+}
+
+fn give_back(mut buffer: BytesMut) {
+    buffer.clear();
+    // A buffer whose other half is still in use is not worth keeping.
+    if !buffer.try_reclaim(READ_BYTES) {
+        return;
+    }
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < POOLED_BUFFERS {
+            pool.push(buffer);
+        }
+    });
+}

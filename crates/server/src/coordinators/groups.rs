@@ -1,0 +1,160 @@
+//! The group coordinator of this node: which shard serves which group.
+//!
+//! Owns: the shards of `__consumer_offsets` partitions this node leads, placement of groups on them.
+//! Does not own: groups (`coordinator`).
+//!
+//! Source: requirements GRP-01, LSN-04, OFF-06, OFF-10.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ottla_coordinator::GroupConfig;
+use ottla_coordinator::group::{
+    GroupAnswer, GroupCommand, GroupFilter, GroupShard, ListError, ListedGroup, PartitionsOfTopic, precheck,
+};
+use ottla_coordinator::runtime::{Runtime, Shard, Unavailable};
+use ottla_env::sync::{mpsc, oneshot};
+use ottla_env::task;
+use ottla_model::{BrokerId, GroupId, PartitionIndex, coordinator_partition};
+use ottla_protocol::compression::Encoding;
+
+use super::shard_task::{COMMAND_QUEUE_LENGTH, Message, ShardTask};
+use crate::partition::Partition;
+
+type Sender = mpsc::Sender<Message<GroupShard>>;
+
+#[derive(Debug, Default)]
+struct Shards {
+    by_partition: HashMap<PartitionIndex, Sender>,
+    /// Partitions of the topic; 0 while it does not exist.
+    partitions: u32,
+}
+
+/// All group shards of this node.
+#[derive(Debug)]
+pub struct Groups {
+    me: BrokerId,
+    config: GroupConfig,
+    encoding: Encoding,
+    shards: ArcSwap<Shards>,
+}
+
+impl Groups {
+    pub fn new(me: BrokerId, config: GroupConfig, encoding: Encoding) -> Groups {
+        Groups { me, config, encoding, shards: ArcSwap::default() }
+    }
+
+    /// Asks the coordinator of the command's group.
+    pub async fn ask(&self, command: GroupCommand) -> GroupAnswer {
+        if let Err(refused) = precheck(&self.config, &command) {
+            return refused;
+        }
+        let sender = match group_of(&command) {
+            Some(group) => self.shard_of(group),
+            None => Err(Unavailable::NotCoordinator),
+        };
+        match sender {
+            Ok(sender) => ask(&sender, command).await,
+            Err(why) => GroupShard::refuse(&command, why),
+        }
+    }
+
+    /// The groups of all shards that pass the filter.
+    pub async fn list(&self, filter: GroupFilter) -> Result<Vec<ListedGroup>, ListError> {
+        let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
+        let mut groups = Vec::new();
+        for sender in senders {
+            match ask(&sender, GroupCommand::List(filter.clone())).await {
+                GroupAnswer::List(Ok(listed)) => groups.extend(listed),
+                // A shard that just stopped has moved to another broker, which is asked as well.
+                GroupAnswer::List(Err(ListError::Unavailable(Unavailable::NotCoordinator))) => {}
+                GroupAnswer::List(Err(error)) => return Err(error),
+                other => unreachable!("a listing was answered with {other:?}"),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Topics are gone: their offsets go too (OFF-06).
+    pub async fn forget(&self, topics: Vec<PartitionsOfTopic>) {
+        let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
+        for sender in senders {
+            let answer = ask(&sender, GroupCommand::ForgetPartitions(topics.clone())).await;
+            if let GroupAnswer::ForgetPartitions(Err(why)) = answer {
+                tracing::debug!(%why, "offsets of deleted topics stay until they expire");
+            }
+        }
+    }
+
+    /// The topic has so many partitions now.
+    pub fn on_partition_count(&self, partitions: u32) {
+        let current = self.shards.load();
+        let by_partition = current.by_partition.clone();
+        self.shards.store(Arc::new(Shards { by_partition, partitions }));
+    }
+
+    /// This node leads a partition of the topic, in a new epoch.
+    pub async fn on_lead(&self, partition: Arc<Partition>) {
+        let index = partition.id().partition;
+        self.on_lost(index, Unavailable::NotCoordinator).await;
+        let runtime = Runtime::new(GroupShard::new(self.config), self.config.runtime());
+        let (sender, messages) = mpsc::channel(COMMAND_QUEUE_LENGTH);
+        let shard = ShardTask::new(runtime, partition, self.encoding, self.me);
+        drop(task::spawn(shard.run(messages)));
+        let current = self.shards.load();
+        let mut by_partition = current.by_partition.clone();
+        by_partition.insert(index, sender);
+        self.shards.store(Arc::new(Shards { by_partition, partitions: current.partitions }));
+    }
+
+    /// This node no longer leads a partition of the topic.
+    pub async fn on_lost(&self, index: PartitionIndex, why: Unavailable) {
+        let current = self.shards.load_full();
+        let Some(sender) = current.by_partition.get(&index) else { return };
+        let mut by_partition = current.by_partition.clone();
+        by_partition.remove(&index);
+        self.shards.store(Arc::new(Shards { by_partition, partitions: current.partitions }));
+        // A shard that ended by itself has told everybody already.
+        drop(sender.send(Message::Stop(why)).await);
+    }
+
+    /// The node stops.
+    pub async fn stop(&self) {
+        let indexes: Vec<PartitionIndex> = self.shards.load().by_partition.keys().copied().collect();
+        for index in indexes {
+            self.on_lost(index, Unavailable::ShuttingDown).await;
+        }
+    }
+
+    fn shard_of(&self, group: &GroupId) -> Result<Sender, Unavailable> {
+        let shards = self.shards.load();
+        let index = coordinator_partition(group.as_str(), shards.partitions);
+        let index = index.ok_or(Unavailable::ShuttingDown)?;
+        shards.by_partition.get(&index).cloned().ok_or(Unavailable::NotCoordinator)
+    }
+}
+
+async fn ask(sender: &Sender, command: GroupCommand) -> GroupAnswer {
+    let (answer, answered) = oneshot::channel();
+    let refused = GroupShard::refuse(&command, Unavailable::NotCoordinator);
+    if sender.send(Message::Command(command, answer)).await.is_err() {
+        return refused;
+    }
+    answered.await.unwrap_or(refused)
+}
+
+/// The group a command is about; listings and clean-ups concern all.
+fn group_of(command: &GroupCommand) -> Option<&GroupId> {
+    match command {
+        GroupCommand::Join(join) => Some(&join.group),
+        GroupCommand::Sync(sync) => Some(&sync.group),
+        GroupCommand::Heartbeat(heartbeat) => Some(&heartbeat.group),
+        GroupCommand::Leave(leave) => Some(&leave.group),
+        GroupCommand::CommitOffsets(commit) => Some(&commit.group),
+        GroupCommand::FetchOffsets(fetch) => Some(&fetch.group),
+        GroupCommand::DeleteOffsets(delete) => Some(&delete.group),
+        GroupCommand::DeleteGroup(group) | GroupCommand::Describe(group) => Some(group),
+        GroupCommand::List(_) | GroupCommand::ForgetPartitions(_) => None,
+    }
+}

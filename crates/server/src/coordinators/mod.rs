@@ -1,0 +1,10 @@
+//! Coordinators on this node: one task per partition of an internal topic that it leads.
+//!
+//! Owns: the wiring of `coordinator`'s shards to partitions and handlers.
+//! Does not own: what a shard decides, where its records lie.
+
+mod groups;
+mod replay;
+mod shard_task;
+
+pub use groups::Groups;

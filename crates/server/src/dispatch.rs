@@ -1,0 +1,178 @@
+//! From a request to its handler and back to a frame.
+//!
+//! Owns: which handler serves which API, decoding of bodies, encoding of answers.
+//! Does not own: the handlers, the order of answers (`protocol::connection`), sockets.
+//!
+//! Source: requirements WIRE-05, API-02.
+
+use std::sync::Arc;
+
+use ottla_protocol::connection::Request;
+use ottla_protocol::messages::{self, ApiKey};
+use ottla_protocol::reply::{Reply, ReplyHead};
+use ottla_protocol::{DecodeError, EncodeError, Message, Reader};
+
+use crate::caller::Caller;
+use crate::fetch::answer::{AnswerError, FileReply};
+use crate::handlers;
+use crate::node::Node;
+
+/// Why a request has no answer; the connection ends.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    #[error("the body of the request cannot be read: {0}")]
+    Body(#[from] DecodeError),
+    #[error("the answer cannot be written: {0}")]
+    Answer(#[from] EncodeError),
+    #[error("the records of the answer cannot be read: {0}")]
+    Records(#[from] std::io::Error),
+    /// The listener does not offer the API; the connection machine lets no such request through.
+    #[error("{0:?} is not served here")]
+    NotServed(ApiKey),
+}
+
+impl From<AnswerError> for DispatchError {
+    fn from(error: AnswerError) -> DispatchError {
+        match error {
+            AnswerError::Encode(error) => DispatchError::Answer(error),
+            AnswerError::Read(error) => DispatchError::Records(error),
+        }
+    }
+}
+
+fn body<M: Message>(request: &Request) -> Result<M, DecodeError> {
+    M::decode(&mut Reader::new(request.body_bytes()), request.version)
+}
+
+fn framed<M: Message>(head: ReplyHead, answer: &M) -> Result<FileReply, DispatchError> {
+    Ok(Reply::Bytes(head.frame(answer)?))
+}
+
+/// Serves every API but Produce, which the connection begins itself (see [`handlers::produce`]).
+pub async fn serve(node: &Arc<Node>, caller: &Caller, request: Request) -> Result<FileReply, DispatchError> {
+    match request.api {
+        ApiKey::Fetch => {
+            let (head, fetch) =
+                (request.reply_head(), handlers::fetch::decode(request.body_bytes(), request.version)?);
+            drop(request);
+            Ok(handlers::fetch::handle(node, caller, head, fetch).await?)
+        }
+        ApiKey::JoinGroup
+        | ApiKey::SyncGroup
+        | ApiKey::Heartbeat
+        | ApiKey::LeaveGroup
+        | ApiKey::OffsetCommit
+        | ApiKey::OffsetFetch
+        | ApiKey::OffsetDelete
+        | ApiKey::DescribeGroups
+        | ApiKey::ListGroups
+        | ApiKey::DeleteGroups
+        | ApiKey::FindCoordinator => serve_group(node, caller, &request).await,
+        ApiKey::CreateTopics
+        | ApiKey::DeleteTopics
+        | ApiKey::CreatePartitions
+        | ApiKey::AlterConfigs
+        | ApiKey::IncrementalAlterConfigs
+        | ApiKey::UpdateFeatures
+        | ApiKey::DescribeQuorum => serve_controller(node, caller, &request).await,
+        _ => serve_facts(node, caller, &request).await,
+    }
+}
+
+async fn serve_group(
+    node: &Arc<Node>,
+    caller: &Caller,
+    request: &Request,
+) -> Result<FileReply, DispatchError> {
+    use handlers as h;
+    let (head, v) = (request.reply_head(), request.version);
+    match request.api {
+        ApiKey::JoinGroup => framed(head, &h::join_group::handle(node, caller, v, body(request)?).await),
+        ApiKey::SyncGroup => framed(head, &h::sync_group::handle(node, caller, v, body(request)?).await),
+        ApiKey::Heartbeat => framed(head, &h::heartbeat::handle(node, caller, body(request)?).await),
+        ApiKey::LeaveGroup => framed(head, &h::leave_group::handle(node, caller, v, body(request)?).await),
+        ApiKey::OffsetCommit => framed(head, &h::offset_commit::handle(node, caller, v, body(request)?).await),
+        ApiKey::OffsetFetch => framed(head, &h::offset_fetch::handle(node, caller, v, body(request)?).await),
+        ApiKey::OffsetDelete => framed(head, &h::offset_delete::handle(node, caller, body(request)?).await),
+        ApiKey::DescribeGroups => {
+            framed(head, &h::describe_groups::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::ListGroups => framed(head, &h::list_groups::handle(node, caller, body(request)?).await),
+        ApiKey::DeleteGroups => framed(head, &h::delete_groups::handle(node, caller, body(request)?).await),
+        ApiKey::FindCoordinator => {
+            framed(head, &h::find_coordinator::handle(node, caller, v, body(request)?).await)
+        }
+        other => Err(DispatchError::NotServed(other)),
+    }
+}
+
+async fn serve_controller(
+    node: &Arc<Node>,
+    caller: &Caller,
+    request: &Request,
+) -> Result<FileReply, DispatchError> {
+    use handlers as h;
+    let (head, v) = (request.reply_head(), request.version);
+    match request.api {
+        ApiKey::CreateTopics => framed(head, &h::create_topics::handle(node, caller, body(request)?).await),
+        ApiKey::DeleteTopics => framed(head, &h::delete_topics::handle(node, caller, v, body(request)?).await),
+        ApiKey::CreatePartitions => {
+            framed(head, &h::create_partitions::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::AlterConfigs => framed(head, &h::alter_configs::replace(node, caller, body(request)?).await),
+        ApiKey::IncrementalAlterConfigs => {
+            framed(head, &h::alter_configs::change(node, caller, body(request)?).await)
+        }
+        ApiKey::UpdateFeatures => {
+            framed(head, &h::update_features::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::DescribeQuorum => {
+            framed(head, &h::describe_quorum::handle(node, caller, v, body(request)?).await)
+        }
+        other => Err(DispatchError::NotServed(other)),
+    }
+}
+
+async fn serve_facts(
+    node: &Arc<Node>,
+    caller: &Caller,
+    request: &Request,
+) -> Result<FileReply, DispatchError> {
+    use handlers as h;
+    let (head, v) = (request.reply_head(), request.version);
+    match request.api {
+        ApiKey::Metadata => framed(head, &h::metadata::handle(node, caller, v, body(request)?).await),
+        ApiKey::ApiVersions => framed(head, &h::api_versions::handle(node, caller, v, body(request)?).await),
+        ApiKey::ListOffsets => framed(head, &h::list_offsets::handle(node, caller, v, body(request)?).await),
+        ApiKey::OffsetForLeaderEpoch => {
+            framed(head, &h::offset_for_leader_epoch::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::DeleteRecords => framed(head, &h::delete_records::handle(node, caller, body(request)?).await),
+        ApiKey::InitProducerId => framed(head, &h::init_producer_id::handle(node, caller, body(request)?).await),
+        ApiKey::DescribeConfigs => framed(head, &h::describe_configs::handle(node, caller, body(request)?).await),
+        ApiKey::ListConfigResources => {
+            framed(head, &h::list_config_resources::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::DescribeLogDirs => {
+            framed(head, &h::describe_log_dirs::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::DescribeCluster => {
+            framed(head, &h::describe_cluster::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::DescribeProducers => {
+            framed(head, &h::describe_producers::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::DescribeTopicPartitions => {
+            framed(head, &h::describe_topic_partitions::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::SaslHandshake => {
+            body::<messages::SaslHandshakeRequest>(request)?;
+            framed(head, &h::sasl::handshake())
+        }
+        ApiKey::SaslAuthenticate => {
+            body::<messages::SaslAuthenticateRequest>(request)?;
+            framed(head, &h::sasl::authenticate())
+        }
+        other => Err(DispatchError::NotServed(other)),
+    }
+}

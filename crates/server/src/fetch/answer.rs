@@ -1,0 +1,202 @@
+//! The answer to a fetch: rows in the session's order, records inline or as ranges of files.
+//!
+//! Owns: which partitions are in the answer, what the session learns, how records travel.
+//! Does not own: the bytes of the form (`protocol::fetch`), sending (`connection`).
+//!
+//! Source: requirements FET-01 to FET-04, FET-15 to FET-22; performance design 4.3.
+
+use std::io;
+use std::sync::Arc;
+
+use ottla_env::disk::File;
+use ottla_env::time::wall_now;
+use ottla_protocol::fetch::{
+    AbortedTransaction, EpochEndOffset, FetchOutcome, FetchResponseWriter, FetchShape,
+};
+use ottla_protocol::produce::TopicLabel;
+use ottla_protocol::reply::{FileSlice, Reply, ReplyHead};
+use ottla_protocol::{EncodeError, ErrorCode};
+
+use super::read::{Found, Target};
+use super::session::{FetchContext, PartitionRef, Told, TopicRef};
+use crate::caller::Caller;
+use crate::leaders::Leaders;
+use crate::node::Node;
+use crate::partition::ReadOutcome;
+
+/// Records up to this many bytes are copied behind the header and go out in one send; larger ones go by `sendfile`.
+/// Measured: below, the copy is cheaper than a second system call.
+pub const INLINE_BYTES_MAX: u32 = 32 * 1024;
+
+/// A reply to a client: bytes and ranges of segment files.
+pub type FileReply = Reply<Arc<dyn File>>;
+
+/// Why an answer could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    #[error("records could not be read")]
+    Read(#[from] io::Error),
+}
+
+/// An answer without partitions: the session could not be used.
+pub fn refused(head: ReplyHead, error: ErrorCode) -> Result<FileReply, AnswerError> {
+    let shape = FetchShape { throttle_ms: 0, error, session_id: 0, topics: 0 };
+    Ok(FetchResponseWriter::new(head, shape, 0).finish(&[])?)
+}
+
+/// The answer with what was found. `found` follows the context's order.
+pub fn answer(
+    node: &Node,
+    caller: &Caller,
+    head: ReplyHead,
+    context: &FetchContext,
+    (targets, found): (&[Target], &[Found]),
+) -> Result<FileReply, AnswerError> {
+    let told: Vec<Told> = found.iter().map(told_of).collect();
+    let (session_id, included) = settle_session(node, context, &told);
+    let rows: Vec<usize> = (0..found.len()).filter(|at| included.get(*at).copied().unwrap_or(true)).collect();
+    let groups = grouped(context.partitions(), &rows);
+    let inline: usize = rows.len() * 60 + inline_bytes(&rows, found);
+    let shape = FetchShape { throttle_ms: 0, error: ErrorCode::None, session_id, topics: groups.len() };
+    let mut writer = FetchResponseWriter::new(head, shape, inline);
+    let mut leaders = Leaders::new(node, caller);
+    for group in groups {
+        let Some((first, _)) = group.first().and_then(|at| context.partitions().get(*at)) else { continue };
+        writer.topic(label_of(&first.topic), group.len());
+        for at in group {
+            let (Some((wanted, _)), Some(target), Some(found)) =
+                (context.partitions().get(at), targets.get(at), found.get(at))
+            else {
+                continue;
+            };
+            write_row(&mut writer, (wanted.partition, target, found), &mut leaders)?;
+        }
+    }
+    Ok(writer.finish(&leaders.endpoints())?)
+}
+
+/// What the session remembers, and which rows the client is told.
+fn settle_session(node: &Node, context: &FetchContext, told: &[Told]) -> (i32, Vec<bool>) {
+    match context {
+        FetchContext::Sessionless { .. } => (0, Vec::new()),
+        FetchContext::Full { .. } => {
+            let fresh = i32::try_from(node.random.bits() >> 33).unwrap_or(1).max(1);
+            let id = node.sessions.lock().on_full_answer(context, told, wall_now().millis(), fresh);
+            (id, Vec::new())
+        }
+        FetchContext::Incremental { session_id, .. } => {
+            (*session_id, node.sessions.lock().on_incremental_answer(context, told))
+        }
+    }
+}
+
+fn told_of(found: &Found) -> Told {
+    match found {
+        Err(_) => Told {
+            has_records: false,
+            has_error: true,
+            has_preferred_replica: false,
+            has_diverging_epoch: false,
+            high_watermark: -1,
+            log_start_offset: -1,
+        },
+        Ok(outcome) => Told {
+            has_records: outcome.read.bytes > 0,
+            has_error: false,
+            has_preferred_replica: false,
+            has_diverging_epoch: outcome.diverging.is_some(),
+            high_watermark: outcome.limits.high_watermark.value(),
+            log_start_offset: outcome.limits.log_start.value(),
+        },
+    }
+}
+
+/// Rows of one topic that follow each other share its entry.
+fn grouped(
+    partitions: &[(PartitionRef, super::session::Wanted)],
+    rows: &[usize],
+) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let topic = |at: usize| partitions.get(at).map(|(partition, _)| &partition.topic);
+    for at in rows {
+        match groups.last_mut() {
+            Some(group) if group.last().is_some_and(|last| topic(*last) == topic(*at)) => group.push(*at),
+            Some(_) | None => groups.push(vec![*at]),
+        }
+    }
+    groups
+}
+
+fn label_of(topic: &TopicRef) -> TopicLabel<'_> {
+    match topic {
+        TopicRef::Name(name) => TopicLabel::Name(name),
+        TopicRef::Id(id) => TopicLabel::Id(*id),
+    }
+}
+
+fn inline_bytes(rows: &[usize], found: &[Found]) -> usize {
+    let bytes = |at: &usize| match found.get(*at) {
+        Some(Ok(outcome)) if outcome.read.bytes <= INLINE_BYTES_MAX => outcome.read.bytes,
+        Some(_) | None => 0,
+    };
+    rows.iter().map(bytes).map(|bytes| usize::try_from(bytes).unwrap_or(0)).sum()
+}
+
+fn write_row(
+    writer: &mut FetchResponseWriter<Arc<dyn File>>,
+    (index, target, found): (i32, &Target, &Found),
+    leaders: &mut Leaders,
+) -> Result<(), AnswerError> {
+    let outcome = match found {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            let moved = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+            let current_leader = target.id.as_ref().filter(|_| moved).and_then(|id| leaders.of(id));
+            writer.partition(&FetchOutcome { current_leader, ..FetchOutcome::refused(index, *error) });
+            return Ok(());
+        }
+    };
+    let aborted: Option<Vec<AbortedTransaction>> = outcome.aborted.as_ref().map(|aborted| {
+        let row = |transaction: &ottla_storage::AbortedTransaction| AbortedTransaction {
+            producer_id: transaction.producer,
+            first_offset: transaction.first_offset,
+        };
+        aborted.iter().map(row).collect()
+    });
+    let diverging = outcome.diverging.map(|end| EpochEndOffset { epoch: Some(end.epoch), end_offset: Some(end.end) });
+    writer.partition(&FetchOutcome {
+        high_watermark: Some(outcome.limits.high_watermark),
+        last_stable_offset: Some(outcome.limits.last_stable),
+        log_start: Some(outcome.limits.log_start),
+        diverging_epoch: diverging,
+        aborted_transactions: aborted.as_deref(),
+        records_bytes: usize::try_from(outcome.read.bytes).unwrap_or(0),
+        ..FetchOutcome::refused(index, ErrorCode::None)
+    });
+    write_records(writer, outcome)
+}
+
+fn write_records(
+    writer: &mut FetchResponseWriter<Arc<dyn File>>,
+    outcome: &ReadOutcome,
+) -> Result<(), AnswerError> {
+    let inline = outcome.read.bytes <= INLINE_BYTES_MAX;
+    for slice in &outcome.read.slices {
+        if inline {
+            let room = writer.records_room(usize::try_from(slice.len).unwrap_or(0));
+            let read = slice.file.read_at(room, slice.position)?;
+            if read < room.len() {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        } else {
+            writer.records_file(FileSlice {
+                file: Arc::clone(&slice.file),
+                position: slice.position,
+                length: u64::from(slice.len),
+            });
+        }
+    }
+    Ok(())
+}

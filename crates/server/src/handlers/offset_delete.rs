@@ -1,0 +1,97 @@
+//! OffsetDelete (API key 47): removes committed offsets of topics a group no longer reads.
+//!
+//! Source: requirement OFF-07, KIP-496.
+
+use std::collections::HashMap;
+
+use ottla_coordinator::group::{DeleteOffsets, GroupAnswer, GroupCommand, PartitionsOfTopic};
+use ottla_metadata::image::MetadataImage;
+use ottla_model::{GroupId, PartitionIndex};
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic};
+use ottla_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use ottla_security::Operation;
+
+use crate::caller::Caller;
+use crate::error_code;
+use crate::node::Node;
+
+/// Serves one request.
+pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
+    if !node.access.may_group(caller, Operation::Delete, &request.group_id) {
+        return refused(ErrorCode::GroupAuthorizationFailed);
+    }
+    let image = node.image();
+    let mut errors = HashMap::new();
+    let mut topics = Vec::new();
+    for topic in &request.topics {
+        topics.extend(check_topic(node, caller, (&image, topic), &mut errors));
+    }
+    let command = DeleteOffsets { group: GroupId::new(&request.group_id), topics };
+    match node.groups.ask(GroupCommand::DeleteOffsets(command)).await {
+        GroupAnswer::DeleteOffsets(Err(error)) => return refused(error_code::of_delete_offsets(&error)),
+        GroupAnswer::DeleteOffsets(Ok(deleted)) => {
+            for topic in deleted {
+                for partition in topic.partitions {
+                    if partition.result.is_err() {
+                        let at = (topic.topic.to_string(), partition.partition.value());
+                        errors.insert(at, ErrorCode::GroupSubscribedToTopic);
+                    }
+                }
+            }
+        }
+        other => unreachable!("a deletion of offsets was answered with {other:?}"),
+    }
+    OffsetDeleteResponse {
+        topics: request.topics.iter().map(|topic| row(topic, &errors)).collect(),
+        ..OffsetDeleteResponse::default()
+    }
+}
+
+/// Notes errors of what cannot be deleted; the rest goes to the coordinator.
+fn check_topic(
+    node: &Node,
+    caller: &Caller,
+    (image, topic): (&MetadataImage, &OffsetDeleteRequestTopic),
+    errors: &mut HashMap<(String, i32), ErrorCode>,
+) -> Option<PartitionsOfTopic> {
+    let allowed = node.access.may_topic(caller, Operation::Read, &topic.name);
+    let known = image.topics.by_name(&topic.name);
+    let mut partitions = Vec::new();
+    for partition in &topic.partitions {
+        let index = PartitionIndex::new(partition.partition_index);
+        let index = index.filter(|index| known.is_some_and(|known| known.partition(*index).is_some()));
+        let at = (topic.name.clone(), partition.partition_index);
+        match index {
+            _ if !allowed => {
+                errors.insert(at, ErrorCode::TopicAuthorizationFailed);
+            }
+            None => {
+                errors.insert(at, ErrorCode::UnknownTopicOrPartition);
+            }
+            Some(index) => partitions.push(index),
+        }
+    }
+    let known = known.filter(|_| !partitions.is_empty())?;
+    Some(PartitionsOfTopic { topic: known.name.clone(), topic_id: Some(known.id), partitions })
+}
+
+fn row(
+    topic: &OffsetDeleteRequestTopic,
+    errors: &HashMap<(String, i32), ErrorCode>,
+) -> OffsetDeleteResponseTopic {
+    let partition = |index: i32| OffsetDeleteResponsePartition {
+        partition_index: index,
+        error_code: errors.get(&(topic.name.clone(), index)).map_or(0, |error| error.number()),
+    };
+    OffsetDeleteResponseTopic {
+        name: topic.name.clone(),
+        partitions: topic.partitions.iter().map(|asked| partition(asked.partition_index)).collect(),
+    }
+}
+
+fn refused(error: ErrorCode) -> OffsetDeleteResponse {
+    OffsetDeleteResponse { error_code: error.number(), ..OffsetDeleteResponse::default() }
+}

@@ -1,0 +1,325 @@
+//! Produce (API key 0): records of producers go into partitions.
+//!
+//! Everything up to the append happens in [`begin`], on the task that read the request; only the wait for `acks=all`
+//! is left for later, so that requests of one connection can share a flush.
+//!
+//! Source: requirements PRD-01 to PRD-22, SEC-36, KIP-951; performance design 4.2.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_env::time::{Instant, now};
+use ottla_model::{Offset, Timestamp, TopicId, Uuid};
+use ottla_protocol::produce::{
+    CurrentLeader, ProduceOutcome, ProduceRequestView, ProduceResponseWriter, TopicLabel,
+};
+use ottla_protocol::record::{RecordRefusal, Refusal};
+use ottla_protocol::reply::ReplyHead;
+use ottla_protocol::{EncodeError, ErrorCode};
+use ottla_replication::{AckOutcome, RequestId};
+use ottla_security::Operation;
+
+use crate::caller::Caller;
+use crate::error_code;
+use crate::leaders::Leaders;
+use crate::node::Node;
+use crate::partition::{AppendRequest, Partition, ProduceError, Producing};
+use crate::waiting::ProduceWait;
+
+/// The only client that may write to internal topics (PRD-06).
+const ADMIN_CLIENT: &str = "__admin_client";
+
+/// How far a request got.
+pub enum Produced {
+    Answered(Bytes),
+    /// `acks=0`: nothing is said.
+    Silent,
+    /// `acks=0` failed: the client learns it by the end of the connection (PRD-19).
+    Failed,
+    Waiting(Waiting),
+}
+
+/// What is answered for one partition, so far.
+struct Row {
+    index: i32,
+    error: ErrorCode,
+    base_offset: Option<Offset>,
+    log_append_time: Option<Timestamp>,
+    log_start: Option<Offset>,
+    record_errors: Vec<RecordRefusal>,
+    error_message: Option<String>,
+    current_leader: Option<CurrentLeader>,
+    /// Where the outcome of the wait comes from.
+    waits_in: Option<Arc<Partition>>,
+}
+
+impl Row {
+    fn refused(index: i32, error: ErrorCode) -> Row {
+        Row {
+            index,
+            error,
+            base_offset: None,
+            log_append_time: None,
+            log_start: None,
+            record_errors: Vec::new(),
+            error_message: None,
+            current_leader: None,
+            waits_in: None,
+        }
+    }
+}
+
+/// A topic of the answer.
+enum Label {
+    Name(Box<str>),
+    Id(Uuid),
+}
+
+/// The answer as it grows.
+struct Answer {
+    head: ReplyHead,
+    /// Topics with the number of their rows.
+    topics: Vec<(Label, usize)>,
+    rows: Vec<Row>,
+    leaders: Leaders,
+}
+
+/// What one request brings along to each partition.
+struct Job<'a> {
+    node: &'a Arc<Node>,
+    caller: &'a Caller,
+    version: i16,
+    acks: i16,
+    request: RequestId,
+    deadline: Instant,
+    wait: Option<Arc<ProduceWait>>,
+    /// Refuses every partition alike.
+    refusal: Option<ErrorCode>,
+}
+
+/// Checks and appends. `frame` is the whole request, `view` what was decoded of it.
+pub fn begin(
+    node: &Arc<Node>,
+    caller: &Caller,
+    head: ReplyHead,
+    (frame, view): (&mut [u8], &ProduceRequestView),
+) -> Result<Produced, EncodeError> {
+    let acks = view.acks();
+    let timeout = Duration::from_millis(u64::try_from(view.timeout_ms()).unwrap_or(0));
+    let job = Job {
+        node,
+        caller,
+        version: head.version,
+        acks,
+        request: node.request_ids.next(),
+        deadline: now() + timeout,
+        wait: (acks == -1).then(|| Arc::new(ProduceWait::new(view.partition_count()))),
+        refusal: refusal(node, caller, (frame, view)),
+    };
+    let mut answer = Answer::new(node, caller, head, (frame, view));
+    append_all(&job, &mut answer, (frame, view));
+    if acks == 0 {
+        let failed = answer.rows.iter().any(|row| row.error != ErrorCode::None);
+        return Ok(if failed { Produced::Failed } else { Produced::Silent });
+    }
+    match job.wait {
+        Some(wait) if answer.rows.iter().any(|row| row.waits_in.is_some()) => {
+            Ok(Produced::Waiting(Waiting { answer, wait, request: job.request, deadline: job.deadline }))
+        }
+        Some(_) | None => Ok(Produced::Answered(answer.finish()?)),
+    }
+}
+
+/// What refuses the request as a whole (PRD-01, PRD-02).
+fn refusal(
+    node: &Node,
+    caller: &Caller,
+    (frame, view): (&[u8], &ProduceRequestView),
+) -> Option<ErrorCode> {
+    if view.authorship(frame).transactional {
+        let id = view.transactional_id(frame);
+        let allowed = id.is_some_and(|id| node.access.may_transactional_id(caller, Operation::Write, id));
+        if !allowed {
+            return Some(ErrorCode::TransactionalIdAuthorizationFailed);
+        }
+        // Nobody has begun a transaction here, so there is none this batch could belong to.
+        return Some(ErrorCode::InvalidTxnState);
+    }
+    (!matches!(view.acks(), -1..=1)).then_some(ErrorCode::InvalidRequiredAcks)
+}
+
+fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &ProduceRequestView)) {
+    let mut ranges = Vec::with_capacity(view.partition_count());
+    for topic in view.topics(frame) {
+        let found = find_topic(job, topic.label);
+        for partition in topic.partitions() {
+            ranges.push((found.clone(), partition));
+        }
+    }
+    for (slot, (topic, partition)) in ranges.into_iter().enumerate() {
+        let index = partition.index;
+        let target = topic.and_then(|topic| find_partition(job, &topic, index));
+        let row = match (target, partition.records) {
+            (Err(error), _) => answer.refused(index, error),
+            (Ok(_), None) => Row::refused(index, ErrorCode::InvalidRecord),
+            (Ok(target), Some(range)) => match frame.get_mut(range) {
+                Some(records) => append_one(job, &target, (slot, index), records)
+                    .unwrap_or_else(|error| answer.failed(&target, index, &error)),
+                None => Row::refused(index, ErrorCode::CorruptMessage),
+            },
+        };
+        answer.rows.push(row);
+    }
+}
+
+/// The topic as the partition table names it.
+fn find_topic(job: &Job<'_>, label: TopicLabel<'_>) -> Result<Arc<str>, ErrorCode> {
+    if let Some(refusal) = job.refusal {
+        return Err(refusal);
+    }
+    let name: Arc<str> = match label {
+        TopicLabel::Name(name) => Arc::from(name),
+        TopicLabel::Id(id) => {
+            let image = job.node.image();
+            let topic = TopicId::new(id).and_then(|id| image.topics.by_id(id));
+            Arc::from(topic.ok_or(ErrorCode::UnknownTopicId)?.name.as_str())
+        }
+    };
+    if !job.node.access.may_topic(job.caller, Operation::Write, &name) {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
+    Ok(name)
+}
+
+fn find_partition(job: &Job<'_>, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+    let partition = job.node.local_partition(topic, index)?;
+    if partition.id().topic.is_internal() && &*job.caller.client_id != ADMIN_CLIENT {
+        return Err(ErrorCode::InvalidTopicException);
+    }
+    Ok(partition)
+}
+
+fn append_one(
+    job: &Job<'_>,
+    target: &Arc<Partition>,
+    (slot, index): (usize, i32),
+    records: &mut [u8],
+) -> Result<Row, ProduceError> {
+    let request = AppendRequest { records, version: job.version, all_in_sync: job.acks == -1 };
+    let producing = job.wait.as_ref().map(|wait| Producing {
+        wait,
+        slot,
+        request: job.request,
+        deadline: job.deadline,
+    });
+    let appended = target.produce(request, producing.as_ref())?;
+    Ok(Row {
+        base_offset: Some(appended.base_offset),
+        log_append_time: appended.log_append_time,
+        log_start: Some(appended.log_start),
+        waits_in: appended.must_wait.then(|| Arc::clone(target)),
+        ..Row::refused(index, ErrorCode::None)
+    })
+}
+
+impl Answer {
+    fn new(
+        node: &Arc<Node>,
+        caller: &Caller,
+        head: ReplyHead,
+        (frame, view): (&[u8], &ProduceRequestView),
+    ) -> Answer {
+        let topics = view.topics(frame).map(|topic| {
+            let label = match topic.label {
+                TopicLabel::Name(name) => Label::Name(Box::from(name)),
+                TopicLabel::Id(id) => Label::Id(id),
+            };
+            (label, topic.partitions().len())
+        });
+        let leaders = Leaders::new(node, caller);
+        Answer { head, topics: topics.collect(), rows: Vec::with_capacity(view.partition_count()), leaders }
+    }
+
+    fn refused(&mut self, index: i32, error: ErrorCode) -> Row {
+        Row::refused(index, error)
+    }
+
+    fn failed(&mut self, target: &Partition, index: i32, error: &ProduceError) -> Row {
+        let code = error_code::of_produce(error);
+        let mut row = Row::refused(index, code);
+        match error {
+            ProduceError::Refused(_) => {}
+            ProduceError::Invalid { error, log_start } => {
+                row.log_start = error.tells_log_start().then_some(*log_start);
+                if let Refusal::Records { errors, message, .. } = error {
+                    row.record_errors.clone_from(errors);
+                    row.error_message = Some(message.clone());
+                }
+            }
+            ProduceError::Append { log_start, .. } => row.log_start = Some(*log_start),
+        }
+        if code == ErrorCode::NotLeaderOrFollower {
+            row.current_leader = self.leaders.of(target.id());
+        }
+        row
+    }
+
+    fn finish(self) -> Result<Bytes, EncodeError> {
+        let mut writer = ProduceResponseWriter::new(self.head, self.topics.len());
+        let mut rows = self.rows.iter();
+        for (label, count) in &self.topics {
+            let label = match label {
+                Label::Name(name) => TopicLabel::Name(name),
+                Label::Id(id) => TopicLabel::Id(*id),
+            };
+            writer.topic(label, *count);
+            for row in rows.by_ref().take(*count) {
+                writer.partition(&ProduceOutcome {
+                    index: row.index,
+                    error: row.error,
+                    base_offset: row.base_offset,
+                    log_append_time: row.log_append_time,
+                    log_start: row.log_start,
+                    record_errors: &row.record_errors,
+                    error_message: row.error_message.as_deref(),
+                    current_leader: row.current_leader,
+                });
+            }
+        }
+        writer.finish(0, &self.leaders.endpoints())
+    }
+}
+
+/// A request whose records are in the log and wait to be committed.
+pub struct Waiting {
+    answer: Answer,
+    wait: Arc<ProduceWait>,
+    request: RequestId,
+    deadline: Instant,
+}
+
+impl Waiting {
+    /// Waits for replication and the device, at most as long as the request allows.
+    pub async fn finish(mut self) -> Result<Bytes, EncodeError> {
+        if !self.wait.done(self.deadline).await {
+            for row in &self.answer.rows {
+                if let Some(partition) = &row.waits_in {
+                    partition.on_deadline(now());
+                    partition.forget(self.request);
+                }
+            }
+        }
+        for (slot, row) in self.answer.rows.iter_mut().enumerate() {
+            if row.waits_in.is_some() {
+                row.error = match self.wait.outcome(slot) {
+                    Some(AckOutcome::Committed) => ErrorCode::None,
+                    Some(AckOutcome::TooFewInSync { .. }) => ErrorCode::NotEnoughReplicasAfterAppend,
+                    Some(AckOutcome::Lost(standing)) => error_code::of_standing(standing),
+                    Some(AckOutcome::TimedOut) | None => ErrorCode::RequestTimedOut,
+                };
+            }
+        }
+        self.answer.finish()
+    }
+}

@@ -1,0 +1,215 @@
+//! One node: everything its handlers share.
+//!
+//! Owns: the parts of a running node and how they are found.
+//! Does not own: their start and stop (`startup`), their work.
+//!
+//! Source: architecture, "How the pieces behave".
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ottla_env::disk::Disk;
+use ottla_env::random::Random;
+use ottla_env::sync::mpsc;
+use ottla_metadata::config::{BrokerConfig, Layers};
+use ottla_metadata::image::MetadataImage;
+use ottla_model::{BrokerEpoch, BrokerId, ClusterId, TopicName};
+use ottla_protocol::ErrorCode;
+use parking_lot::Mutex;
+
+use crate::access::Access;
+use crate::controller::ControllerHandle;
+use crate::coordinators::Groups;
+use crate::fetch::session::SessionCache;
+use crate::internal_topics::InternalTopic;
+use crate::log_directory::LogDirectory;
+use crate::loggers::Loggers;
+use crate::memory_budget::MemoryBudget;
+use crate::partition::Partition;
+use crate::partition_table::PartitionTable;
+use crate::producer_ids::ProducerIds;
+use crate::waiting::RequestIds;
+
+/// Who this node is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub id: BrokerId,
+    pub cluster_id: ClusterId,
+}
+
+/// Settings that handlers look at, made again after every dynamic change.
+#[derive(Clone, Debug)]
+pub struct HandlerSettings {
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+    /// `max.request.partition.size.limit`
+    pub partitions_per_answer_max: usize,
+    /// `fetch.max.bytes`
+    pub fetch_bytes_max: u32,
+    pub rack: Option<String>,
+}
+
+/// Topics that wait to be created; what does not fit is asked for again by the client's next request.
+pub const CREATION_QUEUE_LENGTH: usize = 256;
+
+/// A topic that some request needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Topic(TopicName),
+    Internal(InternalTopic),
+}
+
+/// A running node.
+pub struct Node {
+    pub identity: Identity,
+    pub access: Access,
+    pub controller: ControllerHandle,
+    pub partitions: PartitionTable,
+    pub groups: Groups,
+    pub sessions: Mutex<SessionCache>,
+    pub producer_ids: ProducerIds,
+    pub request_ids: RequestIds,
+    pub directories: Vec<Arc<LogDirectory>>,
+    pub disk: Arc<dyn Disk>,
+    pub random: Arc<dyn Random>,
+    pub loggers: Loggers,
+    pub memory: Arc<MemoryBudget>,
+    image: ArcSwap<MetadataImage>,
+    layers: ArcSwap<Layers>,
+    config: ArcSwap<BrokerConfig>,
+    settings: ArcSwap<HandlerSettings>,
+    wanted: mpsc::Sender<Wanted>,
+    broker_epoch: Mutex<Option<BrokerEpoch>>,
+}
+
+/// The parts a node is made of.
+pub struct NodeParts {
+    pub identity: Identity,
+    pub access: Access,
+    pub controller: ControllerHandle,
+    pub groups: Groups,
+    pub directories: Vec<Arc<LogDirectory>>,
+    pub disk: Arc<dyn Disk>,
+    pub random: Arc<dyn Random>,
+    pub loggers: Loggers,
+    pub memory: Arc<MemoryBudget>,
+    pub layers: Layers,
+    pub config: BrokerConfig,
+    pub wanted: mpsc::Sender<Wanted>,
+}
+
+impl Node {
+    pub fn new(parts: NodeParts) -> Node {
+        let sessions = usize::try_from(parts.config.network.fetch_sessions_max).unwrap_or(0);
+        let settings = handler_settings(&parts.config);
+        Node {
+            identity: parts.identity,
+            access: parts.access,
+            controller: parts.controller,
+            partitions: PartitionTable::default(),
+            groups: parts.groups,
+            sessions: Mutex::new(SessionCache::new(sessions)),
+            producer_ids: ProducerIds::default(),
+            request_ids: RequestIds::default(),
+            directories: parts.directories,
+            disk: parts.disk,
+            random: parts.random,
+            loggers: parts.loggers,
+            memory: parts.memory,
+            image: ArcSwap::default(),
+            layers: ArcSwap::new(Arc::new(parts.layers)),
+            config: ArcSwap::new(Arc::new(parts.config)),
+            settings: ArcSwap::new(Arc::new(settings)),
+            wanted: parts.wanted,
+            broker_epoch: Mutex::new(None),
+        }
+    }
+
+    /// The metadata this node has applied.
+    pub fn image(&self) -> arc_swap::Guard<Arc<MetadataImage>> {
+        self.image.load()
+    }
+
+    pub fn set_image(&self, image: Arc<MetadataImage>) {
+        self.image.store(image);
+    }
+
+    /// The node's settings, static and dynamic.
+    pub fn layers(&self) -> arc_swap::Guard<Arc<Layers>> {
+        self.layers.load()
+    }
+
+    pub fn config(&self) -> arc_swap::Guard<Arc<BrokerConfig>> {
+        self.config.load()
+    }
+
+    pub fn settings(&self) -> arc_swap::Guard<Arc<HandlerSettings>> {
+        self.settings.load()
+    }
+
+    /// Dynamic settings changed.
+    pub fn set_layers(&self, layers: Layers, config: BrokerConfig) {
+        self.settings.store(Arc::new(handler_settings(&config)));
+        self.config.store(Arc::new(config));
+        self.layers.store(Arc::new(layers));
+    }
+
+    /// The epoch of this broker's registration; `None` before it has one.
+    pub fn broker_epoch(&self) -> Option<BrokerEpoch> {
+        *self.broker_epoch.lock()
+    }
+
+    pub fn set_broker_epoch(&self, epoch: BrokerEpoch) {
+        *self.broker_epoch.lock() = Some(epoch);
+    }
+
+    /// A partition this node has, or the code for a client that asked here for one it has not.
+    pub fn local_partition(&self, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+        let table = self.partitions.load();
+        if let Some(partition) = table.topic(topic).and_then(|topic| topic.partition(index)) {
+            return Ok(Arc::clone(partition));
+        }
+        let image = self.image();
+        let exists = image.topics.by_name(topic).is_some_and(|topic| {
+            ottla_model::PartitionIndex::new(index).is_some_and(|index| topic.partition(index).is_some())
+        });
+        Err(if exists { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition })
+    }
+
+    /// Creates a topic in the background (MD-07).
+    pub fn auto_create(&self, name: TopicName) {
+        let wanted = match InternalTopic::from_name(name.as_str()) {
+            Some(internal) => Wanted::Internal(internal),
+            None => Wanted::Topic(name),
+        };
+        self.want(wanted);
+    }
+
+    /// Creates an internal topic in the background.
+    pub fn create_internal(&self, topic: InternalTopic) {
+        self.want(Wanted::Internal(topic));
+    }
+
+    fn want(&self, wanted: Wanted) {
+        if let Err(error) = self.wanted.try_send(wanted) {
+            tracing::debug!(%error, "a topic is not created now; the client will ask again");
+        }
+    }
+
+    /// Whether no new replicas go to the directory (`cordoned.log.dirs`).
+    pub fn is_cordoned(&self, directory: &LogDirectory) -> bool {
+        let image = self.image();
+        let broker = image.cluster.broker(self.identity.id);
+        let cordoned = broker.and_then(|broker| broker.cordoned.as_ref());
+        cordoned.is_some_and(|cordoned| cordoned.contains(&directory.id()))
+    }
+}
+
+fn handler_settings(config: &BrokerConfig) -> HandlerSettings {
+    HandlerSettings {
+        auto_create_topics: config.topics.auto_create,
+        partitions_per_answer_max: usize::try_from(config.network.described_partitions_max).unwrap_or(1),
+        fetch_bytes_max: config.network.fetch_bytes_max,
+        rack: config.rack.clone(),
+    }
+}

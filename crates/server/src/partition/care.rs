@@ -1,0 +1,134 @@
+//! Care of a partition's files: flushes, closed segments, retention, checkpoints.
+//!
+//! Owns: taking jobs out of the log under the lock and handing them back.
+//! Does not own: when they are done (`flusher`, `janitor`), what they do (`storage`).
+//!
+//! Source: requirements LOG-02 to LOG-06; performance design 4.8.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+
+use ottla_env::time::{now, wall_now};
+use ottla_model::Offset;
+use ottla_storage::{RemovedFiles, Retention};
+
+use super::Partition;
+use crate::flusher::Flush;
+
+/// The positions the checkpoints of a log directory keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Positions {
+    pub recovery_point: Offset,
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+    pub log_end: Offset,
+    /// Base offset of the first segment: a log start above it has to be written down.
+    pub first_base: Offset,
+    /// Bytes of all batches.
+    pub size: u64,
+}
+
+impl Flush for Partition {
+    fn flush(&self) {
+        if let Err(error) = self.try_flush() {
+            self.failed(&error);
+        }
+    }
+
+    fn queued(&self) -> &AtomicBool {
+        &self.flush_queued
+    }
+}
+
+impl Partition {
+    fn try_flush(&self) -> io::Result<()> {
+        let job = {
+            let state = self.state.lock();
+            let Some(log) = &state.log else { return Ok(()) };
+            let Some(job) = log.flush_job()? else { return Ok(()) };
+            job
+        };
+        job.run()?;
+        let mut state = self.state.lock();
+        let Some(log) = &mut state.log else { return Ok(()) };
+        log.on_flushed(&job);
+        let flushed = log.flushed();
+        state.replica.on_flushed(flushed, now());
+        self.settle(&mut state);
+        Ok(())
+    }
+
+    /// Finishes segments that were closed, and reserves space ahead of a growing log.
+    pub fn tidy_segments(&self) -> io::Result<()> {
+        loop {
+            let job = self.state.lock().log.as_mut().and_then(ottla_storage::Log::seal_job);
+            let Some(job) = job else { break };
+            job.run()?;
+            if let Some(log) = &mut self.state.lock().log {
+                log.on_sealed(&job);
+            }
+        }
+        let reserve = match &mut self.state.lock().log {
+            Some(log) => log.reserve_job()?,
+            None => None,
+        };
+        match reserve {
+            Some(job) => job.run(),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes segments that are too old or too many; they are handed out to be deleted later (LOG-02).
+    pub fn apply_retention(&self) -> io::Result<RemovedFiles> {
+        let mut state = self.state.lock();
+        let high_watermark = state.replica.high_watermark();
+        let Some(log) = &mut state.log else { return Ok(RemovedFiles::default()) };
+        let removed = log.apply_retention(Retention { now: wall_now(), high_watermark })?;
+        let (start, end) = (log.log_start(), log.log_end());
+        if end > state.replica.log_end() {
+            state.replica.on_appended(end, 0, now());
+        }
+        if start > state.replica.log_start() {
+            state.replica.on_log_start(start, now());
+        }
+        self.settle(&mut state);
+        Ok(removed)
+    }
+
+    /// Deletes all records below `to`; the caller has checked that it is not above the high watermark (TOP-07).
+    pub fn delete_records_below(&self, to: Offset) {
+        let mut state = self.state.lock();
+        let Some(log) = &mut state.log else { return };
+        if to <= log.log_start() {
+            return;
+        }
+        log.move_log_start(to);
+        state.replica.on_log_start(to, now());
+        self.settle(&mut state);
+    }
+
+    /// Forgets producers that have been silent for too long (IDM-06).
+    pub fn expire_producers(&self, expiration_ms: i64) -> usize {
+        let mut state = self.state.lock();
+        state.log.as_mut().map_or(0, |log| log.expire_producers(wall_now(), expiration_ms))
+    }
+
+    /// What the checkpoints should say now; `None` once the log is gone.
+    pub fn positions(&self) -> Option<Positions> {
+        let state = self.state.lock();
+        let log = state.log.as_ref()?;
+        Some(Positions {
+            recovery_point: log.recovery_point(),
+            log_start: log.log_start(),
+            high_watermark: state.replica.high_watermark(),
+            log_end: log.log_end(),
+            first_base: log.segment_bases().next().unwrap_or(Offset::ZERO),
+            size: log.size(),
+        })
+    }
+
+    /// Runs `look` on the log, where there is one.
+    pub fn with_log<T>(&self, look: impl FnOnce(&ottla_storage::Log) -> T) -> Option<T> {
+        self.state.lock().log.as_ref().map(look)
+    }
+}

@@ -1,0 +1,340 @@
+//! The partitions of this node come and go as the metadata says.
+//!
+//! Owns: opening, making, changing and removing replicas; which log directory a new one goes to.
+//! Does not own: what the metadata says (`metadata`), the replicas themselves (`partition`).
+//!
+//! One task calls this, so changes come one after the other.
+//!
+//! Invariants
+//! - M1 a directory that the metadata does not know is set aside as stray, never deleted;
+//! - M2 a replica is in the table only with the controller's word applied.
+//!
+//! Source: requirements LOG-04, LOG-07, LOG-08, MD-12.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_env::sync::mpsc;
+use ottla_env::time::{Instant, now, wall_now};
+use ottla_metadata::config::Settings;
+use ottla_metadata::controller::{AssignReplicas, Assignment, Command};
+use ottla_metadata::image::{self, ConfigResource, ImageChanges, MetadataImage, PartitionAt, Topic};
+use ottla_model::{Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
+use ottla_replication::{PartitionState, StateChange};
+use ottla_storage::{FoundLog, Log, LogOptions, Removal};
+
+use crate::log_directory::LogDirectory;
+use crate::node::Node;
+use crate::partition::{Partition, PartitionParts, replica_of};
+use crate::topic_settings::TopicSettings;
+
+/// The name of the log that is no partition of a topic.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// Something to be removed, and when.
+pub type Removed = (Removal, Instant);
+
+/// What became of partitions, for those who follow them.
+#[derive(Debug, Default)]
+pub struct Followed {
+    /// This broker leads these in a new epoch.
+    pub led: Vec<Arc<Partition>>,
+    /// This broker no longer leads or has these.
+    pub lost: Vec<TopicPartition>,
+    /// Topics that are gone, as they were.
+    pub deleted: Vec<Arc<Topic>>,
+}
+
+/// Brings partitions in line with the metadata.
+pub struct Partitions {
+    node: Arc<Node>,
+    /// Logs found at the start that no topic has asked for yet.
+    found: HashMap<TopicPartition, (Arc<LogDirectory>, FoundLog)>,
+    removed: mpsc::Sender<Removed>,
+}
+
+impl Partitions {
+    /// Lists what lies in the log directories; nothing is opened before the metadata asks for it.
+    pub fn new(node: Arc<Node>, removed: mpsc::Sender<Removed>) -> Partitions {
+        let mut found = HashMap::new();
+        for directory in &node.directories {
+            let listing = match directory.files().list() {
+                Ok(listing) => listing,
+                Err(error) => {
+                    directory.fail_whole(&error);
+                    continue;
+                }
+            };
+            for deleted in listing.deleted {
+                // The queue is long; what does not fit is found again at the next start.
+                drop(removed.try_send((Removal::Log(deleted), now())));
+            }
+            for log in listing.logs.into_iter().filter(|log| log.partition.topic.as_str() != METADATA_TOPIC) {
+                found.insert(log.partition.clone(), (Arc::clone(directory), log));
+            }
+        }
+        Partitions { node, found, removed }
+    }
+
+    /// Applies what changed in the metadata.
+    pub fn apply(&mut self, changes: &ImageChanges, image: &MetadataImage) -> Followed {
+        let mut followed = Followed { deleted: changes.deleted.clone(), ..Followed::default() };
+        self.remove_topics(&changes.deleted, &mut followed);
+        let mut fresh = Vec::new();
+        for change in &changes.partitions {
+            self.apply_one(change, image, (&mut fresh, &mut followed));
+        }
+        self.assign_directories(&fresh, image);
+        self.node.partitions.insert_all(fresh);
+        self.apply_configs(changes, image);
+        followed
+    }
+
+    /// Sets aside what no topic has asked for: the metadata is complete now (M1).
+    pub fn set_strays_aside(&mut self) {
+        for (partition, (directory, found)) in self.found.drain() {
+            let Ok(settings) = settings_of(&self.node, &MetadataImage::default(), &partition.topic) else {
+                continue;
+            };
+            let opened = directory.files().open_log(&found, &options(&self.node, &settings));
+            let aside = opened.map_err(|error| error.to_string()).and_then(|(log, _)| {
+                let unique = self.node.random.uuid();
+                directory.files().set_stray(log, unique).map_err(|error| error.to_string())
+            });
+            match aside {
+                Ok(_) => tracing::warn!(%partition, "the metadata does not know the partition; it is set aside"),
+                Err(error) => tracing::error!(%partition, error, "a stray partition cannot be set aside"),
+            }
+        }
+    }
+
+    fn apply_one(
+        &mut self,
+        change: &PartitionAt,
+        image: &MetadataImage,
+        (fresh, followed): (&mut Vec<Arc<Partition>>, &mut Followed),
+    ) {
+        let id = TopicPartition::new(change.topic.name.clone(), change.index);
+        let known = self.node.partitions.load().topic_by_id(change.topic.id).cloned();
+        let known = known.and_then(|topic| topic.partition(change.index.value()).cloned());
+        if !change.after.has_replica(self.node.identity.id) {
+            if known.is_some() {
+                self.remove(&[(change.topic.id, change.index)], followed);
+            }
+            return;
+        }
+        let partition = match known {
+            Some(partition) => partition,
+            None => match self.open_or_make(&id, change, image) {
+                Ok(partition) => {
+                    fresh.push(Arc::clone(&partition));
+                    partition
+                }
+                Err(error) => {
+                    tracing::error!(partition = %id, error, "the partition is not available");
+                    return;
+                }
+            },
+        };
+        match partition.on_state(&state_of(&change.after)) {
+            StateChange::Led { .. } => followed.led.push(partition),
+            StateChange::Followed { .. } => followed.lost.push(id),
+            StateChange::Updated | StateChange::Stale => {}
+        }
+    }
+
+    fn open_or_make(
+        &mut self,
+        id: &TopicPartition,
+        change: &PartitionAt,
+        image: &MetadataImage,
+    ) -> Result<Arc<Partition>, String> {
+        let settings = settings_of(&self.node, image, &id.topic)?;
+        let options = options(&self.node, &settings);
+        let (directory, log) = match self.open_found(id, change.topic.id, &options)? {
+            Some(opened) => opened,
+            None => self.make(id, change, &options)?,
+        };
+        let checkpointed = directory.files().last_high_watermark(id).unwrap_or(Offset::ZERO);
+        let replica = replica_of(self.node.identity.id, &log, &settings, checkpointed);
+        let topic_id = change.topic.id;
+        let settings = Arc::new(settings);
+        Ok(Arc::new(Partition::new(PartitionParts { log, topic_id, directory, settings, replica })))
+    }
+
+    /// A log that an earlier run left. One of another topic of the same name is set aside.
+    fn open_found(
+        &mut self,
+        id: &TopicPartition,
+        topic: TopicId,
+        options: &LogOptions,
+    ) -> Result<Option<(Arc<LogDirectory>, Log)>, String> {
+        let Some((directory, found)) = self.found.remove(id) else { return Ok(None) };
+        let (mut log, report) = directory.files().open_log(&found, options).map_err(|error| {
+            let text = format!("{error:#}");
+            directory.fail_whole(&std::io::Error::other(error));
+            text
+        })?;
+        if let Some(cut) = &report.cut {
+            tracing::warn!(partition = %id, bytes = cut.bytes, reason = %cut.reason, "a torn end was cut off");
+        }
+        match log.topic_id() {
+            Some(own) if own != topic => {
+                tracing::warn!(partition = %id, %own, %topic, "a log of another topic of that name is set aside");
+                let unique = self.node.random.uuid();
+                directory.files().set_stray(log, unique).map_err(|error| error.to_string())?;
+                return Ok(None);
+            }
+            Some(_) => {}
+            None => log.set_topic_id(topic).map_err(|error| error.to_string())?,
+        }
+        Ok(Some((directory, log)))
+    }
+
+    fn make(
+        &self,
+        id: &TopicPartition,
+        change: &PartitionAt,
+        options: &LogOptions,
+    ) -> Result<(Arc<LogDirectory>, Log), String> {
+        let wanted = change.after.directory(self.node.identity.id);
+        let named = self.node.directories.iter().find(|directory| Some(directory.id()) == wanted);
+        let directory = match named {
+            Some(directory) if directory.is_online() => directory,
+            Some(directory) => return Err(format!("log directory {} is offline", directory.path().display())),
+            None => self.emptiest().ok_or("every log directory is offline or takes no new partitions")?,
+        };
+        let log = directory.files().create_log(id.clone(), change.topic.id, options).map_err(|error| {
+            let text = error.to_string();
+            directory.fail(id, &error);
+            text
+        })?;
+        Ok((Arc::clone(directory), log))
+    }
+
+    /// The directory with the fewest partitions (LOG-08).
+    fn emptiest(&self) -> Option<&Arc<LogDirectory>> {
+        let usable = |directory: &&Arc<LogDirectory>| directory.is_online() && !self.node.is_cordoned(directory);
+        let directories = self.node.directories.iter().filter(usable);
+        directories.min_by_key(|directory| directory.files().log_count())
+    }
+
+    /// Tells the controller where replicas lie that it did not place itself.
+    fn assign_directories(&self, fresh: &[Arc<Partition>], image: &MetadataImage) {
+        let me = self.node.identity.id;
+        let misplaced = |partition: &&Arc<Partition>| {
+            let topic = image.topics.by_id(partition.topic_id());
+            let placed = topic.and_then(|topic| topic.partition(partition.id().partition));
+            placed.and_then(|placed| placed.directory(me)) != Some(partition.directory().id())
+        };
+        let assignment = |partition: &Arc<Partition>| Assignment {
+            directory: partition.directory().id(),
+            topic: partition.topic_id(),
+            partition: partition.id().partition.value(),
+        };
+        let assignments: Vec<Assignment> = fresh.iter().filter(misplaced).map(assignment).collect();
+        let Some(epoch) = self.node.broker_epoch().filter(|_| !assignments.is_empty()) else { return };
+        let node = Arc::clone(&self.node);
+        drop(ottla_env::task::spawn(async move {
+            let request = AssignReplicas { broker: me, broker_epoch: epoch.value(), assignments };
+            if let Err(error) = node.controller.ask(Command::AssignReplicas(request)).await {
+                tracing::warn!(%error, "the controller does not know where new replicas lie");
+            }
+        }));
+    }
+
+    fn remove_topics(&mut self, deleted: &[Arc<Topic>], followed: &mut Followed) {
+        for topic in deleted {
+            let gone: Vec<(TopicId, PartitionIndex)> =
+                topic.partitions().map(|(index, _)| (topic.id, index)).collect();
+            self.remove(&gone, followed);
+        }
+    }
+
+    fn remove(&mut self, gone: &[(TopicId, PartitionIndex)], followed: &mut Followed) {
+        for partition in self.node.partitions.remove_all(gone) {
+            followed.lost.push(partition.id().clone());
+            let delay = partition.settings().log.file_delete_delay_ms;
+            let Some(log) = partition.on_removed() else { continue };
+            let deleted = partition.directory().files().delete_log(log, self.node.random.uuid());
+            match deleted {
+                Ok(deleted) => {
+                    let due = now() + Duration::from_millis(u64::try_from(delay).unwrap_or(0));
+                    if self.removed.try_send((Removal::Log(deleted), due)).is_err() {
+                        tracing::debug!("a deleted partition is removed at the next start");
+                    }
+                }
+                Err(error) => partition.directory().fail(partition.id(), &error),
+            }
+        }
+    }
+
+    fn apply_configs(&self, changes: &ImageChanges, image: &MetadataImage) {
+        let me = self.node.identity.id;
+        let of_all = |resource: &ConfigResource| {
+            *resource == ConfigResource::BrokerDefault || *resource == ConfigResource::Broker(me)
+        };
+        let everything = changes.configs.iter().any(of_all);
+        let named: HashSet<&str> = changes.configs.iter().filter_map(topic_of).collect();
+        if !everything && named.is_empty() {
+            return;
+        }
+        let table = self.node.partitions.snapshot();
+        let mut resolved: HashMap<TopicName, Option<Arc<TopicSettings>>> = HashMap::new();
+        for partition in table.partitions() {
+            let topic = &partition.id().topic;
+            if !everything && !named.contains(topic.as_str()) {
+                continue;
+            }
+            let settings = resolved.entry(topic.clone()).or_insert_with(|| {
+                let settings = settings_of(&self.node, image, topic);
+                let refused = settings.inspect_err(|error| {
+                    tracing::warn!(%topic, error, "the topic keeps its former settings");
+                });
+                refused.ok().map(Arc::new)
+            });
+            if let Some(settings) = settings {
+                partition.on_settings(Arc::clone(settings));
+            }
+        }
+    }
+}
+
+fn topic_of(resource: &ConfigResource) -> Option<&str> {
+    match resource {
+        ConfigResource::Topic(name) => Some(name),
+        ConfigResource::Broker(_)
+        | ConfigResource::BrokerDefault
+        | ConfigResource::ClientMetrics(_)
+        | ConfigResource::Group(_) => None,
+    }
+}
+
+fn settings_of(node: &Node, image: &MetadataImage, topic: &TopicName) -> Result<TopicSettings, String> {
+    let none = Settings::new();
+    let overrides = image.configs.of_topic(topic.as_str());
+    let overrides = overrides.map_or(&none, |overrides| overrides.as_ref());
+    let lag_max = node.config().registration.replica_lag_max;
+    TopicSettings::resolve(&node.layers(), overrides, lag_max).map_err(|error| error.to_string())
+}
+
+fn options(node: &Node, settings: &TopicSettings) -> LogOptions {
+    let expiry = node.config().logs.producer_expiry;
+    LogOptions {
+        config: Arc::clone(&settings.log),
+        now: wall_now(),
+        producer_expiration_ms: i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+fn state_of(partition: &image::Partition) -> PartitionState {
+    PartitionState {
+        leader: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        partition_epoch: partition.partition_epoch,
+        replicas: partition.brokers().collect(),
+        adding: partition.adding.clone(),
+        in_sync: partition.in_sync.clone(),
+    }
+}
