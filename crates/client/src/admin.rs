@@ -26,10 +26,17 @@ use ottla_model::{BrokerId, TopicName, TopicPartition};
 pub use cluster::*;
 pub use configs::*;
 pub use describe_topics::*;
-pub use group_offsets::*;
+pub use group_offsets::{
+    AlterGroupOffsetsError, CommittedOffset, DeleteGroupOffsetsError, ListGroupOffsetsError,
+    PartitionOutcomes,
+};
+pub(crate) use group_offsets::{
+    NAMES_UNTIL, commit_topics, committed_offsets, in_groups, offset_fetch_code, partition_of, without_groups,
+};
 pub use groups::*;
 pub use log_dirs::*;
-pub use offsets::*;
+pub use offsets::{DeleteRecordsError, ListOffsetsError, ListedOffset, OffsetSpec};
+pub(crate) use offsets::{Question, read_answer};
 pub use topics::*;
 
 use crate::cluster::{
@@ -81,14 +88,18 @@ impl Admin {
         version_cap: i16,
     ) -> Result<R::Response, CallError> {
         let options = CallOptions { version_cap, ..CallOptions::default() };
-        self.shared()
-            .retry(deadline, async || {
+        let mut attempts = self.shared().attempts(deadline);
+        loop {
+            let attempt = async {
                 let Some(target) = self.shared().candidates(false).first().copied() else {
                     return Attempt::Again(CallError::NoNode { call: deadline.call });
                 };
                 attempt_of(self.shared().call(target, request, options).await, deadline)
-            })
-            .await
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 
     /// Asks the node with this id.
@@ -101,11 +112,15 @@ impl Admin {
     ) -> Result<R::Response, CallError> {
         let options = CallOptions { version_cap, ..CallOptions::default() };
         self.shared().wait_for(deadline, |image| image.nodes.contains_key(&broker).then_some(())).await?;
-        self.shared()
-            .retry(deadline, async || {
+        let mut attempts = self.shared().attempts(deadline);
+        loop {
+            let attempt = async {
                 attempt_of(self.shared().call(Target::Broker(broker), request, options).await, deadline)
-            })
-            .await
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 
     /// Asks the controller, again and at another node if it says that it is none.
@@ -115,8 +130,9 @@ impl Admin {
         request: &R,
         code_of: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response, CallError> {
-        self.shared()
-            .retry(deadline, async || {
+        let mut attempts = self.shared().attempts(deadline);
+        loop {
+            let attempt = async {
                 let controller = self.shared().wait_for(deadline, |image| image.controller).await;
                 let target = match controller {
                     Ok(id) => Target::Broker(id),
@@ -130,8 +146,11 @@ impl Admin {
                     return Attempt::Again(CallError::NoNode { call: deadline.call });
                 }
                 attempt_of(answer, deadline)
-            })
-            .await
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 
     /// Asks the coordinator of a group, again after a while if it is moving. `code_of` finds the code that says so.
@@ -143,8 +162,9 @@ impl Admin {
         code_of: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response, GroupCallError> {
         let options = CallOptions { version_cap, ..CallOptions::default() };
-        self.shared()
-            .retry(deadline, async || {
+        let mut attempts = self.shared().attempts(deadline);
+        loop {
+            let attempt = async {
                 let found = self.shared().find_coordinator(CoordinatorKind::Group, group).await;
                 let coordinator = match found {
                     Ok(coordinator) => coordinator,
@@ -158,8 +178,11 @@ impl Admin {
                     },
                     Err(error) => GroupCallError::attempt(error.into()),
                 }
-            })
-            .await
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 
     /// Groups partitions by the node that leads them. Partitions whose topic is not there, or that have no leader

@@ -27,6 +27,8 @@ use ottla_model::{BrokerId, LeaderEpoch, TopicName, TopicPartition};
 use parking_lot::Mutex;
 
 pub(crate) use coordinator::{CoordinatorError, CoordinatorKind};
+#[cfg(test)]
+pub(crate) use image::tests;
 pub use image::{ClusterImage, Node, PartitionInfo, TopicInfo};
 use link::Link;
 use refresh::Refresh;

@@ -5,11 +5,9 @@ mod backoff;
 mod cluster;
 pub mod config;
 mod connection;
+pub mod consumer;
 pub mod error;
-pub mod consumer {
-    pub mod assignor;
-    pub(crate) mod group_protocol;
-}
 pub mod producer;
 pub use admin::Admin;
+pub use consumer::Consumer;
 pub use producer::Producer;

@@ -137,16 +137,20 @@ impl Admin {
             let shared = self.shared();
             shared.wait_for(deadline, |image| image.nodes.contains_key(&id).then_some(())).await?;
         }
-        self.shared()
-            .retry(deadline, async || {
+        let mut attempts = self.shared().attempts(deadline);
+        loop {
+            let attempt = async {
                 let any = || self.shared().candidates(false).first().copied();
                 let Some(target) = node.map(Target::Broker).or_else(any) else {
                     return super::Attempt::Again(CallError::NoNode { call: deadline.call });
                 };
                 let connection = self.shared().connect(target, Lane::Control).await;
                 super::attempt_of(connection.map(|open| open.versions().clone()), deadline)
-            })
-            .await
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 
     /// Changes levels of features; 0 disables one. All happen, or none.

@@ -157,7 +157,11 @@ impl Admin {
     }
 }
 
-fn in_groups(group: &str, partitions: Option<&[TopicPartition]>, require_stable: bool) -> OffsetFetchRequest {
+pub(crate) fn in_groups(
+    group: &str,
+    partitions: Option<&[TopicPartition]>,
+    require_stable: bool,
+) -> OffsetFetchRequest {
     let topic = |(name, partition_indexes)| OffsetFetchRequestTopics {
         name,
         partition_indexes,
@@ -168,7 +172,7 @@ fn in_groups(group: &str, partitions: Option<&[TopicPartition]>, require_stable:
     OffsetFetchRequest { groups: vec![group], require_stable, ..Default::default() }
 }
 
-fn without_groups(
+pub(crate) fn without_groups(
     group: &str,
     partitions: Option<&[TopicPartition]>,
     require_stable: bool,

@@ -197,12 +197,18 @@ impl Question {
         deadline: Deadline,
     ) -> Result<ListOffsetsResponse, CallError> {
         self.request.timeout_ms = Admin::left_ms(deadline);
-        shared
-            .retry(deadline, async || match self.ask_once(shared, node).await {
-                Ok(response) => Attempt::Done(response),
-                Err(error) => Attempt::of_call(error),
-            })
-            .await
+        let mut attempts = shared.attempts(deadline);
+        loop {
+            let attempt = async {
+                match self.ask_once(shared, node).await {
+                    Ok(response) => Attempt::Done(response),
+                    Err(error) => Attempt::of_call(error),
+                }
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 
     /// Asks one node once.

@@ -194,8 +194,9 @@ impl Admin {
     /// Whether the controller speaks DeleteTopics in this version.
     async fn controller_has(&self, deadline: super::Deadline, version: i16) -> Result<bool, CallError> {
         let shared = self.shared();
-        shared
-            .retry(deadline, async || {
+        let mut attempts = shared.attempts(deadline);
+        loop {
+            let attempt = async {
                 let controller = match shared.wait_for(deadline, |image| image.controller).await {
                     Ok(controller) => super::Target::Broker(controller),
                     Err(error) => return super::Attempt::of_call(error),
@@ -203,8 +204,11 @@ impl Admin {
                 let connected = shared.connect(controller, crate::cluster::Lane::Control).await;
                 let chosen = connected.and_then(|one| one.version_of::<DeleteTopicsRequest>(i16::MAX));
                 super::attempt_of(chosen.map(|chosen| chosen >= version), deadline)
-            })
-            .await
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
+            }
+        }
     }
 }
 

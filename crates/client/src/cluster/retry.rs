@@ -1,8 +1,9 @@
 //! Calls that are tried again until a deadline.
 //!
-//! Owns: the loop, its waits, and what is reported when time is over.
+//! Owns: the waits between attempts, and what is reported when time is over.
 //! Does not own: which errors deserve another attempt (the caller says so in `Attempt`).
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use ottla_env::time;
@@ -43,35 +44,44 @@ impl<T, E: From<CallError>> Attempt<T, E> {
     }
 }
 
+/// The attempts at one call.
+pub(crate) struct Attempts<'a, E> {
+    shared: &'a Shared,
+    deadline: Deadline,
+    backoff: Backoff,
+    last: Option<E>,
+}
+
 impl Shared {
-    /// Makes attempts until one is done or failed, or the deadline passes.
-    pub(crate) async fn retry<T, E: From<CallError>>(
-        &self,
-        deadline: Deadline,
-        mut attempt: impl AsyncFnMut() -> Attempt<T, E>,
-    ) -> Result<T, E> {
-        let mut backoff = Backoff::new(self.config.retry_backoff);
-        let mut last: Option<E> = None;
-        loop {
-            let outcome = match time::timeout_at(deadline.at, attempt()).await {
-                Ok(outcome) => outcome,
-                // The attempt was cut off: what the one before it ran into says more than that.
-                Err(time::Elapsed) => {
-                    let timed_out = || CallError::NoNode { call: deadline.call }.into();
-                    return Err(last.unwrap_or_else(timed_out));
+    /// Begins a series of attempts.
+    pub(crate) fn attempts<E>(&self, deadline: Deadline) -> Attempts<'_, E> {
+        Attempts { shared: self, deadline, backoff: Backoff::new(self.config.retry_backoff), last: None }
+    }
+}
+
+impl<E: From<CallError>> Attempts<'_, E> {
+    /// Makes one attempt, cut off at the deadline. Answers the end of the series, or `None` after the pause that
+    /// comes before the next attempt.
+    pub(crate) async fn make<T>(
+        &mut self,
+        attempt: impl Future<Output = Attempt<T, E>>,
+    ) -> Option<Result<T, E>> {
+        let Ok(outcome) = time::timeout_at(self.deadline.at, attempt).await else {
+            // What the attempt before this one ran into says more than that time was over.
+            let timed_out = || CallError::NoNode { call: self.deadline.call }.into();
+            return Some(Err(self.last.take().unwrap_or_else(timed_out)));
+        };
+        match outcome {
+            Attempt::Done(value) => Some(Ok(value)),
+            Attempt::Failed(error) => Some(Err(error)),
+            Attempt::Again(error) => {
+                let wait = self.backoff.on_failure(self.shared.random());
+                if time::now() + wait >= self.deadline.at {
+                    return Some(Err(error));
                 }
-            };
-            match outcome {
-                Attempt::Done(value) => return Ok(value),
-                Attempt::Failed(error) => return Err(error),
-                Attempt::Again(error) => {
-                    let wait = backoff.on_failure(self.random());
-                    if time::now() + wait >= deadline.at {
-                        return Err(error);
-                    }
-                    last = Some(error);
-                    time::sleep(wait).await;
-                }
+                self.last = Some(error);
+                time::sleep(wait).await;
+                None
             }
         }
     }

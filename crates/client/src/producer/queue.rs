@@ -108,6 +108,9 @@ pub(crate) struct PartitionQueue<T> {
     next_order: u64,
     /// Under which identity sequences are given, and the next one.
     sequence: Option<(Identity, Sequence)>,
+    /// Whether the broker has taken a batch of this identity. Before that it takes any sequence (IDM-05), so a second
+    /// batch must not overtake the first.
+    is_confirmed: bool,
     /// The last batch that was given up although it may have been stored: the broker may or may not expect what
     /// follows it.
     doubt: Option<u64>,
@@ -124,6 +127,7 @@ impl<T: Clone + Default> PartitionQueue<T> {
             node: None,
             next_order: 0,
             sequence: None,
+            is_confirmed: false,
             doubt: None,
             has_hole: false,
         }
@@ -207,7 +211,10 @@ impl<T: Clone + Default> PartitionQueue<T> {
         }
         match first.stamp {
             Some(_) => self.in_flight.first_key_value().is_none_or(|(order, _)| *order > first.order),
-            None => self.sequence.is_some_and(|(current, _)| current == identity) || !self.has_stamped(),
+            None => match self.sequence {
+                Some((current, _)) if current == identity => self.is_confirmed || self.in_flight.is_empty(),
+                Some(_) | None => !self.has_stamped(),
+            },
         }
     }
 
@@ -240,6 +247,9 @@ impl<T: Clone + Default> PartitionQueue<T> {
             Verdict::Stored(stored) => {
                 // What came before a batch that the broker took in its turn was stored, too.
                 self.doubt = self.doubt.filter(|doubtful| *doubtful > batch.order);
+                let identity = self.sequence.map(|(identity, _)| identity);
+                self.is_confirmed |=
+                    identity.is_some() && batch.stamp.map(|stamp| stamp.identity) == identity;
                 settled.push_back(settlement(batch, End::Stored(stored)));
                 None
             }
@@ -368,6 +378,7 @@ impl<T: Clone + Default> PartitionQueue<T> {
             batch.stamp = None;
         }
         self.sequence = None;
+        self.is_confirmed = false;
         self.doubt = None;
         self.has_hole = false;
     }
@@ -377,6 +388,7 @@ impl<T: Clone + Default> PartitionQueue<T> {
             Some((current, next)) if current == identity => next,
             _ => {
                 self.doubt = None;
+                self.is_confirmed = false;
                 Sequence::ZERO
             }
         };

@@ -37,12 +37,17 @@ impl Broker {
     /// Creates a topic with a name of its own.
     pub async fn topic(&self, what: &str, partitions: i32) -> String {
         let name = unique(what);
+        self.create(&name, partitions).await;
+        name
+    }
+
+    /// Creates a topic.
+    pub async fn create(&self, name: &str, partitions: i32) {
         let layout = Layout::Counts { partitions: Some(partitions), replication_factor: Some(1) };
-        let topic = NewTopic { name: name.clone(), layout, ..NewTopic::default() };
+        let topic = NewTopic { name: name.to_owned(), layout, ..NewTopic::default() };
         let outcomes = self.admin().create_topics(&[topic], false).await.unwrap();
         outcomes[0].1.as_ref().unwrap();
-        self.wait_for_topic(&name).await;
-        name
+        self.wait_for_topic(name).await;
     }
 
     /// Sets one key of a topic and waits until its broker follows it.

@@ -5,4 +5,5 @@
 
 mod admin;
 mod broker;
+mod consumer;
 mod producer;

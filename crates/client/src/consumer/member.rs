@@ -1,0 +1,654 @@
+//! Membership in a classic group: joining, staying, leaving.
+//!
+//! Owns: the member's state, its id and generation, heartbeats, what is owned and what must be given up.
+//! Does not own: the bytes of the protocol (`group_protocol`), the assignment's arithmetic (`assignor`), positions and
+//! commits, the wire (`driver`).
+//!
+//! Invariants
+//! - I1 at most one of JoinGroup, SyncGroup and LeaveGroup is in flight, and at most one Heartbeat;
+//! - I2 what is owned is given up before a join that could give it to others, and only once the user has agreed;
+//! - I3 an answer is applied only in the state that asked for it.
+//!
+//! ```text
+//! Outside ─▶ Joining ─▶ (Counting ─▶) Syncing ─▶ Stable ─▶ Preparing ─▶ Joining …
+//! ```
+//!
+//! Source: Kafka protocol guide, JoinGroup, SyncGroup, Heartbeat, LeaveGroup; KIP-62, KIP-345, KIP-394, KIP-429.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ottla_model::{BrokerId, GenerationId, GroupInstanceId, MemberId, TopicName, TopicPartition};
+
+use super::assignor::{self, Member as Peer, PartitionCounts};
+use super::group_protocol as protocol;
+use crate::backoff::Backoff;
+use crate::config::{AssignorKind, BackoffConfig, GroupConfig};
+use crate::error::{ErrorCode, ServerError};
+
+/// Something to be sent to the coordinator, or asked about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    FindCoordinator,
+    Join {
+        coordinator: BrokerId,
+        member: Option<MemberId>,
+        protocols: Vec<(&'static str, Bytes)>,
+    },
+    /// This member leads the group and must know how many partitions these topics have.
+    CountPartitions {
+        topics: BTreeSet<TopicName>,
+    },
+    Sync {
+        coordinator: BrokerId,
+        who: Identity,
+        assignments: Vec<(MemberId, Bytes)>,
+    },
+    Heartbeat {
+        coordinator: BrokerId,
+        who: Identity,
+    },
+    Leave {
+        coordinator: BrokerId,
+        member: MemberId,
+    },
+}
+
+/// Who this member is in the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub member: MemberId,
+    pub generation: GenerationId,
+    pub protocol: &'static str,
+}
+
+/// Something the user's side must do before the member goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Commit, then give these up. The member waits for [`Member::on_given_up`].
+    GiveUp(Vec<TopicPartition>),
+    /// These belong to others already; nothing can be committed for them. Waits as `GiveUp` does.
+    Lost(Vec<TopicPartition>),
+    /// These are new.
+    Assigned(Vec<TopicPartition>),
+    /// The group cannot be joined at all.
+    Failed(ServerError),
+}
+
+/// What a JoinGroup answer says.
+#[derive(Clone, Debug)]
+pub(crate) struct Joined {
+    pub member: MemberId,
+    pub generation: Option<GenerationId>,
+    pub protocol: String,
+    pub is_leader: bool,
+    /// A static leader came back and the group goes on as it was (KIP-814).
+    pub skip_assignment: bool,
+    pub members: Vec<(MemberId, Option<GroupInstanceId>, Bytes)>,
+}
+
+/// Why a request to the coordinator brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// No answer: the coordinator may have moved.
+    NoAnswer,
+    Refused(ServerError),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Coordinator {
+    Unknown { not_before: Option<Instant> },
+    Asked,
+    Known(BrokerId),
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not a member, and nothing wants it to be one.
+    Outside,
+    /// A join is due as soon as the user has given up what it must.
+    Preparing {
+        not_before: Option<Instant>,
+    },
+    Joining,
+    /// Leader: waits for partition counts.
+    Counting {
+        asked: bool,
+        peers: Vec<Peer>,
+    },
+    /// `assignments` are to be sent; `None` once they are.
+    Syncing {
+        assignments: Option<Vec<(MemberId, Bytes)>>,
+    },
+    Stable,
+    /// `sent`: LeaveGroup is in flight.
+    Leaving {
+        sent: bool,
+    },
+    Failed,
+}
+
+/// One member of one group.
+#[derive(Debug)]
+pub(crate) struct Member {
+    config: GroupConfig,
+    backoff: Backoff,
+    topics: BTreeSet<TopicName>,
+    is_subscribed: bool,
+    coordinator: Coordinator,
+    state: State,
+    id: Option<MemberId>,
+    generation: Option<GenerationId>,
+    assignor: Option<AssignorKind>,
+    owned: Vec<TopicPartition>,
+    /// As owned before the last give-up, for the sticky assignor.
+    previous: (Vec<TopicPartition>, Option<GenerationId>),
+    /// What the leader's last assignment was made from.
+    counted: Option<PartitionCounts>,
+    /// What the user still has to do.
+    event: Option<Event>,
+    /// Assigned after what is now to be given up is.
+    added_after: Option<Vec<TopicPartition>>,
+    heartbeat_at: Instant,
+    heartbeat_in_flight: bool,
+    heard_at: Instant,
+    polled_at: Instant,
+}
+
+impl Member {
+    pub(crate) fn new(config: GroupConfig, retry: BackoffConfig, now: Instant) -> Member {
+        Member {
+            backoff: Backoff::new(retry),
+            topics: BTreeSet::new(),
+            is_subscribed: false,
+            coordinator: Coordinator::Unknown { not_before: None },
+            state: State::Outside,
+            id: None,
+            generation: None,
+            assignor: None,
+            owned: Vec::new(),
+            previous: (Vec::new(), None),
+            counted: None,
+            event: None,
+            added_after: None,
+            heartbeat_at: now,
+            heartbeat_in_flight: false,
+            heard_at: now,
+            polled_at: now,
+            config,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &GroupConfig {
+        &self.config
+    }
+
+    /// The coordinator, if it is known.
+    pub(crate) fn coordinator(&self) -> Option<BrokerId> {
+        match self.coordinator {
+            Coordinator::Known(id) => Some(id),
+            Coordinator::Unknown { .. } | Coordinator::Asked => None,
+        }
+    }
+
+    /// Who this member is, while it is one.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            member: self.id.clone()?,
+            generation: self.generation?,
+            protocol: self.assignor?.protocol_name(),
+        })
+    }
+
+    /// What the user has to do next, if anything. It stays until it is done.
+    pub(crate) fn event(&self) -> Option<&Event> {
+        self.event.as_ref()
+    }
+
+    /// Whether a rebalance is going on.
+    pub(crate) fn is_rebalancing(&self) -> bool {
+        matches!(
+            self.state,
+            State::Preparing { .. } | State::Joining | State::Counting { .. } | State::Syncing { .. }
+        )
+    }
+
+    /// The topics to be consumed, from now on.
+    pub(crate) fn on_subscribed(&mut self, topics: BTreeSet<TopicName>) {
+        if self.topics != topics || !self.is_subscribed {
+            self.topics = topics;
+            self.is_subscribed = true;
+            self.rejoin();
+        }
+    }
+
+    /// The user polls, so it is alive.
+    pub(crate) fn on_poll(&mut self, now: Instant) {
+        self.polled_at = now;
+    }
+
+    /// The user does not want to be a member any more.
+    pub(crate) fn on_unsubscribed(&mut self) {
+        self.topics.clear();
+        self.is_subscribed = false;
+        self.owned.clear();
+        self.event = None;
+        self.added_after = None;
+        self.state = match (&self.id, &self.config.instance_id) {
+            // A static member keeps its place: it comes back under its name (KIP-345).
+            (Some(_), None) => State::Leaving { sent: false },
+            (Some(_), Some(_)) | (None, _) => State::Outside,
+        };
+    }
+
+    /// Whether nothing is left to be sent.
+    pub(crate) fn has_left(&self) -> bool {
+        matches!(self.state, State::Outside | State::Failed)
+    }
+
+    /// The user did what [`Member::event`] asked for.
+    pub(crate) fn on_event_done(&mut self) {
+        match self.event.take() {
+            Some(Event::GiveUp(partitions) | Event::Lost(partitions)) => {
+                self.owned.retain(|one| !partitions.contains(one));
+                if let Some(added) = self.added_after.take() {
+                    self.add(added);
+                }
+            }
+            Some(Event::Assigned(_)) => {}
+            // The error was told; the next subscription begins anew.
+            Some(Event::Failed(_)) => self.state = State::Failed,
+            None => {}
+        }
+    }
+
+    /// Partition counts of topics as the cluster knows them now. A leader whose assignment was made from others
+    /// begins a rebalance.
+    pub(crate) fn on_metadata(&mut self, counts: &PartitionCounts) {
+        let Some(counted) = &self.counted else { return };
+        let mut topics = counted.keys().chain(&self.topics);
+        let changed =
+            topics.any(|topic| counts.get(topic).is_some_and(|now| counted.get(topic) != Some(now)));
+        if changed && matches!(self.state, State::Stable) {
+            self.counted = None;
+            self.rejoin();
+        }
+    }
+
+    /// The next thing to send, if any.
+    pub(crate) fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        self.check_times(now);
+        if self.wants_coordinator() {
+            return match &self.coordinator {
+                Coordinator::Unknown { not_before } if not_before.is_none_or(|at| at <= now) => {
+                    self.coordinator = Coordinator::Asked;
+                    Some(Action::FindCoordinator)
+                }
+                Coordinator::Unknown { .. } | Coordinator::Asked => None,
+                Coordinator::Known(coordinator) => self.poll_coordinated(*coordinator, now),
+            };
+        }
+        None
+    }
+
+    /// When to look again.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let mut deadlines: Vec<Instant> = Vec::new();
+        if let (true, Coordinator::Unknown { not_before: Some(at) }) =
+            (self.wants_coordinator(), &self.coordinator)
+        {
+            deadlines.push(*at);
+        }
+        if let State::Preparing { not_before: Some(at) } = &self.state {
+            deadlines.push(*at);
+        }
+        if self.generation.is_some() && !matches!(self.state, State::Joining) {
+            if !self.heartbeat_in_flight {
+                deadlines.push(self.heartbeat_at);
+            }
+            deadlines.push(self.heard_at + self.config.session_timeout);
+            deadlines.push(self.polled_at + self.config.poll_interval_max);
+        }
+        deadlines.into_iter().min()
+    }
+
+    fn wants_coordinator(&self) -> bool {
+        !matches!(self.state, State::Outside | State::Failed)
+    }
+
+    fn poll_coordinated(&mut self, coordinator: BrokerId, now: Instant) -> Option<Action> {
+        // Who does not poll would be thrown out again at once.
+        let is_polled = now < self.polled_at + self.config.poll_interval_max;
+        match &mut self.state {
+            State::Preparing { not_before } if not_before.is_none_or(|at| at <= now) && is_polled => {
+                self.prepare_join(coordinator).or_else(|| self.poll_heartbeat(coordinator, now))
+            }
+            State::Counting { asked: asked @ false, peers } => {
+                *asked = true;
+                let topics = peers.iter().flat_map(|peer| peer.topics.iter().cloned()).collect();
+                Some(Action::CountPartitions { topics })
+            }
+            State::Syncing { assignments } if assignments.is_some() => {
+                let assignments = assignments.take().unwrap_or_default();
+                let who = self.identity()?;
+                Some(Action::Sync { coordinator, who, assignments })
+            }
+            State::Leaving { sent: sent @ false } => {
+                *sent = true;
+                let member = self.id.clone()?;
+                Some(Action::Leave { coordinator, member })
+            }
+            State::Preparing { .. } | State::Counting { .. } | State::Syncing { .. } | State::Stable => {
+                self.poll_heartbeat(coordinator, now)
+            }
+            State::Outside | State::Joining | State::Leaving { .. } | State::Failed => None,
+        }
+    }
+
+    fn poll_heartbeat(&mut self, coordinator: BrokerId, now: Instant) -> Option<Action> {
+        if self.heartbeat_in_flight || self.heartbeat_at > now {
+            return None;
+        }
+        let who = self.identity()?;
+        self.heartbeat_in_flight = true;
+        Some(Action::Heartbeat { coordinator, who })
+    }
+
+    /// Joins, or first asks the user to give up what others could get.
+    fn prepare_join(&mut self, coordinator: BrokerId) -> Option<Action> {
+        if self.event.is_some() {
+            return None;
+        }
+        let outdated = |one: &TopicPartition| !self.is_cooperative() || !self.topics.contains(&one.topic);
+        let given_up: Vec<TopicPartition> = self.owned.iter().filter(|one| outdated(one)).cloned().collect();
+        if !given_up.is_empty() {
+            self.previous = (self.owned.clone(), self.generation);
+            self.event = Some(Event::GiveUp(given_up));
+            return None;
+        }
+        self.state = State::Joining;
+        let protocols = self.config.assignors.iter().filter_map(|kind| {
+            let metadata = protocol::write_subscription(&self.as_peer(), self.user_data(*kind)).ok()?;
+            Some((kind.protocol_name(), metadata))
+        });
+        Some(Action::Join { coordinator, member: self.id.clone(), protocols: protocols.collect() })
+    }
+
+    fn as_peer(&self) -> Peer {
+        Peer {
+            id: self.id.clone().unwrap_or_else(|| MemberId::new("")),
+            instance_id: self.config.instance_id.clone(),
+            topics: self.topics.clone(),
+            owned: self.owned.clone(),
+            generation: self.generation,
+        }
+    }
+
+    fn user_data(&self, kind: AssignorKind) -> Option<Bytes> {
+        match kind {
+            AssignorKind::Range | AssignorKind::RoundRobin => None,
+            AssignorKind::Sticky => {
+                let (partitions, generation) = &self.previous;
+                (!partitions.is_empty()).then(|| protocol::write_sticky(partitions, *generation))
+            }
+            AssignorKind::CooperativeSticky => Some(protocol::write_cooperative(self.generation)),
+        }
+    }
+
+    /// Members that may all keep what they have do so only if every assignor of the configuration allows it.
+    fn is_cooperative(&self) -> bool {
+        self.config.assignors.iter().all(|kind| kind.is_cooperative())
+    }
+
+    fn rejoin(&mut self) {
+        if self.is_subscribed {
+            self.state = State::Preparing { not_before: None };
+        }
+    }
+
+    fn rejoin_after(&mut self, now: Instant, random: u64) {
+        let wait = self.backoff.on_failure(random);
+        self.state = State::Preparing { not_before: Some(now + wait) };
+    }
+
+    /// The coordinator was found, or not.
+    pub(crate) fn on_coordinator(&mut self, found: Result<BrokerId, Failure>, now: Instant, random: u64) {
+        if self.coordinator != Coordinator::Asked {
+            return;
+        }
+        self.coordinator = match found {
+            Ok(id) => {
+                self.heard_at = now;
+                Coordinator::Known(id)
+            }
+            Err(failure) => {
+                if let Failure::Refused(error) = failure
+                    && !error.is_retriable()
+                {
+                    self.fail(error);
+                }
+                Coordinator::Unknown { not_before: Some(now + self.backoff.on_failure(random)) }
+            }
+        };
+    }
+
+    /// Somebody else (a commit) heard that the coordinator has moved.
+    pub(crate) fn on_coordinator_lost(&mut self) {
+        if self.coordinator != Coordinator::Asked {
+            self.coordinator = Coordinator::Unknown { not_before: None };
+        }
+    }
+
+    /// JoinGroup was answered.
+    pub(crate) fn on_joined(
+        &mut self,
+        answer: Result<Joined, (Failure, Option<MemberId>)>,
+        now: Instant,
+        random: u64,
+    ) {
+        if !matches!(self.state, State::Joining) {
+            return;
+        }
+        match answer {
+            Ok(joined) => self.enter_generation(joined, now),
+            Err((Failure::Refused(error), Some(id))) if error.code == ErrorCode::MemberIdRequired => {
+                // The id comes first, so that members that never return leave no trace (KIP-394).
+                self.id = Some(id);
+                self.rejoin();
+            }
+            Err((failure, _)) => self.on_refused(failure, now, random),
+        }
+    }
+
+    fn enter_generation(&mut self, joined: Joined, now: Instant) {
+        self.heard(now);
+        self.id = Some(joined.member);
+        self.generation = joined.generation;
+        let Ok(assignor) = AssignorKind::parse(&joined.protocol) else {
+            return self.fail(ErrorCode::InconsistentGroupProtocol.into());
+        };
+        self.assignor = Some(assignor);
+        self.counted = None;
+        if !joined.is_leader || joined.skip_assignment {
+            self.state = State::Syncing { assignments: Some(Vec::new()) };
+            return;
+        }
+        let peers = joined.members.into_iter().filter_map(|(id, instance_id, metadata)| {
+            protocol::read_subscription(id, instance_id, &metadata).ok()
+        });
+        self.state = State::Counting { asked: false, peers: peers.collect() };
+    }
+
+    /// The partition counts that were asked for; topics that do not exist are left out.
+    pub(crate) fn on_counts(&mut self, counts: PartitionCounts) {
+        let (State::Counting { peers, .. }, Some(assignor)) = (&self.state, self.assignor) else { return };
+        let assignment = assignor::assign(assignor, peers, &counts);
+        let written = assignment
+            .into_iter()
+            .filter_map(|(member, partitions)| Some((member, protocol::write_assignment(&partitions).ok()?)));
+        self.state = State::Syncing { assignments: Some(written.collect()) };
+        self.counted = Some(counts);
+    }
+
+    /// SyncGroup was answered.
+    pub(crate) fn on_synced(&mut self, answer: Result<Bytes, Failure>, now: Instant, random: u64) {
+        if !matches!(self.state, State::Syncing { .. }) {
+            return;
+        }
+        let assignment = match answer {
+            Ok(bytes) => protocol::read_assignment(&bytes).unwrap_or_default(),
+            Err(failure) => return self.on_refused(failure, now, random),
+        };
+        self.heard(now);
+        self.backoff.on_success();
+        self.state = State::Stable;
+        let assigned: BTreeSet<TopicPartition> = assignment.iter().cloned().collect();
+        let given_up: Vec<TopicPartition> =
+            self.owned.iter().filter(|one| !assigned.contains(one)).cloned().collect();
+        let added: Vec<TopicPartition> =
+            assignment.into_iter().filter(|one| !self.owned.contains(one)).collect();
+        if given_up.is_empty() {
+            self.add(added);
+        } else {
+            // Others wait for these: they are given up now, and the next rebalance hands them on (KIP-429).
+            self.event = Some(Event::GiveUp(given_up));
+            self.added_after = Some(added);
+            self.state = State::Preparing { not_before: None };
+        }
+    }
+
+    fn add(&mut self, added: Vec<TopicPartition>) {
+        self.owned.extend(added.iter().cloned());
+        self.event = Some(Event::Assigned(added));
+    }
+
+    /// A heartbeat was answered.
+    pub(crate) fn on_heartbeat(&mut self, answer: Result<(), Failure>, now: Instant, random: u64) {
+        self.heartbeat_in_flight = false;
+        self.heartbeat_at = now + self.config.heartbeat_interval;
+        match answer {
+            Ok(()) => self.heard_at = now,
+            Err(Failure::Refused(error)) if error.code == ErrorCode::RebalanceInProgress => {
+                self.heard_at = now;
+                if matches!(self.state, State::Stable) {
+                    self.rejoin();
+                }
+            }
+            // A rebalance that is under way finds out by itself.
+            Err(_) if !matches!(self.state, State::Stable | State::Preparing { .. }) => {}
+            Err(Failure::NoAnswer) => {
+                self.coordinator =
+                    Coordinator::Unknown { not_before: Some(now + self.backoff.on_failure(random)) };
+            }
+            Err(failure) => self.on_refused(failure, now, random),
+        }
+    }
+
+    /// A commit was refused because this is no member of the present generation any more.
+    pub(crate) fn on_commit_refused(&mut self, error: &ServerError, now: Instant, random: u64) {
+        if matches!(self.state, State::Stable | State::Preparing { .. }) {
+            self.on_refused(Failure::Refused(error.clone()), now, random);
+        }
+    }
+
+    /// LeaveGroup was answered, however.
+    pub(crate) fn on_left(&mut self) {
+        if matches!(self.state, State::Leaving { .. }) {
+            self.forget();
+            self.state = State::Outside;
+            self.rejoin();
+        }
+    }
+
+    /// What a refusal by the coordinator means for the member.
+    fn on_refused(&mut self, failure: Failure, now: Instant, random: u64) {
+        let Failure::Refused(error) = failure else {
+            self.coordinator = Coordinator::Unknown { not_before: None };
+            return self.rejoin_after(now, random);
+        };
+        let code = error.code;
+        if code == ErrorCode::NotCoordinator || code == ErrorCode::CoordinatorNotAvailable {
+            self.coordinator = Coordinator::Unknown { not_before: None };
+            self.rejoin_after(now, random);
+        } else if code == ErrorCode::RebalanceInProgress || code == ErrorCode::CoordinatorLoadInProgress {
+            self.rejoin_after(now, random);
+        } else if code == ErrorCode::UnknownMemberId || code == ErrorCode::IllegalGeneration {
+            self.lose();
+            if code == ErrorCode::UnknownMemberId {
+                self.id = None;
+            }
+            self.rejoin();
+        } else if error.is_retriable() {
+            self.rejoin_after(now, random);
+        } else {
+            self.lose();
+            self.fail(error);
+        }
+    }
+
+    /// The generation is over without this member: what it owned is with others.
+    fn lose(&mut self) {
+        self.previous = (self.owned.clone(), self.generation);
+        self.generation = None;
+        self.added_after = None;
+        // A give-up that the user is about to do becomes a loss.
+        if !self.owned.is_empty() {
+            self.event = Some(Event::Lost(self.owned.clone()));
+        }
+    }
+
+    fn forget(&mut self) {
+        self.id = None;
+        self.generation = None;
+        self.assignor = None;
+    }
+
+    fn fail(&mut self, error: ServerError) {
+        self.state = State::Failed;
+        self.event = Some(Event::Failed(error));
+    }
+
+    fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.heartbeat_at = now + self.config.heartbeat_interval;
+    }
+
+    /// Gives the coordinator up after a session without an answer, and the membership after too long without a poll.
+    fn check_times(&mut self, now: Instant) {
+        if self.generation.is_none() || matches!(self.state, State::Joining | State::Leaving { .. }) {
+            return;
+        }
+        if now >= self.heard_at + self.config.session_timeout && self.coordinator().is_some() {
+            self.coordinator = Coordinator::Unknown { not_before: None };
+            self.heard_at = now;
+        }
+        if now >= self.polled_at + self.config.poll_interval_max {
+            self.lose();
+            self.state = match self.config.instance_id {
+                None => State::Leaving { sent: false },
+                Some(_) => State::Preparing { not_before: None },
+            };
+        }
+    }
+
+    /// What this member has, for assertions and display.
+    pub(crate) fn owned(&self) -> &[TopicPartition] {
+        &self.owned
+    }
+
+    /// How long JoinGroup may take: as long as the slowest member may need, and a little.
+    pub(crate) fn join_timeout(&self) -> Duration {
+        self.config.poll_interval_max + Duration::from_secs(5)
+    }
+}
+
+/// The counts of those topics that exist.
+pub(crate) fn counts_of<'a>(
+    topics: impl IntoIterator<Item = &'a TopicName>,
+    image: &crate::cluster::ClusterImage,
+) -> PartitionCounts {
+    let counted =
+        topics.into_iter().filter_map(|name| Some((name.clone(), image.topic(name)?.partition_count())));
+    counted.collect::<BTreeMap<_, _>>()
+}
