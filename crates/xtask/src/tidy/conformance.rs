@@ -115,7 +115,8 @@ fn unknown_citations(tests: &[Test], ids: &BTreeMap<String, usize>) -> Vec<Findi
     let families: BTreeSet<&str> =
         ids.keys().filter_map(|id| id.split_once('-')).map(|(family, _)| family).collect();
     let mut findings = Vec::new();
-    for test in tests {
+    // The tests of tidy itself speak of rows that do not exist.
+    for test in tests.iter().filter(|test| test.crate_name != "xtask") {
         for id in test.cites.iter().filter(|id| !ids.contains_key(*id)) {
             if id.split_once('-').is_some_and(|(family, _)| families.contains(family)) {
                 let message = format!("test `{}` cites {id}, which the ledger does not have", test.name);
