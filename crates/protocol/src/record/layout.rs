@@ -147,8 +147,8 @@ impl Attributes {
     }
 
     #[must_use]
-    pub const fn with_compression(self, compression: Compression) -> Attributes {
-        Attributes((self.0 & !Attributes::CODEC) | compression.id() as u16)
+    pub fn with_compression(self, compression: Compression) -> Attributes {
+        Attributes((self.0 & !Attributes::CODEC) | u16::from(compression.id()))
     }
 
     #[must_use]
