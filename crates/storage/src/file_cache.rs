@@ -86,11 +86,13 @@ impl FileCache {
 pub(crate) struct PartitionDirectory {
     pub(crate) cache: Arc<FileCache>,
     path: RwLock<PathBuf>,
+    /// The log is out of use.
+    left: AtomicBool,
 }
 
 impl PartitionDirectory {
     pub(crate) fn new(cache: Arc<FileCache>, path: PathBuf) -> Arc<PartitionDirectory> {
-        Arc::new(PartitionDirectory { cache, path: RwLock::new(path) })
+        Arc::new(PartitionDirectory { cache, path: RwLock::new(path), left: AtomicBool::new(false) })
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -105,8 +107,9 @@ impl PartitionDirectory {
         self.path.read().join(name)
     }
 
-    /// Renames the directory and makes both the old and the new name durable.
-    pub(crate) fn rename(&self, to: PathBuf) -> io::Result<()> {
+    /// Renames the directory for good: its log is out of use. Makes both the old and the new name durable.
+    pub(crate) fn leave(&self, to: PathBuf) -> io::Result<()> {
+        self.left.store(true, Ordering::Release);
         let mut path = self.path.write();
         self.disk().rename(&path, &to)?;
         *path = to;
@@ -165,13 +168,23 @@ impl SegmentFiles {
             if let Some(handle) = &*held {
                 return Ok(Arc::clone(handle));
             }
-            let mode = if kind == FileKind::Log { OpenMode::Write } else { OpenMode::Create };
-            let handle = self.directory.disk().open(&self.path(kind), mode)?;
+            let disk = self.directory.disk();
+            let handle = match disk.open(&self.path(kind), OpenMode::Write) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.may_create(kind) => {
+                    disk.open(&self.path(kind), OpenMode::Create)?
+                }
+                opened => opened?,
+            };
             *held = Some(Arc::clone(&handle));
             handle
         };
         self.directory.cache.on_opened(self, kind);
         Ok(handle)
+    }
+
+    /// An index that is missing is an empty one; but nothing is made anew of a segment that is out of use.
+    fn may_create(&self, kind: FileKind) -> bool {
+        kind != FileKind::Log && !self.is_out_of_use()
     }
 
     /// Creates the files that every segment has, empty. What an attempt that failed left behind is reused; a
@@ -192,6 +205,11 @@ impl SegmentFiles {
         self.log.used.store(true, Ordering::Relaxed);
         self.directory.cache.on_opened(self, FileKind::Log);
         Ok(())
+    }
+
+    /// Whether the segment, or its whole log, is out of use: its files may be gone at any time.
+    pub(crate) fn is_out_of_use(&self) -> bool {
+        self.deleted.load(Ordering::Acquire) || self.directory.left.load(Ordering::Acquire)
     }
 
     pub(crate) fn path(&self, kind: FileKind) -> PathBuf {

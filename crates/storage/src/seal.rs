@@ -12,7 +12,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ottla_env::disk::{Disk, OpenMode};
+use ottla_env::disk::{Disk, File, OpenMode};
 use ottla_model::Offset;
 use parking_lot::Mutex;
 
@@ -75,7 +75,7 @@ impl SealJob {
         offsets.sync_all()?;
         times.sync_all()?;
         if let Some(snapshot) = &self.snapshot {
-            snapshot.write(self.files.directory.disk())?;
+            snapshot.write(self.files.directory.disk())?.sync_all()?;
         }
         // Setting the length it has gives back space that was reserved behind the end.
         self.files.open(FileKind::Log)?.set_len(self.len)?;
@@ -84,10 +84,10 @@ impl SealJob {
 }
 
 impl SnapshotFile {
-    /// Writes the snapshot and makes its content durable, but not its name.
-    pub(crate) fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+    /// Writes the snapshot; the file is to be synced where it must be durable.
+    pub(crate) fn write(&self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
         let file = disk.open(&self.path, OpenMode::Truncate)?;
         file.write_all_at(&self.bytes, 0)?;
-        file.sync_all()
+        Ok(file)
     }
 }

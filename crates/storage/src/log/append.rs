@@ -260,6 +260,7 @@ impl Log {
             at += batch.bytes().len();
         }
         self.log_end = next_offset;
+        self.flush.on_appended(now);
         self.assert_ordered();
         Ok(Appended { first_offset, last_offset, max_timestamp, bytes, rolled })
     }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_env::disk::File;
-use ottla_model::Offset;
+use ottla_model::{Offset, Timestamp};
 use parking_lot::Mutex;
 
 use super::Log;
@@ -27,6 +27,10 @@ const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes a segment must have before space is reserved for it: most logs stay small.
 const RESERVE_FROM_BYTES: u64 = 1024 * 1024;
+
+/// Bytes a segment grows by before its indexes and a producer snapshot are written on the way: after a crash at
+/// most this much of a segment, and what lies beyond the recovery point, is read again.
+const PROGRESS_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What a log knows about its stable storage.
 ///
@@ -46,6 +50,10 @@ pub(super) struct FlushState {
     cuts: u64,
     /// How far space is reserved in the active segment.
     reserved: u64,
+    /// Length of the active segment when its indexes were last written.
+    progress: u64,
+    /// When the first record was appended that is not flushed.
+    unflushed_since: Option<Timestamp>,
     /// Stamp of the leader epochs in the file. Held while a job runs, so that jobs run one after the other.
     turn: Arc<Mutex<u64>>,
 }
@@ -61,6 +69,8 @@ impl FlushState {
             side_files: Vec::new(),
             cuts: 0,
             reserved: 0,
+            progress: 0,
+            unflushed_since: None,
             turn: Arc::default(),
         }
     }
@@ -78,7 +88,11 @@ impl FlushState {
     pub(super) fn on_names_changed(&mut self) {
         self.stamp += 1;
         self.names = Some(self.stamp);
-        self.reserved = 0;
+        (self.reserved, self.progress) = (0, 0);
+    }
+
+    pub(super) fn on_appended(&mut self, now: Timestamp) {
+        self.unflushed_since.get_or_insert(now);
     }
 
     pub(super) fn on_epochs_changed(&mut self) {
@@ -96,7 +110,7 @@ impl FlushState {
     pub(super) fn on_cut(&mut self, end: Offset) {
         self.flushed = self.flushed.min(end);
         self.cuts += 1;
-        self.reserved = 0;
+        (self.reserved, self.progress) = (0, 0);
     }
 
     /// The log begins at `start` now, perhaps behind what was flushed.
@@ -222,7 +236,23 @@ impl Log {
     /// A job was run and succeeded.
     pub fn on_flushed(&mut self, job: &FlushJob) {
         self.flush.on_done(job);
+        if self.flush.flushed == self.log_end {
+            self.flush.unflushed_since = None;
+        }
+        if self.active.size.saturating_sub(self.flush.progress) >= PROGRESS_BYTES {
+            // It only saves time after a crash; a device that fails is found out by the next flush.
+            let _ = self.write_progress();
+        }
         self.assert_ordered();
+    }
+
+    /// LOG-05: whether `flush.messages` or `flush.ms` asks for a flush.
+    pub fn flush_is_due(&self, now: Timestamp) -> bool {
+        let Some(since) = self.flush.unflushed_since else { return false };
+        let unflushed = self.log_end.distance_from(self.flush.flushed);
+        let too_many = self.config.flush_messages.is_some_and(|max| unflushed >= max);
+        let too_old = self.config.flush_ms.is_some_and(|max| now.millis_since(since) >= max);
+        unflushed > 0 && (too_many || too_old)
     }
 
     /// What is left to do for the oldest closed segment that nobody works on.
@@ -276,9 +306,10 @@ impl Log {
     }
 
     /// Takes a producer snapshot at the log end and writes the indexes of the active segment, so that less has
-    /// to be read after a crash. Needed only for logs that grew by many megabytes since the last time.
+    /// to be read after a crash. Neither is synced: what a crash leaves of them is judged before it is used.
     pub fn write_progress(&mut self) -> io::Result<()> {
         self.write_active_indexes()?;
+        self.flush.progress = self.active.size;
         if self.producers.len() == 0 || !self.snapshot_is_due(self.log_end) {
             return Ok(());
         }

@@ -132,24 +132,34 @@ impl TimestampSearch {
 
     fn first_at_or_after(&self, time: Timestamp) -> Result<Option<FoundTimestamp>, LookupError> {
         for segment in &self.sealed {
-            if segment.largest()?.is_none_or(|largest| largest.timestamp < time) {
-                continue;
-            }
-            let indexes = segment.indexes()?;
-            let open = || segment.files.open(FileKind::TimeIndex);
-            let before = indexes.times.last_before(open, |entry| entry.timestamp < time)?;
-            let start = relative_offset(segment.base(), self.log_start).unwrap_or(0);
-            let relative = before.map_or(0, |entry| entry.relative).max(start);
-            let from = indexes.position_before(&segment.files, relative)?;
-            let stretch = Stretch { files: Arc::clone(&segment.files), from, size: segment.size };
-            if let Some(found) = self.first_in(&stretch, time)? {
-                return Ok(Some(found));
+            match self.first_in_sealed(segment, time) {
+                Ok(None) => {}
+                Err(LookupError::Disk(error)) if was_removed(&error, &segment.files) => {}
+                found => return found,
             }
         }
         if self.active.largest.is_none_or(|largest| largest.timestamp < time) {
             return Ok(None);
         }
         self.first_in(&self.active_stretch(), time)
+    }
+
+    fn first_in_sealed(
+        &self,
+        segment: &Arc<Sealed>,
+        time: Timestamp,
+    ) -> Result<Option<FoundTimestamp>, LookupError> {
+        if segment.largest()?.is_none_or(|largest| largest.timestamp < time) {
+            return Ok(None);
+        }
+        let indexes = segment.indexes()?;
+        let open = || segment.files.open(FileKind::TimeIndex);
+        let before = indexes.times.last_before(open, |entry| entry.timestamp < time)?;
+        let start = relative_offset(segment.base(), self.log_start).unwrap_or(0);
+        let relative = before.map_or(0, |entry| entry.relative).max(start);
+        let from = indexes.position_before(&segment.files, relative)?;
+        let stretch = Stretch { files: Arc::clone(&segment.files), from, size: segment.size };
+        self.first_in(&stretch, time)
     }
 
     fn active_stretch(&self) -> Stretch {
@@ -199,7 +209,7 @@ impl TimestampSearch {
 
     fn largest(&self) -> Result<Option<FoundTimestamp>, LookupError> {
         let mut best: Option<(LargestTimestamp, Option<&Arc<Sealed>>)> = None;
-        for segment in &self.sealed {
+        for segment in self.sealed.iter().filter(|segment| !segment.files.is_out_of_use()) {
             let Some(largest) = segment.largest()? else { continue };
             if best.is_none_or(|(known, _)| largest.timestamp > known.timestamp) {
                 best = Some((largest, Some(segment)));
@@ -257,6 +267,12 @@ impl TimestampSearch {
         }
         Ok(best)
     }
+}
+
+/// Whether a file is missing because its segment was removed since the search was planned: its records are below
+/// the log start.
+fn was_removed(error: &io::Error, files: &SegmentFiles) -> bool {
+    error.kind() == io::ErrorKind::NotFound && files.is_out_of_use()
 }
 
 impl Stretch {

@@ -324,7 +324,7 @@ impl Log {
         self.active.push_largest();
         self.write_active_indexes()?;
         if self.snapshot_is_due(self.log_end) {
-            self.snapshot_file(self.log_end).write(self.directory.disk())?;
+            self.snapshot_file(self.log_end).write(self.directory.disk())?.sync_all()?;
         }
         self.active.files.open(FileKind::Log)?.set_len(self.active.size)?;
         for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
@@ -354,7 +354,7 @@ impl Log {
         let name = staged_directory_name(&self.partition, stage, unique);
         let path = self.directory.path();
         let path = path.parent().unwrap_or(Path::new("")).join(name);
-        self.directory.rename(path.clone())?;
+        self.directory.leave(path.clone())?;
         Ok(DeletedLog { files: Arc::clone(&self.directory.cache), path, size: self.size() })
     }
 
@@ -441,5 +441,22 @@ impl DeletedLog {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Performance 4.10: 100 000 idle partitions fit into 100 MB.
+    #[test]
+    fn an_idle_log_needs_less_than_a_kibibyte() {
+        // Behind the two counters of each `Arc`: directory and files; the topic's name is shared.
+        let counters = 3 * 2 * size_of::<usize>();
+        let path = 32 + "a-topic-with-a-name-of-usual-length-12345".len();
+        let shared = size_of::<PartitionDirectory>() + size_of::<SegmentFiles>() + path + counters;
+        let turn = size_of::<parking_lot::Mutex<u64>>();
+        let bytes = size_of::<Log>() + shared + turn;
+        assert!(bytes <= 1024, "{bytes} bytes");
     }
 }

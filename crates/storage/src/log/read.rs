@@ -277,7 +277,20 @@ impl Part {
         }
     }
 
+    /// Looks for what is wanted. Between plan and read the segment may have been removed: its offsets are below
+    /// the log start then.
     fn take(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
+        match self.take_present(wanted, waiting) {
+            Err(ReadError::Disk(error))
+                if error.kind() == io::ErrorKind::NotFound && self.files.is_out_of_use() =>
+            {
+                Err(ReadError::OutOfRange { offset: wanted.from, log_start: self.end, log_end: self.end })
+            }
+            other => other,
+        }
+    }
+
+    fn take_present(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
         let file = self.files.open(FileKind::Log)?;
         let start = self.start(wanted)?;
         let fits = |position: u64| self.size - position <= u64::from(wanted.bytes_max);

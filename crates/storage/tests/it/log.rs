@@ -233,7 +233,10 @@ fn a_slice_outlives_its_segment_and_its_log() {
     let retention = Retention { now: time(5000), high_watermark: offset(2) };
     log.apply_retention(retention).unwrap().remove().unwrap();
     assert_eq!(bytes_of(&read), before);
-    assert!(matches!(plan.resolve(), Err(ReadError::Disk(_))), "a plan has not opened the files yet");
+    assert!(
+        matches!(plan.resolve(), Err(ReadError::OutOfRange { .. })),
+        "a plan has not opened the files yet"
+    );
     let unique = ottla_model::Uuid::from_bytes([7; 16]);
     log.delete(unique).unwrap().remove().unwrap();
     assert_eq!(bytes_of(&read), before);
@@ -500,4 +503,109 @@ fn a_read_can_refuse_to_wait() {
     let read = log.plan_read(offset(0), everything()).unwrap().resolve_resident().unwrap();
     assert_eq!(read.end, offset(1));
     assert!(log.plan_read(offset(1), everything()).unwrap().is_empty());
+}
+
+/// LOG-05: `flush.messages` and `flush.ms`
+#[test]
+fn a_flush_is_due_after_so_many_records_or_so_long() {
+    let config = LogConfig { flush_messages: Some(3), flush_ms: Some(1000), ..LogConfig::default() };
+    let mut log = create(&SimDisk::new(0), config);
+    assert!(!log.flush_is_due(time(i64::MAX)));
+    append(&mut log, &[1, 1]);
+    assert!(!log.flush_is_due(time(999)));
+    assert!(log.flush_is_due(time(1000)), "it was appended at 0");
+    append(&mut log, &[1]);
+    assert!(log.flush_is_due(time(0)));
+    flush(&mut log);
+    assert!(!log.flush_is_due(time(i64::MAX)));
+}
+
+/// LOG-04, performance 4.8: after a crash little of a large segment is read again.
+#[test]
+fn recovery_reads_little_of_what_was_flushed() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, LogConfig::default());
+    let large = "x".repeat(1 << 20);
+    for at in 0..100 {
+        let mut bytes = batch(at, &[large.as_str()], producer(i32::try_from(at).unwrap()));
+        log.append_as_leader(&mut bytes, &as_client(0)).unwrap();
+        flush(&mut log);
+    }
+    let recovery_point = log.recovery_point();
+    assert_eq!(recovery_point, offset(99));
+    drop(log);
+    disk.kill();
+    let (log, report) = Log::open(sim(&disk, LogConfig::default()), &crashed(99)).unwrap();
+    assert_eq!(log.log_end(), offset(100));
+    assert!(report.bytes_scanned < 40 << 20, "{} bytes of 100 MiB", report.bytes_scanned);
+    let last = log.producer(ProducerId::new(7).unwrap()).unwrap().last_batch().unwrap();
+    assert_eq!(last.last_sequence, Sequence::new(99));
+}
+
+/// FET-18, TRAP-15: aborted transactions are found from the segment of the first offset on, by first offset.
+#[test]
+fn aborted_transactions_are_found_across_segments_and_restarts() {
+    let disk = SimDisk::new(0);
+    let config = LogConfig { segment_ms: 10, ..LogConfig::default() };
+    let mut log = create(&disk, config.clone());
+    let data = |log: &mut Log, id: i64, at: i64| {
+        let producer = BatchProducer {
+            id: ProducerId::new(id).unwrap(),
+            epoch: ProducerEpoch::ZERO,
+            base_sequence: log.producer(ProducerId::new(id).unwrap()).map_or(Sequence::new(0), |entry| {
+                entry.last_batch().and_then(|batch| batch.last_sequence).map(Sequence::next)
+            }),
+        };
+        let options =
+            BatchOptions { producer: Some(producer), transactional: true, ..BatchOptions::default() };
+        log.append_as_leader(&mut build(&[(at, "v")], options), &as_client(0)).unwrap();
+    };
+    let abort = |log: &mut Log, id: i64, at: i64| {
+        let mut bytes = abort_marker(id, at);
+        let by = ottla_storage::LeaderAppend { origin: ottla_storage::Origin::Coordinator, ..as_client(0) };
+        log.append_as_leader(&mut bytes, &by).unwrap();
+    };
+    // Offsets: 0 and 1 data of 1 and 2, 2 aborts 2; 3 more data of 1; 4 aborts 1, in another segment.
+    data(&mut log, 1, 0);
+    data(&mut log, 2, 1);
+    abort(&mut log, 2, 2);
+    data(&mut log, 1, 100);
+    abort(&mut log, 1, 101);
+    assert_eq!(bases(&log), [0, 3]);
+    assert_eq!(log.first_unstable(), Some(offset(0)));
+    let check = |log: &Log| {
+        let found = |from: i64, to: i64| -> Vec<(i64, i64)> {
+            let found = log.aborted_transactions(offset(from), offset(to)).unwrap();
+            found.iter().map(|aborted| (aborted.producer.value(), aborted.first_offset.value())).collect()
+        };
+        assert_eq!(found(0, 5), [(1, 0), (2, 1)]);
+        assert_eq!(found(0, 1), [(1, 0)]);
+        assert_eq!(found(3, 5), [(1, 0)], "it was open before");
+        assert_eq!(found(5, 6), []);
+    };
+    check(&log);
+    log.on_high_watermark(offset(5));
+    assert_eq!(log.first_unstable(), None);
+    flush(&mut log);
+    drop(log);
+    disk.kill();
+    let (log, _) = Log::open(sim(&disk, config), &crashed(0)).unwrap();
+    check(&log);
+}
+
+fn abort_marker(id: i64, at: i64) -> Vec<u8> {
+    use ottla_protocol::record::{BatchBuilder, ControlKind, EndTransaction, NewRecord};
+    let producer =
+        BatchProducer { id: ProducerId::new(id).unwrap(), epoch: ProducerEpoch::ZERO, base_sequence: None };
+    let options = BatchOptions {
+        producer: Some(producer),
+        transactional: true,
+        control: true,
+        ..BatchOptions::default()
+    };
+    let mut builder = BatchBuilder::new(options).unwrap();
+    let (key, value) = (ControlKind::Abort.key(), EndTransaction { coordinator_epoch: 0 }.value());
+    let record = NewRecord { timestamp: time(at), key: Some(&key), value: Some(&value), headers: &[] };
+    builder.append(record).unwrap();
+    builder.finish().unwrap()
 }

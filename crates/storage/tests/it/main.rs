@@ -13,4 +13,6 @@ mod log_dirs;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod model;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod old_formats;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod place;
