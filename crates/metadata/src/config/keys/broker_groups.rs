@@ -133,7 +133,7 @@ keys! {
     /// Time a commit waits for its replicas.
     "offsets.commit.timeout.ms": Int = "5000", AtLeast(1), ReadOnly, High, Live;
     /// Bytes read at a time while a group coordinator loads.
-    "offsets.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, High, Live;
+    "offsets.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, High, Later;
     /// Time between two searches for expired offsets.
     "offsets.retention.check.interval.ms": Long = "600000", AtLeast(1), ReadOnly, High, Live;
     /// Time committed offsets outlive their group.

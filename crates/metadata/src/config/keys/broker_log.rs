@@ -17,13 +17,13 @@ keys! {
     /// Whether a topic that a client asks for by name comes into being.
     "auto.create.topics.enable": Boolean = "true", Any, ReadOnly, High, Live;
     /// Level of gzip where the broker compresses again.
-    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, Medium, Later;
+    "compression.gzip.level": Int = "-1", GzipLevel, ClusterWide, Medium, Live;
     /// Level of lz4 where the broker compresses again.
-    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, Medium, Later;
+    "compression.lz4.level": Int = "9", Between(1, 17), ClusterWide, Medium, Live;
     /// Codec in which batches are stored; `producer` keeps what the producer chose.
     "compression.type": String = "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide, High, Live;
     /// Level of zstd where the broker compresses again.
-    "compression.zstd.level": Int = "3", Between(-131072, 22), ClusterWide, Medium, Later;
+    "compression.zstd.level": Int = "3", Between(-131072, 22), ClusterWide, Medium, Live;
     /// Log directories that get no new partitions; `*` means all.
     "cordoned.log.dirs": List = "", List(MayBeEmpty), PerBroker, Medium, Later;
     /// Class that may veto new topics; a Java class cannot run in this process.
@@ -65,11 +65,11 @@ keys! {
     /// Time after which a log with new records is flushed; `log.flush.scheduler.interval.ms` when unset.
     "log.flush.interval.ms": Long null, Any, ClusterWide, High, Live <- ["log.flush.interval.ms", "log.flush.scheduler.interval.ms"];
     /// Time between two writes of the recovery points.
-    "log.flush.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Live;
+    "log.flush.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Later;
     /// Time between two looks for logs that are due for a flush.
     "log.flush.scheduler.interval.ms": Long = "9223372036854775807", Any, ReadOnly, High, Live;
     /// Time between two writes of the log start offsets.
-    "log.flush.start.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Live;
+    "log.flush.start.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Later;
     /// Bytes of records between two entries of the offset index.
     "log.index.interval.bytes": Int = "4096", AtLeast(0), ClusterWide, Medium, Live;
     /// Largest size of one index file; a full index closes its segment.
@@ -111,7 +111,7 @@ keys! {
     /// Partitions of a topic that is created without a count.
     "num.partitions": Int = "1", AtLeast(1), ReadOnly, Medium, Live;
     /// Threads per data directory that load logs at the start.
-    "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, High, Live;
+    "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, High, Later;
     /// Time between two searches for idle producers.
     "producer.id.expiration.check.interval.ms": Int = "600000", AtLeast(1), ReadOnly, Low, Live, unlisted;
     /// Time after which a partition forgets an idle producer.

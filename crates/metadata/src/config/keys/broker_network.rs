@@ -80,9 +80,9 @@ keys! {
     /// Security protocol between brokers; only PLAINTEXT so far.
     "security.inter.broker.protocol": String = "PLAINTEXT", OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), ReadOnly, Medium, Live;
     /// Longest wait for a connection to another node.
-    "socket.connection.setup.timeout.max.ms": Long = "30000", Any, ReadOnly, Medium, Live;
+    "socket.connection.setup.timeout.max.ms": Long = "30000", Any, ReadOnly, Medium, Later;
     /// First wait for a connection to another node; it doubles with every failure.
-    "socket.connection.setup.timeout.ms": Long = "10000", Any, ReadOnly, Medium, Live;
+    "socket.connection.setup.timeout.ms": Long = "10000", Any, ReadOnly, Medium, Later;
     /// Connections the system holds that are not yet accepted.
     "socket.listen.backlog.size": Int = "50", AtLeast(1), ReadOnly, Medium, Live;
     /// Receive buffer of a connection; -1 leaves it to the system.

@@ -19,7 +19,7 @@ keys! {
     /// Time without a heartbeat after which the controller fences a broker.
     "broker.session.timeout.ms": Int = "9000", Any, ReadOnly, Medium, Live;
     /// Whether a broker hands over its leaderships before it stops.
-    "controlled.shutdown.enable": Boolean = "true", Any, ReadOnly, Medium, Live;
+    "controlled.shutdown.enable": Boolean = "true", Any, ReadOnly, Medium, Later;
     /// Names of the listeners that the controller serves; the first is used to reach it.
     "controller.listener.names": List required, List(NotEmpty), ReadOnly, High, Live;
     /// Duration from which a controller event is always logged.
@@ -27,25 +27,25 @@ keys! {
     /// Time between two log lines on the controller's event durations.
     "controller.performance.sample.period.ms": Long = "60000", AtLeast(100), ReadOnly, Medium, Moot, unlisted;
     /// Time the leader of the quorum gathers records before it writes them.
-    "controller.quorum.append.linger.ms": Int = "25", AtLeast(0), ReadOnly, Medium, Live;
+    "controller.quorum.append.linger.ms": Int = "25", AtLeast(0), ReadOnly, Medium, Later;
     /// Whether a controller that is not yet a voter adds itself to the quorum.
     "controller.quorum.auto.join.enable": Boolean = "false", Any, ReadOnly, Low, Later;
     /// Addresses at which the quorum's leader can be asked for.
     "controller.quorum.bootstrap.servers": List = "", BootstrapServers, ReadOnly, High, Live;
     /// Upper bound of the random pause after a lost election.
-    "controller.quorum.election.backoff.max.ms": Int = "1000", AtLeast(0), ReadOnly, High, Live;
+    "controller.quorum.election.backoff.max.ms": Int = "1000", AtLeast(0), ReadOnly, High, Later;
     /// Time a candidate waits for votes before it tries again.
-    "controller.quorum.election.timeout.ms": Int = "1000", AtLeast(0), ReadOnly, High, Live;
+    "controller.quorum.election.timeout.ms": Int = "1000", AtLeast(0), ReadOnly, High, Later;
     /// Most bytes of metadata log in one answer to a fetch of the quorum.
     "controller.quorum.fetch.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, Low, Later;
     /// Most bytes of a metadata snapshot in one answer.
     "controller.quorum.fetch.snapshot.max.bytes": Int = "1048576", AtLeast(1), ReadOnly, Low, Later;
     /// Time without a successful fetch from the leader after which a voter stands for election.
-    "controller.quorum.fetch.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, High, Live;
+    "controller.quorum.fetch.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, High, Later;
     /// Time after which an unanswered request inside the quorum is given up.
-    "controller.quorum.request.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, Medium, Live;
+    "controller.quorum.request.timeout.ms": Int = "2000", AtLeast(0), ReadOnly, Medium, Later;
     /// Pause before a failed request inside the quorum is repeated.
-    "controller.quorum.retry.backoff.ms": Int = "20", AtLeast(0), ReadOnly, Low, Live;
+    "controller.quorum.retry.backoff.ms": Int = "20", AtLeast(0), ReadOnly, Low, Later;
     /// The fixed set of voters as `id@host:port`, for a quorum without dynamic membership.
     "controller.quorum.voters": List = "", Voters, ReadOnly, High, Live;
     /// Number of samples kept for the quota of controller mutations.
@@ -53,7 +53,7 @@ keys! {
     /// Length of one sample of the quota of controller mutations.
     "controller.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, Low, Later;
     /// Time after which an unanswered request of a broker to the controller is given up.
-    "controller.socket.timeout.ms": Int = "30000", Any, ReadOnly, Medium, Live;
+    "controller.socket.timeout.ms": Int = "30000", Any, ReadOnly, Medium, Later;
     /// Time a starting broker may take to register before it gives up.
     "initial.broker.registration.timeout.ms": Int = "60000", Any, ReadOnly, Medium, Live;
     /// Delay before old files of the metadata log are removed.
@@ -83,5 +83,5 @@ keys! {
     /// What this node is: `broker`, `controller` or both.
     "process.roles": List required, ListOf(&["broker", "controller"], NotEmpty), ReadOnly, High, Live;
     /// Time a start may take before the process gives up.
-    "server.max.startup.time.ms": Long = "9223372036854775807", AtLeast(0), ReadOnly, Medium, Live, unlisted;
+    "server.max.startup.time.ms": Long = "9223372036854775807", AtLeast(0), ReadOnly, Medium, Later, unlisted;
 }

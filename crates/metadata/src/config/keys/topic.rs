@@ -15,13 +15,13 @@ keys! {
     /// What becomes of old segments: `delete`, `compact`, both or nothing. Compaction itself comes later.
     "cleanup.policy": List = "delete", ListOf(&["compact", "delete"], MayBeEmpty), Resource, Medium, Live <- ["log.cleanup.policy"];
     /// Level of gzip where the broker compresses again.
-    "compression.gzip.level": Int = "-1", GzipLevel, Resource, Medium, Later <- ["compression.gzip.level"];
+    "compression.gzip.level": Int = "-1", GzipLevel, Resource, Medium, Live <- ["compression.gzip.level"];
     /// Level of lz4 where the broker compresses again.
-    "compression.lz4.level": Int = "9", Between(1, 17), Resource, Medium, Later <- ["compression.lz4.level"];
+    "compression.lz4.level": Int = "9", Between(1, 17), Resource, Medium, Live <- ["compression.lz4.level"];
     /// Codec in which batches are stored; `producer` keeps what the producer chose.
     "compression.type": String = "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Resource, Medium, Live <- ["compression.type"];
     /// Level of zstd where the broker compresses again.
-    "compression.zstd.level": Int = "3", Between(-131072, 22), Resource, Medium, Later <- ["compression.zstd.level"];
+    "compression.zstd.level": Int = "3", Between(-131072, 22), Resource, Medium, Live <- ["compression.zstd.level"];
     /// Time a tombstone or transaction marker survives compaction.
     "delete.retention.ms": Long = "86400000", AtLeast(0), Resource, Medium, Later <- ["log.cleaner.delete.retention.ms"];
     /// Time between the removal of a segment from the log and of its files from the disk.
