@@ -14,6 +14,8 @@
 
 mod election_state;
 mod epochs;
+mod exchange;
+mod fetch;
 mod leader;
 mod machine;
 mod voter_text;
@@ -21,10 +23,9 @@ mod voters;
 
 pub use election_state::{ElectionState, ElectionStateError};
 pub use epochs::EpochStarts;
+pub use exchange::{Appended, NotLeader, QuorumAction, QuorumError, QuorumFacts, QuorumSetup, QuorumStart};
+pub use fetch::{FetchAnswer, FetchRefused, FollowerFetch};
 pub use leader::{ReplicaFacts, Standing};
-pub use machine::{
-    Appended, FetchAnswer, FetchRefused, FollowerFetch, NotLeader, Quorum, QuorumAction, QuorumError,
-    QuorumFacts, QuorumSetup, QuorumStart,
-};
+pub use machine::Quorum;
 pub use voter_text::VoterTextError;
 pub use voters::{KRAFT_VERSION_DYNAMIC, ReplicaKey, Voter, VoterEndpoint, Voters, VotersError};

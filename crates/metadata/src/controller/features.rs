@@ -59,6 +59,13 @@ pub enum UpdateFeaturesError {
     Downgrade { from: i16, to: i16, reason: &'static str },
 }
 
+impl UpdateFeaturesError {
+    /// The message of the response: one feature's error is that of all.
+    pub fn response_message(&self) -> String {
+        format!("The update failed for all features since the following feature had an error: {self}")
+    }
+}
+
 impl UpgradeType {
     /// The type with this number on the wire.
     pub const fn from_code(code: i8) -> UpgradeType {

@@ -24,15 +24,28 @@ use crate::records::MetadataRecord;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// Counted; `None` is the default of the controller (−1 on the wire).
-    Counts {
-        partitions: Option<i32>,
-        replicas: Option<i16>,
-    },
+    Counts { partitions: Option<i32>, replicas: Option<i16> },
     /// The brokers of every partition, by partition number.
     Manual(Vec<(i32, Vec<i32>)>),
-    /// Brokers and counts at once, which is refused: which of the counts was given?
+    /// Brokers and a replication factor at once, which is refused.
     ManualAndReplicas,
+    /// Brokers and a partition count at once, which is refused.
     ManualAndPartitions,
+}
+
+impl Layout {
+    /// The layout that a request asks for: counts where −1 means the default, and assignments if there are any.
+    pub fn new(partitions: i32, replicas: i16, assignments: Vec<(i32, Vec<i32>)>) -> Layout {
+        let given = |count: i32| (count != -1).then_some(count);
+        match (assignments.is_empty(), given(replicas.into()), given(partitions)) {
+            (true, replicas, partitions) => {
+                Layout::Counts { partitions, replicas: replicas.and_then(|count| i16::try_from(count).ok()) }
+            }
+            (false, Some(_), _) => Layout::ManualAndReplicas,
+            (false, None, Some(_)) => Layout::ManualAndPartitions,
+            (false, None, None) => Layout::Manual(assignments),
+        }
+    }
 }
 
 /// A topic to be created.

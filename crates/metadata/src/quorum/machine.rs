@@ -20,127 +20,22 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ottla_model::{BrokerId, ClusterId, LeaderEpoch, Offset, Timestamp};
+use ottla_model::{BrokerId, LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::messages::{KRaftVersionRecord, LeaderChangeMessage, leader_change_message};
 
 use super::election_state::ElectionState;
 use super::epochs::EpochStarts;
-use super::leader::{Leader, ReplicaFacts, Standing};
-use super::voters::{KRAFT_VERSION_DYNAMIC, ReplicaKey, Voters};
-use crate::features::MetadataVersion;
+use super::exchange::{
+    Appended, NotLeader, QuorumAction, QuorumError, QuorumFacts, QuorumSetup, QuorumStart,
+};
+use super::fetch::{FetchAnswer, FetchRefused, FollowerFetch, LogExtent};
+use super::leader::Leader;
+use super::voters::{KRAFT_VERSION_DYNAMIC, Voters};
+use crate::features::{Feature, MetadataVersion};
 use crate::records::{
     BatchContent, BatchPosition, BatchWriteError, ControlContent, MetadataBatch, MetadataRecord,
     control_batch, record_batch,
 };
-
-/// Who this node is.
-#[derive(Clone, Debug)]
-pub struct QuorumSetup {
-    pub own: ReplicaKey,
-    pub cluster: ClusterId,
-}
-
-/// Where the quorum stood when the node went down.
-#[derive(Clone, Debug)]
-pub struct QuorumStart {
-    /// Content of `quorum-state`, if there was one.
-    pub election: Option<ElectionState>,
-    /// The voters: those of the newest snapshot, or else those of the configuration. Later ones in the log win.
-    pub voters: Voters,
-    /// Level of `kraft.version` in the newest snapshot.
-    pub kraft_version: i16,
-    /// Whether voters and level stand in the log and not only in the files of a formatted node.
-    pub recorded: bool,
-    /// End of the newest snapshot, from where the log is read.
-    pub log_start: Offset,
-    /// Epoch of the newest snapshot.
-    pub epoch: LeaderEpoch,
-}
-
-/// Why there is no quorum.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum QuorumError {
-    #[error("the quorum has {count} voters; this release runs quorums of one")]
-    SeveralVoters { count: usize },
-    #[error("node {own} with its directory is not the voter of the quorum, which is node {voter}")]
-    NotAVoter { own: BrokerId, voter: BrokerId },
-    #[error("the voters in the log are invalid")]
-    Voters(#[from] super::voters::VotersError),
-    #[error("a batch of the metadata log begins at {got}, expected {expected}")]
-    Gap { got: Offset, expected: Offset },
-}
-
-/// What the owner of the log has to do, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QuorumAction {
-    /// Replace `quorum-state` on stable storage, then say `on_persisted`.
-    Persist(Vec<u8>),
-    /// Append a batch to the log.
-    Append { batch: Vec<u8>, base_offset: Offset, epoch: LeaderEpoch },
-}
-
-/// This node does not lead; perhaps it knows who does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this node does not lead the metadata quorum in epoch {epoch}")]
-pub struct NotLeader {
-    pub epoch: LeaderEpoch,
-    pub leader: Option<BrokerId>,
-}
-
-/// Where a batch was put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    pub base_offset: Offset,
-    /// The position behind the batch.
-    pub end: Offset,
-    /// Bytes the batch adds to the log.
-    pub bytes: u64,
-}
-
-/// A fetch of the metadata log by another replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FollowerFetch {
-    pub cluster: Option<String>,
-    pub from: Standing,
-    /// The epoch the sender believes in.
-    pub epoch: i32,
-    /// Epoch of the last record the sender has; `None` for an empty log.
-    pub last_epoch: Option<LeaderEpoch>,
-}
-
-/// What a fetching replica is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FetchAnswer {
-    /// Read on from where it asked; it may take everything below the high watermark as committed.
-    Records { from: Offset, high_watermark: Option<Offset> },
-    /// Its log has parted from this one: it must cut it to this end of this epoch.
-    Diverging { epoch: LeaderEpoch, end: Offset },
-    /// What it asks for is in a snapshot only.
-    Snapshot,
-}
-
-/// Why a fetch is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FetchRefused {
-    #[error("the cluster id is {expected}, not {got}")]
-    InconsistentCluster { expected: String, got: String },
-    #[error("the epoch is older than {0}")]
-    FencedEpoch(LeaderEpoch),
-    #[error("the epoch is newer than {0}")]
-    UnknownEpoch(LeaderEpoch),
-    #[error(transparent)]
-    NotLeader(#[from] NotLeader),
-}
-
-/// What DescribeQuorum tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuorumFacts {
-    pub leader: BrokerId,
-    pub epoch: LeaderEpoch,
-    pub high_watermark: Option<Offset>,
-    pub voters: Vec<ReplicaFacts>,
-    pub observers: Vec<ReplicaFacts>,
-}
 
 #[derive(Clone, Debug)]
 enum Role {
@@ -195,6 +90,10 @@ impl Quorum {
     pub fn on_batch_read(&mut self, batch: &MetadataBatch) -> Result<(), QuorumError> {
         if batch.position.base_offset != self.log_end {
             return Err(QuorumError::Gap { got: batch.position.base_offset, expected: self.log_end });
+        }
+        let (at, got) = (batch.position.base_offset, batch.position.epoch);
+        if let Some(last) = self.epochs.last().filter(|last| got < *last) {
+            return Err(QuorumError::EpochGoesBack { at, got, last });
         }
         if let BatchContent::Control(records) = &batch.content {
             for (_, record) in records {
@@ -338,36 +237,15 @@ impl Quorum {
 
     /// Another replica asks for records. What it asks for tells what it has.
     pub fn on_fetch(&mut self, fetch: &FollowerFetch, now: Timestamp) -> Result<FetchAnswer, FetchRefused> {
-        let expected = self.setup.cluster.as_str();
-        if let Some(got) = fetch.cluster.as_deref().filter(|got| *got != expected) {
-            let (expected, got) = (expected.to_owned(), got.to_owned());
-            return Err(FetchRefused::InconsistentCluster { expected, got });
-        }
-        let epoch = self.election.epoch;
-        if fetch.epoch < epoch.value() {
-            return Err(FetchRefused::FencedEpoch(epoch));
-        }
-        if fetch.epoch > epoch.value() {
-            return Err(FetchRefused::UnknownEpoch(epoch));
-        }
+        fetch.check(&self.setup.cluster, self.election.epoch)?;
         let not_leader = self.not_leader();
         let Role::Leader(leader) = &mut self.role else { return Err(not_leader.into()) };
-        let from = fetch.from.log_end;
-        if from < self.log_start {
-            return Ok(FetchAnswer::Snapshot);
+        let log = LogExtent { start: self.log_start, end: self.log_end, epochs: &self.epochs };
+        if let Some(elsewhere) = log.parting(fetch) {
+            return Ok(elsewhere);
         }
-        // An empty log parts from none; otherwise the last epoch must be known here and reach that far.
-        let end = fetch.last_epoch.map(|last| self.epochs.end_of(last, self.log_end));
-        match end {
-            Some(Some((epoch, end))) if Some(epoch) != fetch.last_epoch || end < from => {
-                Ok(FetchAnswer::Diverging { epoch, end })
-            }
-            Some(None) if from > self.log_start => Ok(FetchAnswer::Snapshot),
-            Some(_) | None => {
-                leader.on_fetch(fetch.from, self.log_end, (&self.voters, now));
-                Ok(FetchAnswer::Records { from, high_watermark: leader.high_watermark() })
-            }
-        }
+        leader.on_fetch(fetch.from, self.log_end, (&self.voters, now));
+        Ok(FetchAnswer::Records { from: fetch.from.log_end, high_watermark: leader.high_watermark() })
     }
 
     fn not_leader(&self) -> NotLeader {
@@ -422,6 +300,9 @@ impl Quorum {
     fn on_control(&mut self, record: &ControlContent) -> Result<(), QuorumError> {
         match record {
             ControlContent::KraftVersion(record) => {
+                if !(0..=Feature::Kraft.max_level()).contains(&record.k_raft_version) {
+                    return Err(QuorumError::KraftVersion(record.k_raft_version));
+                }
                 self.kraft_version = record.k_raft_version;
                 self.recorded = true;
             }

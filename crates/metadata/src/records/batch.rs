@@ -67,6 +67,8 @@ pub enum BatchReadError {
     Frame { base: Offset, source: BatchRecordError },
     #[error("the batch at offset {base} has no leader epoch")]
     NoEpoch { base: Offset },
+    #[error("the batch at offset {base} has {records} records up to the offset {delta} behind its first")]
+    OffsetDelta { base: Offset, records: i32, delta: i32 },
     #[error("the record at offset {at} has no value")]
     NoValue { at: Offset },
     #[error("the record at offset {at} is not a metadata record")]
@@ -184,7 +186,10 @@ fn read_batch(view: &BatchView<'_>, buffer: &mut RecordBuffer) -> Result<Metadat
         timestamp: header.max_timestamp,
     };
     let control = header.attributes.is_control();
-    let last_offset = base.plus(header.last_offset_delta.unsigned_abs());
+    // A metadata log is never compacted, so no batch has a gap.
+    let (records, delta) = (header.record_count, header.last_offset_delta);
+    let last = u32::try_from(delta).ok().filter(|_| delta.checked_add(1) == Some(records));
+    let last_offset = base.plus(last.ok_or(BatchReadError::OffsetDelta { base, records, delta })?);
     let mut records = Vec::new();
     let mut controls = Vec::new();
     let unpacked = view.records(buffer).map_err(|source| BatchReadError::Compression { base, source })?;

@@ -1,6 +1,7 @@
 //! The name of a snapshot.
 //!
 //! Owns: `SnapshotId` and the file name it has.
+//! Does not own: the content (`write`), the directory (the server).
 //!
 //! Source: KIP-630; Kafka 4.3.1's `__cluster_metadata-0`.
 

@@ -204,6 +204,27 @@ fn a_damaged_batch_is_refused_and_nothing_is_read_from_it() {
     }
 }
 
+/// The leader epoch lies outside a batch's checksum.
+#[test]
+fn a_log_whose_epochs_go_back_is_refused() {
+    use crate::world::{Plan, World};
+    let mut world = World::new(Plan::default());
+    let records = [MetadataRecord::from(NoOpRecord {})];
+    let earlier = BatchPosition { base_offset: world.log_end(), epoch: LeaderEpoch::ZERO, ..position(0) };
+    let batch = record_batch(earlier, &records, MetadataVersion::LATEST).unwrap();
+    let refusal = world.node.on_log_read(&read_batches(&batch).unwrap()[0]).unwrap_err();
+    let reason = std::error::Error::source(&refusal).unwrap().to_string();
+    assert!(reason.contains("is of epoch 0, older than the epoch 1"), "{reason}");
+    let gap = record_batch(position(1_000), &records, MetadataVersion::LATEST).unwrap();
+    let refusal = world.node.on_log_read(&read_batches(&gap).unwrap()[0]).unwrap_err();
+    assert!(std::error::Error::source(&refusal).unwrap().to_string().contains("begins at 1000"));
+    let unknown = ControlContent::KraftVersion(KRaftVersionRecord { version: 0, k_raft_version: 2 });
+    let next = BatchPosition { base_offset: world.log_end(), ..position(0) };
+    let batch = control_batch(next, &[unknown]).unwrap();
+    let refusal = world.node.on_log_read(&read_batches(&batch).unwrap()[0]).unwrap_err();
+    assert!(std::error::Error::source(&refusal).unwrap().to_string().contains("kraft.version 2"));
+}
+
 /// KRF-07
 #[test]
 fn many_records_become_several_batches_of_a_bounded_size() {

@@ -191,22 +191,20 @@ fn brokers(text: &str) -> Vec<i32> {
 
 fn create(world: &mut World, words: &[&str], validate_only: bool) -> String {
     // `a+b` creates two topics in one request.
-    let layout = |text: &str| match text {
-        "-/1+manual" => Layout::ManualAndReplicas,
-        "3/-+manual" => Layout::ManualAndPartitions,
-        text if text.contains('/') => {
-            let (partitions, replicas) = text.split_once('/').unwrap();
-            Layout::Counts { partitions: partitions.parse().ok(), replicas: replicas.parse().ok() }
-        }
-        text => Layout::Manual(
-            text.split(';')
-                .map(|one| one.split_once('=').unwrap())
-                .map(|(number, replicas)| (number.parse().unwrap(), brokers(replicas)))
-                .collect(),
-        ),
+    let count = |text: &str| if text == "-" { -1 } else { text.parse().unwrap() };
+    let assignment = |one: &str| {
+        let (number, replicas) = one.split_once('=').unwrap();
+        (number.parse().unwrap(), brokers(replicas))
     };
-    let layout =
-        words.get(1).map_or(Layout::Counts { partitions: None, replicas: None }, |text| layout(text));
+    let layout = |text: &str| {
+        let (counts, manual) = text.split_once('+').unwrap_or((text, ""));
+        let assignments = if manual.is_empty() && counts.contains('=') { counts } else { manual };
+        let assignments: Vec<_> =
+            assignments.split(';').filter(|one| !one.is_empty()).map(assignment).collect();
+        let (partitions, replicas) = counts.split_once('/').unwrap_or(("-", "-"));
+        Layout::new(count(partitions), i16::try_from(count(replicas)).unwrap(), assignments)
+    };
+    let layout = words.get(1).map_or(Layout::new(-1, -1, Vec::new()), |text| layout(text));
     let configs = pairs(words.get(2..).unwrap_or_default());
     let topic =
         |name: &str| NewTopic { name: name.to_owned(), layout: layout.clone(), configs: configs.clone() };

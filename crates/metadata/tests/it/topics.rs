@@ -152,8 +152,8 @@ fn an_assignment_that_cannot_be_is_refused_in_kafka_s_words() {
         "broker 1
          broker 2
          register 3
-         create a -/1+manual
-         create a 3/-+manual
+         create a -/1+0=1
+         create a 3/-+0=1
          create a 0=1;0=2
          create a 0=
          create a 0=7
