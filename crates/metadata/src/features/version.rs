@@ -79,10 +79,8 @@ impl MetadataVersion {
     pub const LATEST: MetadataVersion = MetadataVersion(30);
 
     const V3_4_IV0: MetadataVersion = MetadataVersion(8);
-    const V3_5_IV2: MetadataVersion = MetadataVersion(11);
     const V3_6_IV0: MetadataVersion = MetadataVersion(12);
     const V3_6_IV1: MetadataVersion = MetadataVersion(13);
-    const V3_6_IV2: MetadataVersion = MetadataVersion(14);
     const V3_7_IV0: MetadataVersion = MetadataVersion(15);
     const V3_7_IV2: MetadataVersion = MetadataVersion(17);
     const V4_0_IV1: MetadataVersion = MetadataVersion(23);
@@ -178,16 +176,6 @@ impl MetadataVersion {
     /// Whether controllers register themselves (KIP-919).
     pub fn has_controller_registration(self) -> bool {
         self >= Self::V3_7_IV0
-    }
-
-    /// Whether SCRAM credentials can be stored (KIP-900).
-    pub fn has_scram(self) -> bool {
-        self >= Self::V3_5_IV2
-    }
-
-    /// Whether delegation tokens can be stored (KIP-900's sequel).
-    pub fn has_delegation_tokens(self) -> bool {
-        self >= Self::V3_6_IV2
     }
 
     /// Whether the state of the move away from ZooKeeper is recorded.
