@@ -7,7 +7,7 @@
 //! first argument (`ottla kafka-topics …`) or as the name of the program: a symbolic link to `ottla`.
 
 use crate::terminal::Terminal;
-use crate::tools;
+use crate::{node, tools};
 
 /// One command.
 pub struct Command {
@@ -20,11 +20,21 @@ pub struct Command {
 }
 
 /// All commands, in the order of `ottla --help`.
-pub const COMMANDS: &[Command] = &[Command {
-    name: "kafka-storage",
-    about: "Format data directories, look at them",
-    run: tools::storage::run,
-}];
+pub const COMMANDS: &[Command] = &[
+    Command { name: "dev", about: "Start a node to try things with", run: node::dev::run },
+    Command {
+        name: "server",
+        about: "Start a node with the settings of a properties file",
+        run: node::server::run,
+    },
+    Command { name: "kafka-server-start", about: "The same as server", run: node::server::run },
+    Command { name: "kafka-server-stop", about: "Stop the nodes on this machine", run: node::stop::run },
+    Command {
+        name: "kafka-storage",
+        about: "Format data directories, look at them",
+        run: tools::storage::run,
+    },
+];
 
 /// The command with this name.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -5,12 +5,14 @@
 //! - `terminal`: what a command writes to;
 //! - `own`: `ottla --help`, `ottla --version`;
 //! - `argparse`, `java`, `settings`: flags of Kafka's argparse tools, exceptions as Java prints them, properties files;
+//! - `node`, `logging`: a node in this process, its log;
 //! - `tools`: the drop-in tools, one folder each.
 
 mod argparse;
 mod dispatch;
 mod java;
-
+mod logging;
+mod node;
 mod own;
 mod settings;
 mod terminal;
