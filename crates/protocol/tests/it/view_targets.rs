@@ -8,9 +8,14 @@
 //! | `batches` | bytes of a segment |
 //! | `validate` | the records of one partition in a Produce request; checksum and base offset are set right first |
 //! | `unpack` | id of the codec, compressed bytes |
+//! | `connection` | length of the pieces in which the rest arrives, what a socket receives |
 
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 use ottla_model::{Offset, PartitionIndex, Timestamp, TopicName, TopicPartition};
 use ottla_protocol::compression::{Compression, Decompressor, UnpackLimits};
+use ottla_protocol::connection::{Completion, Connection, ConnectionLimits, READ_BYTES};
 use ottla_protocol::fetch::FetchRequestView;
 use ottla_protocol::messages::{FetchRequest, ProduceRequest};
 use ottla_protocol::produce::ProduceRequestView;
@@ -18,7 +23,7 @@ use ottla_protocol::record::{
     AppendRules, Arrival, BatchMut, Batches, RecordBuffer, TimestampType, TopicCompression, ValidationDepth,
     Validator,
 };
-use ottla_protocol::{DecodeError, Message, Reader};
+use ottla_protocol::{ApiKey, DecodeError, Message, Reader};
 
 use super::targets::{Target, bounded, limit};
 
@@ -29,6 +34,7 @@ pub const VIEW_TARGETS: &[(&str, Target)] = &[
     ("batches", batches),
     ("validate", validate),
     ("unpack", unpack),
+    ("connection", connection),
 ];
 
 /// Bytes that a codec's context and the chunk it fills take whatever they unpack: the window of gzip, the chunk of zstd
@@ -166,4 +172,50 @@ pub fn unpack(bytes: &[u8]) {
         let _ = Decompressor::new().unpack_into((codec, packed), limits(bytes), &mut output);
         assert!(u64::try_from(output.len()).is_ok_and(|length| length <= limit(bytes.len())));
     });
+}
+
+/// Largest request in the `connection` target, small enough for a fuzzer to reach it.
+const REQUEST_BYTES_MAX: u32 = 1000;
+
+/// A connection whose requests are all answered by one byte, the first of each pair last.
+pub fn connection(bytes: &[u8]) {
+    let Some((piece, bytes)) = bytes.split_first() else { return };
+    let used = allocation_counter::measure(|| serve(bytes, usize::from(*piece).max(1)));
+    let buffer = u64::try_from(READ_BYTES).expect("the buffer is small");
+    assert!(used.bytes_max <= limit(bytes.len()) + 2 * buffer, "{} bytes held", used.bytes_max);
+}
+
+fn serve(bytes: &[u8], piece: usize) {
+    let limits = ConnectionLimits {
+        request_bytes_max: REQUEST_BYTES_MAX,
+        inflight_bytes_max: 2 * u64::from(REQUEST_BYTES_MAX),
+        requests_max: 3,
+        idle_max: Duration::from_mins(10),
+    };
+    let start = Instant::now();
+    let offered = |api: ApiKey| (api != ApiKey::Vote).then(|| api.stable_versions());
+    let mut machine: Connection<Bytes> = Connection::new(limits, offered, start);
+    let (mut asked, mut answered) = (0, 0);
+    for piece in bytes.chunks(piece) {
+        let Some(buffer) = machine.read_buffer() else { break };
+        buffer.extend_from_slice(piece);
+        machine.on_read(start);
+        loop {
+            let requests: Vec<_> = std::iter::from_fn(|| machine.poll_request()).collect();
+            assert!(requests.len() <= 3, "more requests are in flight than may be");
+            asked += requests.len();
+            for request in requests.iter().rev() {
+                let length = u32::try_from(request.body_bytes().len());
+                assert!(length.is_ok_and(|length| length < REQUEST_BYTES_MAX));
+                machine.complete(request.ticket, Completion::Reply(Bytes::from_static(b"r")));
+            }
+            // The machine itself answers ApiVersions of an unknown version.
+            answered += std::iter::from_fn(|| machine.poll_reply()).filter(|reply| reply.len() == 1).count();
+            if requests.is_empty() {
+                break;
+            }
+        }
+    }
+    assert_eq!(asked, answered, "every request is answered once");
+    assert_eq!(machine.inflight(), (0, 0));
 }

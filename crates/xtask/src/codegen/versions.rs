@@ -1,6 +1,7 @@
 //! Ranges of versions, as schemas write them: `3`, `0-12`, `9+`, `none`.
 //!
 //! Owns: parsing, intersection, and the Rust condition that a version lies in a range.
+//! Does not own: which ranges a schema has (`schema`).
 
 use std::fmt;
 use std::str::FromStr;
