@@ -81,13 +81,8 @@ impl Admin {
     }
 
     /// Asks any node.
-    async fn ask_any<R: Request>(
-        &self,
-        deadline: Deadline,
-        request: &R,
-        version_cap: i16,
-    ) -> Result<R::Response, CallError> {
-        let options = CallOptions { version_cap, ..CallOptions::default() };
+    async fn ask_any<R: Request>(&self, deadline: Deadline, request: &R) -> Result<R::Response, CallError> {
+        let options = CallOptions::default();
         let mut attempts = self.shared().attempts(deadline);
         loop {
             let attempt = async {
@@ -108,9 +103,8 @@ impl Admin {
         deadline: Deadline,
         broker: BrokerId,
         request: &R,
-        version_cap: i16,
     ) -> Result<R::Response, CallError> {
-        let options = CallOptions { version_cap, ..CallOptions::default() };
+        let options = CallOptions::default();
         self.shared().wait_for(deadline, |image| image.nodes.contains_key(&broker).then_some(())).await?;
         let mut attempts = self.shared().attempts(deadline);
         loop {
@@ -157,8 +151,7 @@ impl Admin {
     async fn ask_coordinator<R: Request>(
         &self,
         deadline: Deadline,
-        group: &str,
-        (request, version_cap): (&R, i16),
+        (group, request, version_cap): (&str, &R, i16),
         code_of: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response, GroupCallError> {
         let options = CallOptions { version_cap, ..CallOptions::default() };

@@ -14,13 +14,13 @@ mod request;
 mod versions;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_env::net::{self, SocketOptions, Stream};
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::{task, time};
-use ottla_protocol::{Message, Reader, Writer};
+use ottla_protocol::{Message, Reader};
 
 pub(crate) use request::Request;
 pub use versions::{ApiVersions, FeatureRange};
@@ -183,11 +183,6 @@ impl<R: Message> Pending<R> {
             node,
             reason: error.to_string(),
         })
-    }
-
-    /// The version in which the answer comes.
-    pub(crate) fn version(&self) -> i16 {
-        self.version
     }
 }
 

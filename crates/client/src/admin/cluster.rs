@@ -113,7 +113,7 @@ impl Admin {
             include_fenced_brokers: include_fenced,
             ..Default::default()
         };
-        let response = self.ask_any(deadline, &request, i16::MAX).await?;
+        let response = self.ask_any(deadline, &request).await?;
         ServerError::check(response.error_code, response.error_message.as_deref())?;
         let fenced = response.brokers.iter().filter(|node| node.is_fenced);
         let fenced = fenced.filter_map(|node| BrokerId::new(node.broker_id)).collect();
@@ -191,7 +191,7 @@ impl Admin {
         let partition = quorum::PartitionData { partition_index: 0 };
         let topic = quorum::TopicData { topic_name: METADATA_TOPIC.to_owned(), partitions: vec![partition] };
         let request = DescribeQuorumRequest { topics: vec![topic] };
-        let response = self.ask_any(self.deadline("describeMetadataQuorum"), &request, i16::MAX).await?;
+        let response = self.ask_any(self.deadline("describeMetadataQuorum"), &request).await?;
         ServerError::check(response.error_code, response.error_message.as_deref())?;
         let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
         let Some(partition) = partition else {

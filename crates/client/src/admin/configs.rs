@@ -208,8 +208,8 @@ impl Admin {
                 include_documentation: options.documentation,
             };
             let response = match node {
-                Some(node) => self.ask_broker(deadline, node, &request, i16::MAX).await?,
-                None => self.ask_any(deadline, &request, i16::MAX).await?,
+                Some(node) => self.ask_broker(deadline, node, &request).await?,
+                None => self.ask_any(deadline, &request).await?,
             };
             for result in response.results {
                 let Some(kind) = ResourceKind::of_wire(result.resource_type) else { continue };
@@ -244,8 +244,8 @@ impl Admin {
                 validate_only,
             };
             let response = match node {
-                Some(node) => self.ask_broker(deadline, node, &request, i16::MAX).await?,
-                None => self.ask_any(deadline, &request, i16::MAX).await?,
+                Some(node) => self.ask_broker(deadline, node, &request).await?,
+                None => self.ask_any(deadline, &request).await?,
             };
             for result in response.responses {
                 let Some(kind) = ResourceKind::of_wire(result.resource_type) else { continue };
@@ -269,7 +269,7 @@ impl Admin {
     ) -> Result<Vec<ConfigResource>, ListConfigResourcesError> {
         let request =
             ListConfigResourcesRequest { resource_types: kinds.iter().map(|kind| kind.wire()).collect() };
-        let response = self.ask_any(self.deadline("listConfigResources"), &request, i16::MAX).await?;
+        let response = self.ask_any(self.deadline("listConfigResources"), &request).await?;
         ServerError::check(response.error_code, None)?;
         let resource = |said: ottla_protocol::messages::list_config_resources_response::ConfigResource| {
             ResourceKind::of_wire(said.resource_type)

@@ -83,7 +83,7 @@ impl Admin {
             allow_auto_topic_creation: false,
             ..Default::default()
         };
-        let response = self.ask_any(self.deadline("describeTopicsWithIds"), &request, i16::MAX).await?;
+        let response = self.ask_any(self.deadline("describeTopicsWithIds"), &request).await?;
         let outcome = |id: &TopicId| {
             let found = response.topics.iter().find(|topic| topic.topic_id == id.uuid());
             found.map_or_else(|| Err(ServerError::from(ErrorCode::UnknownTopicId).into()), of_metadata)
@@ -99,7 +99,7 @@ impl Admin {
             cursor: None,
         };
         loop {
-            let response = self.ask_any(deadline, &request, i16::MAX).await?;
+            let response = self.ask_any(deadline, &request).await?;
             for topic in &response.topics {
                 let Some(name) = topic.name.clone() else { continue };
                 match (described.get_mut(&name), of_page(topic)) {
@@ -124,7 +124,7 @@ impl Admin {
             allow_auto_topic_creation: false,
             ..Default::default()
         };
-        let response = self.ask_any(deadline, &request, i16::MAX).await?;
+        let response = self.ask_any(deadline, &request).await?;
         let named =
             response.topics.iter().filter_map(|topic| Some((topic.name.clone()?, of_metadata(topic))));
         Ok(named.collect())

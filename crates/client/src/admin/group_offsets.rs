@@ -28,8 +28,6 @@ use crate::error::{CallError, ErrorCode, ServerError, error_of};
 
 /// Last version of OffsetCommit and OffsetFetch that names topics instead of their ids.
 pub(crate) const NAMES_UNTIL: i16 = 9;
-/// First version of OffsetFetch with several groups.
-const FETCH_GROUPS_SINCE: i16 = 8;
 
 operation_error! {
     /// Why the offsets of a group cannot be listed.
@@ -94,7 +92,7 @@ impl Admin {
         group: &str,
         request: &OffsetFetchRequest,
     ) -> Result<OffsetFetchResponse, GroupCallError> {
-        self.ask_coordinator(deadline, group, (request, NAMES_UNTIL), offset_fetch_code).await
+        self.ask_coordinator(deadline, (group, request, NAMES_UNTIL), offset_fetch_code).await
     }
 
     /// Commits offsets for a group without members.
@@ -113,7 +111,7 @@ impl Admin {
             let first = response.topics.first().and_then(|topic| topic.partitions.first());
             first.map_or(0, |partition| partition.error_code)
         };
-        let response = self.ask_coordinator(deadline, group, (&request, NAMES_UNTIL), code_of).await?;
+        let response = self.ask_coordinator(deadline, (group, &request, NAMES_UNTIL), code_of).await?;
         let mut outcomes = BTreeMap::new();
         for topic in response.topics {
             for partition in topic.partitions {
@@ -142,7 +140,7 @@ impl Admin {
         });
         let request = OffsetDeleteRequest { group_id: group.to_owned(), topics: topics.collect() };
         let code_of = |response: &ottla_protocol::messages::OffsetDeleteResponse| response.error_code;
-        let response = self.ask_coordinator(deadline, group, (&request, i16::MAX), code_of).await?;
+        let response = self.ask_coordinator(deadline, (group, &request, i16::MAX), code_of).await?;
         ServerError::check(response.error_code, None)?;
         let mut outcomes = BTreeMap::new();
         for topic in response.topics {

@@ -132,7 +132,7 @@ impl Admin {
         let request = ListGroupsRequest { states_filter: states.to_vec(), types_filter: types.to_vec() };
         let mut groups = BTreeMap::new();
         for broker in brokers {
-            let response = self.ask_broker(deadline, broker, &request, i16::MAX).await?;
+            let response = self.ask_broker(deadline, broker, &request).await?;
             ServerError::check(response.error_code, None)?;
             for group in response.groups {
                 let listing = GroupListing {
@@ -169,7 +169,7 @@ impl Admin {
         let code_of = |response: &ottla_protocol::messages::ConsumerGroupDescribeResponse| {
             response.groups.first().map_or(0, |group| group.error_code)
         };
-        let response = self.ask_coordinator(deadline, id, (&request, i16::MAX), code_of).await?;
+        let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
         let Some(group) = response.groups.into_iter().next() else {
             return Err(ServerError::from(ErrorCode::UnknownServerError).into());
         };
@@ -194,7 +194,7 @@ impl Admin {
         let code_of = |response: &ottla_protocol::messages::DescribeGroupsResponse| {
             response.groups.first().map_or(0, |group| group.error_code)
         };
-        let response = self.ask_coordinator(deadline, id, (&request, i16::MAX), code_of).await?;
+        let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
         let Some(group) = response.groups.into_iter().next() else {
             return Err(ServerError::from(ErrorCode::UnknownServerError).into());
         };
@@ -233,7 +233,7 @@ impl Admin {
             response.results.first().map_or(0, |group| group.error_code)
         };
         let deadline = self.deadline("deleteConsumerGroups");
-        let response = self.ask_coordinator(deadline, id, (&request, i16::MAX), code_of).await?;
+        let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
         Ok(ServerError::check(code_of(&response), None)?)
     }
 }

@@ -54,7 +54,7 @@ impl Admin {
         let mut outcomes = BTreeMap::new();
         for broker in brokers {
             let request = DescribeLogDirsRequest { topics: None };
-            let outcome = match self.ask_broker(deadline, *broker, &request, i16::MAX).await {
+            let outcome = match self.ask_broker(deadline, *broker, &request).await {
                 Ok(response) => ServerError::check(response.error_code, None)
                     .map(|()| response.results.into_iter().map(dir_of).collect())
                     .map_err(Into::into),

@@ -103,7 +103,7 @@ impl Admin {
                 topics: delete_topics(&partitions, before),
                 timeout_ms: Admin::left_ms(deadline),
             };
-            let response = self.ask_broker(deadline, leader, &request, i16::MAX).await?;
+            let response = self.ask_broker(deadline, leader, &request).await?;
             for topic in response.topics {
                 for said in topic.partitions {
                     let Some(partition) = partition_of(&topic.name, said.partition_index) else { continue };

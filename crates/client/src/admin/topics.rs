@@ -100,7 +100,7 @@ impl Admin {
     /// All topics, sorted by name.
     pub async fn list_topics(&self) -> Result<Vec<TopicListing>, CallError> {
         let request = MetadataRequest { topics: None, allow_auto_topic_creation: true, ..Default::default() };
-        let response = self.ask_any(self.deadline("listTopics"), &request, i16::MAX).await?;
+        let response = self.ask_any(self.deadline("listTopics"), &request).await?;
         let listing = |topic: ottla_protocol::messages::metadata_response::MetadataResponseTopic| {
             let id = TopicId::new(topic.topic_id);
             topic.name.map(|name| TopicListing { name, id, is_internal: topic.is_internal })

@@ -12,7 +12,7 @@ use ottla_protocol::messages::FindCoordinatorRequest;
 use ottla_protocol::messages::find_coordinator_response::Coordinator;
 
 use super::image::Node;
-use super::{CallOptions, ClusterImage, Lane, Shared, Target};
+use super::{CallOptions, ClusterImage, Lane, Shared};
 use crate::config::Endpoint;
 use crate::connection::Request;
 use crate::error::{CallError, ServerError};

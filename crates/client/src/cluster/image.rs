@@ -192,11 +192,14 @@ pub(crate) mod tests {
 
     use super::*;
 
+    /// A topic, a byte for its id, and `(leader, epoch)` of each partition.
+    pub(crate) type Said<'a> = (&'a str, u8, &'a [(i32, i32)]);
+
     /// An answer with brokers 1 and 2, and topics with the given `(leader, epoch)` of each partition.
-    pub(crate) fn answer(topics: &[(&str, u8, &[(i32, i32)])]) -> MetadataResponse {
+    pub(crate) fn answer(topics: &[Said<'_>]) -> MetadataResponse {
         let broker =
             |node_id| MetadataResponseBroker { node_id, host: "h".to_owned(), port: 9092, rack: None };
-        let topic = |(name, id, leaders): &(&str, u8, &[(i32, i32)])| MetadataResponseTopic {
+        let topic = |(name, id, leaders): &Said<'_>| MetadataResponseTopic {
             name: Some((*name).to_owned()),
             topic_id: Uuid::from_bytes([*id; 16]),
             partitions: (0..)

@@ -43,10 +43,10 @@ pub(super) async fn negotiate(connection: &Connection) -> Result<ApiVersions, Ca
 }
 
 fn request() -> ApiVersionsRequest {
-    let mut request = ApiVersionsRequest::default();
-    request.client_software_name = SOFTWARE_NAME.to_owned();
-    request.client_software_version = env!("CARGO_PKG_VERSION").to_owned();
-    request
+    ApiVersionsRequest {
+        client_software_name: SOFTWARE_NAME.to_owned(),
+        client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
 }
 
 /// Reads an answer. A refusal of the version is written in version 0, whatever was asked.

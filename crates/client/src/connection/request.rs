@@ -92,9 +92,8 @@ mod tests {
     fn a_request_has_its_length_and_the_header_of_its_version() {
         let classic = frame_of(&ApiVersionsRequest::default(), 0, "me").unwrap();
         assert_eq!(classic, b"\0\0\0\x0c\0\x12\0\0\0\0\0\0\0\x02me");
-        let mut request = ApiVersionsRequest::default();
-        request.client_software_name = "a".to_owned();
-        request.client_software_version = "1".to_owned();
+        let (client_software_name, client_software_version) = ("a".to_owned(), "1".to_owned());
+        let request = ApiVersionsRequest { client_software_name, client_software_version };
         let flexible = frame_of(&request, 3, "me").unwrap();
         assert_eq!(flexible, b"\0\0\0\x12\0\x12\0\x03\0\0\0\0\0\x02me\0\x02a\x021\0");
     }

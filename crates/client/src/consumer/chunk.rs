@@ -175,7 +175,7 @@ impl Chunk {
         let codec = header.attributes.compression().map_err(|cause| bad_codec(cause.into()))?;
         let shared = match codec {
             Compression::None => self.bytes.slice_ref(view.records_bytes()),
-            codec => {
+            Compression::Gzip | Compression::Snappy | Compression::Lz4 | Compression::Zstd => {
                 let mut unpacked = Vec::new();
                 let limits = UnpackLimits::bytes(BATCH_UNPACKED_BYTES_MAX);
                 let packed = (codec, view.records_bytes());

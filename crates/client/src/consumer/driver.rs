@@ -16,7 +16,7 @@ use ottla_protocol::messages::{FetchRequest, FetchResponse};
 use parking_lot::Mutex;
 
 use super::chunk::Aborted;
-use super::fetcher::{FetchOrder, PartitionAnswer};
+use super::fetcher::{FetchAnswer, FetchOrder, PartitionAnswer};
 use super::machine::{Machine, Work};
 use super::positions::Watermarks;
 use super::{group_calls, offset_calls};
@@ -159,13 +159,16 @@ async fn fetch(inner: &Inner, order: FetchOrder) {
     let now = time::now();
     let wants_metadata = match answer {
         Ok(response) => {
-            let answers = read_answer(&inner.cluster.image(), &response);
-            let header = (error_of(response.error_code), response.session_id);
+            let answer = FetchAnswer {
+                error: error_of(response.error_code),
+                session_id: response.session_id,
+                partitions: read_answer(&inner.cluster.image(), &response),
+            };
             inner.update(|machine| {
                 if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
                     machine.fetcher.on_throttled(order.node, now + Duration::from_millis(throttle));
                 }
-                machine.on_fetched(&order, header, answers, now)
+                machine.on_fetched(&order, answer, now)
             })
         }
         Err(error) => {

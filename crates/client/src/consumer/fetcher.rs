@@ -59,6 +59,30 @@ pub(crate) struct PartitionAnswer {
     pub records: Bytes,
 }
 
+/// The answer to a Fetch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FetchAnswer {
+    /// An error of the whole answer.
+    pub error: Option<ErrorCode>,
+    pub session_id: i32,
+    pub partitions: Vec<PartitionAnswer>,
+}
+
+/// What decides about fetching beside the fetcher itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub positions: &'a Positions,
+    pub image: &'a ClusterImage,
+    pub now: Instant,
+}
+
+/// An answer being applied.
+struct Applying<'a> {
+    positions: &'a mut Positions,
+    now: Instant,
+    effects: FetchEffects,
+}
+
 /// What an answer leads to beside new chunks.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct FetchEffects {
@@ -98,11 +122,10 @@ impl Fetcher {
     /// for one that is not connected.
     pub(crate) fn poll_fetch(
         &mut self,
-        positions: &Positions,
-        image: &ClusterImage,
+        view: View<'_>,
         speaks_ids: impl Fn(BrokerId) -> Option<bool>,
-        now: Instant,
     ) -> Option<FetchOrder> {
+        let View { positions, now, .. } = view;
         if self.buffered >= self.limits.buffered_bytes_max {
             return None;
         }
@@ -111,7 +134,7 @@ impl Fetcher {
         let mut stays = BTreeMap::new();
         for partition in &self.turn {
             let Some(assigned) = positions.get(partition) else { continue };
-            let Some((node, want)) = self.wanted(partition, assigned, image, now) else { continue };
+            let Some((node, want)) = self.wanted(partition, assigned, view) else { continue };
             by_node.entry(node).or_default().push((partition.clone(), want));
             stays.insert(partition.clone(), assigned.stay);
         }
@@ -131,42 +154,40 @@ impl Fetcher {
     /// Nodes that partitions wait for and that are not connected.
     pub(crate) fn missing_connections(
         &self,
-        positions: &Positions,
-        image: &ClusterImage,
+        view: View<'_>,
         is_connected: impl Fn(BrokerId) -> bool,
-        now: Instant,
     ) -> BTreeSet<BrokerId> {
-        let wanted = positions.iter().filter_map(|(partition, assigned)| {
-            self.wanted(partition, assigned, image, now).map(|(node, _)| node)
-        });
+        let wanted = view
+            .positions
+            .iter()
+            .filter_map(|(partition, assigned)| self.wanted(partition, assigned, view).map(|(node, _)| node));
         wanted.filter(|node| !is_connected(*node)).collect()
     }
 
     /// Whether some partition that could be fetched has no known leader.
-    pub(crate) fn lacks_leader(&self, positions: &Positions, image: &ClusterImage) -> bool {
+    pub(crate) fn lacks_leader(&self, View { positions, image, .. }: View<'_>) -> bool {
         let mut ready = positions.iter().filter(|(_, assigned)| matches!(assigned.phase, Phase::At(_)));
         ready.any(|(partition, _)| image.leader_of(partition).is_none())
     }
 
-    /// A Fetch was answered. `session_id` and `error` are those of the whole answer.
+    /// A Fetch was answered.
     pub(crate) fn on_answer(
         &mut self,
         order: &FetchOrder,
-        (error, session_id): (Option<ErrorCode>, i32),
-        answers: Vec<PartitionAnswer>,
+        answer: FetchAnswer,
         (positions, now): (&mut Positions, Instant),
     ) -> FetchEffects {
         self.in_flight.remove(&order.node);
-        let mut effects = FetchEffects::default();
+        let mut applying = Applying { positions, now, effects: FetchEffects::default() };
         let session = self.sessions.entry(order.node).or_insert_with(Session::new);
-        if !session.on_answer(error, session_id) {
-            effects.wants_metadata = error == Some(ErrorCode::FetchSessionTopicIdError);
-            return effects;
+        if !session.on_answer(answer.error, answer.session_id) {
+            applying.effects.wants_metadata = answer.error == Some(ErrorCode::FetchSessionTopicIdError);
+            return applying.effects;
         }
-        for answer in answers {
-            self.on_partition(order, answer, (&mut *positions, now), &mut effects);
+        for partition in answer.partitions {
+            self.on_partition(order, partition, &mut applying);
         }
-        effects
+        applying.effects
     }
 
     /// A Fetch was not answered.
@@ -219,23 +240,18 @@ impl Fetcher {
         self.resting.values().copied().filter(|at| *at > now).min()
     }
 
-    fn on_partition(
-        &mut self,
-        order: &FetchOrder,
-        answer: PartitionAnswer,
-        (positions, now): (&mut Positions, Instant),
-        effects: &mut FetchEffects,
-    ) {
+    fn on_partition(&mut self, order: &FetchOrder, answer: PartitionAnswer, applying: &mut Applying<'_>) {
         let partition = answer.partition.clone();
+        let now = applying.now;
         // The session may also answer for partitions that were named in an earlier request.
-        let Some(assigned) = positions.get_mut(&partition) else { return };
+        let Some(assigned) = applying.positions.get_mut(&partition) else { return };
         let asked = self.sessions.get(&order.node).and_then(|session| session.known(&partition));
         let Some(start) = asked.map(|asked| asked.offset) else { return };
         if order.stays.get(&partition) != Some(&assigned.stay) || assigned.fetch_from != start {
             return;
         }
         if let Some(code) = answer.error {
-            return self.on_error(order.node, (&partition, start, code), (positions, now), effects);
+            return self.on_error(order.node, (&partition, start, code), applying);
         }
         assigned.watermarks = answer.watermarks;
         if let Some(replica) = answer.preferred_replica {
@@ -255,11 +271,11 @@ impl Fetcher {
         &mut self,
         node: BrokerId,
         (partition, offset, code): (&TopicPartition, Offset, ErrorCode),
-        (positions, now): (&mut Positions, Instant),
-        effects: &mut FetchEffects,
+        applying: &mut Applying<'_>,
     ) {
+        let Applying { positions, now, effects } = applying;
         let Some(assigned) = positions.get_mut(partition) else { return };
-        assigned.not_before = Some(now + self.limits.retry);
+        assigned.not_before = Some(*now + self.limits.retry);
         let from_follower = assigned.preferred_replica.is_some_and(|(replica, _)| replica == node);
         assigned.preferred_replica = None;
         if code == ErrorCode::OffsetOutOfRange {
@@ -284,8 +300,7 @@ impl Fetcher {
         &self,
         partition: &TopicPartition,
         assigned: &Assigned,
-        image: &ClusterImage,
-        now: Instant,
+        View { image, now, .. }: View<'_>,
     ) -> Option<(BrokerId, Wanted)> {
         let has_position = matches!(assigned.phase, Phase::At(_));
         let waits = assigned.not_before.is_some_and(|not_before| not_before > now);
@@ -367,12 +382,14 @@ mod tests {
         }
 
         fn fetch(&mut self) -> Option<FetchOrder> {
-            self.fetcher.poll_fetch(&self.positions, &self.image, |_| Some(true), self.now)
+            let view = View { positions: &self.positions, image: &self.image, now: self.now };
+            self.fetcher.poll_fetch(view, |_| Some(true))
         }
 
         fn answer(&mut self, order: &FetchOrder, answer: PartitionAnswer) -> FetchEffects {
             let context = (&mut self.positions, self.now);
-            self.fetcher.on_answer(order, (None, 9), vec![answer], context)
+            let answer = FetchAnswer { error: None, session_id: 9, partitions: vec![answer] };
+            self.fetcher.on_answer(order, answer, context)
         }
     }
 

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use ottla_model::{BrokerId, TopicName, TopicPartition};
 use regex::Regex;
 
-use super::fetcher::{FetchLimits, FetchOrder, Fetcher, PartitionAnswer};
+use super::fetcher::{FetchAnswer, FetchLimits, FetchOrder, Fetcher, View};
 use super::member::{Action, Event, Member, counts_of};
 use super::positions::Positions;
 use crate::cluster::ClusterImage;
 use crate::config::{BackoffConfig, ConsumerConfig, OffsetReset};
-use crate::error::{ErrorCode, ServerError};
+use crate::error::ServerError;
 
 /// What a consumer consumes.
 #[derive(Clone, Debug)]
@@ -152,13 +152,13 @@ impl Machine {
             work.push(Work::AskCommitted(unknown));
         }
         work.extend(self.poll_offset_questions(image, now));
-        while let Some(order) = self.fetcher.poll_fetch(&self.positions, image, &speaks_ids, now) {
+        let view = View { positions: &self.positions, image, now };
+        while let Some(order) = self.fetcher.poll_fetch(view, &speaks_ids) {
             work.push(Work::Fetch(order));
         }
-        let is_connected = |node| speaks_ids(node).is_some();
-        let missing = self.fetcher.missing_connections(&self.positions, image, is_connected, now);
+        let missing = self.fetcher.missing_connections(view, |node| speaks_ids(node).is_some());
         work.extend(missing.into_iter().map(Work::Connect));
-        if self.fetcher.lacks_leader(&self.positions, image) {
+        if self.fetcher.lacks_leader(view) {
             work.push(Work::Metadata);
         }
         work
@@ -191,14 +191,8 @@ impl Machine {
     }
 
     /// A Fetch was answered. Answers whether metadata are out of date.
-    pub(crate) fn on_fetched(
-        &mut self,
-        order: &FetchOrder,
-        header: (Option<ErrorCode>, i32),
-        answers: Vec<PartitionAnswer>,
-        now: Instant,
-    ) -> bool {
-        let effects = self.fetcher.on_answer(order, header, answers, (&mut self.positions, now));
+    pub(crate) fn on_fetched(&mut self, order: &FetchOrder, answer: FetchAnswer, now: Instant) -> bool {
+        let effects = self.fetcher.on_answer(order, answer, (&mut self.positions, now));
         self.failed.extend(effects.failed);
         effects.wants_metadata
     }

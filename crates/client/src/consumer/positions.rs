@@ -137,7 +137,9 @@ impl Positions {
     fn phase_of_reset(&self, cause: LostCause) -> Phase {
         match self.reset {
             OffsetReset::None => Phase::Lost(cause),
-            reset => Phase::Resetting(reset),
+            OffsetReset::Earliest | OffsetReset::Latest | OffsetReset::ByDuration(_) => {
+                Phase::Resetting(self.reset)
+            }
         }
     }
 

@@ -74,7 +74,10 @@ impl DeliveryError {
     /// The error as it concerns the record with this number in the batch (KIP-467).
     pub(super) fn of_record(self, index: u32) -> DeliveryError {
         match self {
-            DeliveryError::Refused { mut error, records } if !records.is_empty() => {
+            DeliveryError::Refused { mut error, records } => {
+                if records.is_empty() {
+                    return DeliveryError::Refused { error, records };
+                }
                 error.detail = Some(match records.get(&index) {
                     Some(reason) => reason.clone(),
                     None => "Failed to append record because it was part of a batch which had one more more \
@@ -83,7 +86,10 @@ impl DeliveryError {
                 });
                 DeliveryError::Refused { error, records }
             }
-            other => other,
+            other @ (DeliveryError::Expired { .. }
+            | DeliveryError::Call(_)
+            | DeliveryError::Build(_)
+            | DeliveryError::Closed) => other,
         }
     }
 }

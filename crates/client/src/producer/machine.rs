@@ -18,8 +18,8 @@ use ottla_protocol::record::{BuildError, NewRecord};
 
 use super::batch::{Batch, Identity};
 use super::error::DeliveryError;
-use super::partitioner::{Candidate, Partitioner, Placement};
-use super::queue::{Appended, PartitionQueue, Patience, Settlement, Shape, Verdict};
+use super::partitioner::{Candidate, Facts, Partitioner, Placement};
+use super::queue::{Appended, Context, PartitionQueue, Patience, Settlement, Shape, Verdict};
 use crate::cluster::{ClusterImage, TopicInfo};
 
 /// The settings of the machine, fixed for its life.
@@ -145,7 +145,7 @@ impl<T: Clone + Default> Machine<T> {
         };
         let queue = self.queue_of(topic, partition);
         let shape = self.settings.shape;
-        let appended = self.queues[queue.0].append(incoming.record, incoming.reserved, &shape, now)?;
+        let appended = self.queues[queue.0].append((incoming.record, incoming.reserved), &shape, now)?;
         self.active.insert(queue);
         if incoming.partition.is_none()
             && let Some(known) = self.topics.get_mut(&topic.name)
@@ -183,8 +183,9 @@ impl<T: Clone + Default> Machine<T> {
             };
             topic.iter().map(candidate).collect()
         };
-        let facts = (topic.partition_count(), incoming.random);
-        partitioner.partition_for(incoming.record.key, &settings.placement, facts, candidates)
+        let facts =
+            Facts { key: incoming.record.key, count: topic.partition_count(), random: incoming.random };
+        partitioner.partition_for(facts, &settings.placement, candidates)
     }
 
     fn queue_of(&mut self, topic: &TopicInfo, partition: PartitionIndex) -> QueueId {
@@ -290,9 +291,14 @@ impl<T: Clone + Default> Machine<T> {
             state.in_flight -= 1;
         }
         for (id, batch, verdict) in verdicts {
-            let context = (&self.settings.patience, &self.settings.shape, now);
+            let context = Context {
+                patience: &self.settings.patience,
+                shape: &self.settings.shape,
+                now,
+                settled: &mut self.settled,
+            };
             let queue = &mut self.queues[id.0];
-            let outdated = queue.on_verdict(batch, verdict, context, &mut self.settled);
+            let outdated = queue.on_verdict(batch, verdict, context);
             if queue.is_idle() {
                 self.active.remove(&id);
             }

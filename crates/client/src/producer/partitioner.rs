@@ -34,6 +34,16 @@ pub(crate) struct Placement {
     pub sticky_bytes: usize,
 }
 
+/// What the choice may depend on beside the queues.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<'a> {
+    pub key: Option<&'a [u8]>,
+    /// Partitions of the topic.
+    pub count: u32,
+    /// Any 64 bits.
+    pub random: u64,
+}
+
 /// What the partitioner remembers of one topic.
 #[derive(Debug, Default)]
 pub(crate) struct Partitioner {
@@ -49,14 +59,14 @@ struct Sticky {
 
 impl Partitioner {
     /// The partition of a record. `candidates` lists all partitions of the topic in order (at least one), and
-    /// is asked for only when the choice depends on it; `random` is any 64 bits.
+    /// is asked for only when the choice depends on it.
     pub(crate) fn partition_for(
         &mut self,
-        key: Option<&[u8]>,
+        facts: Facts<'_>,
         placement: &Placement,
-        (count, random): (u32, u64),
         candidates: impl FnOnce() -> Vec<Candidate>,
     ) -> PartitionIndex {
+        let Facts { key, count, random } = facts;
         if placement.kind == PartitionerKind::RoundRobin {
             return self.next_in_turn(&candidates());
         }
@@ -142,7 +152,9 @@ mod tests {
 
     fn place(partitioner: &mut Partitioner, placement: &Placement, random: u64, queued: &[i64]) -> i32 {
         let count = u32::try_from(queued.len()).unwrap();
-        partitioner.partition_for(None, placement, (count, random), || candidates(queued)).value()
+        partitioner
+            .partition_for(Facts { key: None, count, random }, placement, || candidates(queued))
+            .value()
     }
 
     /// KIP-794
@@ -170,10 +182,10 @@ mod tests {
     #[test]
     fn a_key_decides_unless_keys_are_ignored() {
         let mut partitioner = Partitioner::default();
-        let key = Some(b"abc".as_slice());
-        assert_eq!(partitioner.partition_for(key, &STICKY, (7, 0), Vec::new).value(), 4);
+        let facts = |count, random| Facts { key: Some(b"abc"), count, random };
+        assert_eq!(partitioner.partition_for(facts(7, 0), &STICKY, Vec::new).value(), 4);
         let ignoring = Placement { ignore_keys: true, ..STICKY };
-        assert_eq!(partitioner.partition_for(key, &ignoring, (2, 1), || candidates(&[0, 0])).value(), 1);
+        assert_eq!(partitioner.partition_for(facts(2, 1), &ignoring, || candidates(&[0, 0])).value(), 1);
     }
 
     #[test]

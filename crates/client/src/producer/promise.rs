@@ -204,7 +204,8 @@ mod tests {
         let offsets = deliveries.map(|mut delivery| {
             match Pin::new(&mut delivery).poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(metadata)) => metadata.offset.unwrap().value(),
-                other => panic!("{other:?}"),
+                Poll::Ready(Err(error)) => panic!("{error}"),
+                Poll::Pending => panic!("the batch is settled"),
             }
         });
         assert_eq!(offsets, [100, 103]);

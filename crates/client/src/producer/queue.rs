@@ -80,6 +80,14 @@ pub(crate) struct Shape {
     pub encoding: Encoding,
 }
 
+/// What a verdict is judged by, and where batches that end go.
+pub(crate) struct Context<'a, T> {
+    pub patience: &'a Patience,
+    pub shape: &'a Shape,
+    pub now: Instant,
+    pub settled: &'a mut VecDeque<Settlement<T>>,
+}
+
 /// The outcome of adding a record.
 #[derive(Debug)]
 pub(crate) struct Appended<T> {
@@ -160,8 +168,7 @@ impl<T: Clone + Default> PartitionQueue<T> {
     /// Adds a record that holds `reserved` bytes of the buffer.
     pub(crate) fn append(
         &mut self,
-        record: NewRecord<'_>,
-        reserved: usize,
+        (record, reserved): (NewRecord<'_>, usize),
         shape: &Shape,
         now: Instant,
     ) -> Result<Appended<T>, BuildError> {
@@ -239,9 +246,9 @@ impl<T: Clone + Default> PartitionQueue<T> {
         &mut self,
         mut batch: Batch<T>,
         verdict: Verdict,
-        (patience, shape, now): (&Patience, &Shape, Instant),
-        settled: &mut VecDeque<Settlement<T>>,
+        context: Context<'_, T>,
     ) -> Option<Identity> {
+        let Context { patience, shape, now, settled } = context;
         self.in_flight.remove(&batch.order);
         match verdict {
             Verdict::Stored(stored) => {
@@ -414,4 +421,256 @@ impl<T: Clone + Default> PartitionQueue<T> {
 
 fn settlement<T>(batch: Batch<T>, end: End<T>) -> Settlement<T> {
     Settlement { token: batch.token, end, released: batch.reserved }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use ottla_model::{PartitionIndex, ProducerEpoch, ProducerId, Timestamp, TopicName};
+
+    use super::*;
+    use crate::error::ErrorCode;
+
+    thread_local! {
+        static NEXT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Numbers batches in the order in which they begin.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Number(usize);
+
+    impl Default for Number {
+        fn default() -> Number {
+            Number(NEXT.replace(NEXT.get() + 1))
+        }
+    }
+
+    const PATIENCE: Patience = Patience {
+        linger: Duration::from_millis(5),
+        delivery_timeout: Duration::from_secs(120),
+        retries: u32::MAX,
+    };
+    /// Every record is a batch of its own.
+    const SHAPE: Shape = Shape { batch_bytes: 0, encoding: Encoding::None };
+
+    /// A queue whose batches are called a, b, c … in the order of their beginning.
+    struct World {
+        queue: PartitionQueue<Number>,
+        epoch: i16,
+        now: Instant,
+        in_flight: Vec<Batch<Number>>,
+        said: Vec<String>,
+    }
+
+    fn name(number: &Number) -> char {
+        char::from(b'a' + u8::try_from(number.0).unwrap())
+    }
+
+    impl World {
+        fn new() -> World {
+            NEXT.set(0);
+            let topic = TopicName::new("t").unwrap();
+            let partition = TopicPartition::new(topic, PartitionIndex::default());
+            let queue = PartitionQueue::new(partition);
+            World { queue, epoch: 0, now: Instant::now(), in_flight: vec![], said: vec![] }
+        }
+
+        fn identity(&self) -> Identity {
+            let epoch = ProducerEpoch::new(self.epoch).unwrap();
+            Identity { id: ProducerId::new(7).unwrap(), epoch }
+        }
+
+        /// Commands: `put` a batch (`put N`: with N records), `send` to leader 1 (`send 2`: to leader 2), how an attempt
+        /// ended (`ok`, `again`, `lost`, `refuse`, `oos`, `forgot`, `large` with the batch's name), `expire`.
+        fn run(&mut self, command: &str) {
+            let mut words = command.split_whitespace();
+            let (verb, object) = (words.next().unwrap(), words.next());
+            match verb {
+                "put" => self.put(object.map_or(1, |count| count.parse().unwrap())),
+                "send" => self.send(object.map_or(1, |leader| leader.parse().unwrap())),
+                "expire" => {
+                    self.now += PATIENCE.delivery_timeout;
+                    let mut settled = VecDeque::new();
+                    let outdated = self.queue.expire(&PATIENCE, self.now, &mut settled);
+                    self.note(outdated, settled);
+                }
+                verb => self.end(verb, object.unwrap().chars().next().unwrap()),
+            }
+        }
+
+        fn put(&mut self, records: u32) {
+            let timestamp = Timestamp::from_millis(1);
+            let record = NewRecord { timestamp, key: None, value: Some(b"v"), headers: &[] };
+            let shape = Shape { batch_bytes: if records > 1 { 10_000 } else { 0 }, ..SHAPE };
+            for _ in 0..records {
+                self.queue.append((record, 10), &shape, self.now).unwrap();
+            }
+        }
+
+        fn send(&mut self, leader: i32) {
+            let leader = BrokerId::new(leader).unwrap();
+            let identity = Some(self.identity());
+            if !self.queue.may_send(leader, identity) {
+                return self.said.push("-".to_owned());
+            }
+            let mut batch = self.queue.take(leader, identity).unwrap();
+            batch.seal().unwrap();
+            let stamp = batch.stamp.unwrap();
+            let epoch = stamp.identity.epoch;
+            self.said.push(format!("{}@{epoch}/{}", name(&batch.token), stamp.base_sequence));
+            self.in_flight.push(batch);
+        }
+
+        fn end(&mut self, verb: &str, batch: char) {
+            let at = self.in_flight.iter().position(|one| name(&one.token) == batch).unwrap();
+            let batch = self.in_flight.remove(at);
+            let error = DeliveryError::refused(ErrorCode::UnknownServerError.into());
+            let again = |ambiguous, error| Verdict::Again { ambiguous, error, wait: Duration::ZERO };
+            let verdict = match verb {
+                "ok" => Verdict::Stored(Stored { base_offset: None, append_time: None }),
+                "again" => again(false, error),
+                "lost" => again(true, error),
+                "refuse" => Verdict::Refused(error),
+                "oos" => Verdict::OutOfSequence { forgotten: false, error },
+                "forgot" => Verdict::OutOfSequence { forgotten: true, error },
+                "large" => Verdict::TooLarge(error),
+                other => panic!("no such command: {other}"),
+            };
+            let mut settled = VecDeque::new();
+            let (patience, shape) = (&PATIENCE, &SHAPE);
+            let context = Context { patience, shape, now: self.now, settled: &mut settled };
+            let outdated = self.queue.on_verdict(batch, verdict, context);
+            self.note(outdated, settled);
+        }
+
+        fn note(&mut self, outdated: Option<Identity>, settled: VecDeque<Settlement<Number>>) {
+            if outdated == Some(self.identity()) {
+                self.epoch += 1;
+            }
+            for settlement in settled {
+                let end = match settlement.end {
+                    End::Stored(_) => "stored".to_owned(),
+                    End::Failed(_) => "failed".to_owned(),
+                    End::Split(parts) => {
+                        let names: Vec<String> =
+                            parts.iter().map(|(first, part)| format!("{}:{first}", name(part))).collect();
+                        format!("split into {}", names.join(" "))
+                    }
+                };
+                self.said.push(format!("{} {end}", name(&settlement.token)));
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(script: &str, expected: &str) {
+        let mut world = World::new();
+        script.split('|').for_each(|command| world.run(command.trim()));
+        assert_eq!(world.said.join(", "), expected, "{script}");
+    }
+
+    /// IDM-05: a broker without state takes any sequence, so the second batch waits for the first answer.
+    #[test]
+    fn batches_are_sent_one_behind_the_other_once_the_broker_knows_the_producer() {
+        check("put | put | send | send", "a@0/0, -");
+        check(
+            "put | put | put | send | ok a | send | send | ok c | ok b",
+            "a@0/0, a stored, b@0/1, c@0/2, c stored, b stored",
+        );
+    }
+
+    const WARM: &str = "put | send | ok a";
+    const WARMED: &str = "a@0/0, a stored";
+
+    #[track_caller]
+    fn check_warm(script: &str, expected: &str) {
+        check(&format!("{WARM} | {script}"), &format!("{WARMED}, {expected}"));
+    }
+
+    #[test]
+    fn a_batch_behind_one_that_is_sent_again_waits_for_it() {
+        check_warm(
+            "put | put | send | send | again b | oos c | send | send | ok b | send | ok c",
+            "b@0/1, c@0/2, b@0/1, -, b stored, c@0/2, c stored",
+        );
+    }
+
+    /// IDM-02: the broker recognises the batch by its sequence, so nothing is stored twice.
+    #[test]
+    fn an_attempt_without_answer_is_repeated_under_the_same_sequence() {
+        check_warm("put | send | lost b | send | ok b", "b@0/1, b@0/1, b stored");
+    }
+
+    /// IDM-04
+    #[test]
+    fn behind_a_hole_the_next_epoch_begins_once_nothing_is_in_flight() {
+        check_warm(
+            "put | put | put | send | send | send | refuse b | oos c | send | oos d | send | send | ok c | send",
+            "b@0/1, c@0/2, d@0/3, b failed, -, c@1/0, -, c stored, d@1/1",
+        );
+    }
+
+    #[test]
+    fn the_sequence_of_a_refused_batch_is_given_to_the_next_if_none_is_behind_it() {
+        check_warm("put | put | send | refuse b | send | ok c", "b@0/1, b failed, c@0/1, c stored");
+    }
+
+    #[test]
+    fn a_batch_given_up_in_doubt_leaves_its_sequence_unused_until_the_broker_decides() {
+        check_warm("put | send | lost b | expire | put | send | ok c", "b@0/1, b failed, c@0/2, c stored");
+        check_warm(
+            "put | send | lost b | expire | put | send | oos c | send | ok c",
+            "b@0/1, b failed, c@0/2, c@1/0, c stored",
+        );
+    }
+
+    #[test]
+    fn a_batch_that_certainly_was_not_stored_expires_without_a_trace() {
+        check_warm("put | send | again b | expire | put | send", "b@0/1, b failed, c@0/1");
+    }
+
+    #[test]
+    fn lost_data_at_the_broker_are_reported_and_do_not_stop_the_producer() {
+        check_warm("put | put | send | oos b | send | ok c", "b@0/1, b failed, c@1/0, c stored");
+    }
+
+    /// IDM-06, KIP-360
+    #[test]
+    fn a_broker_that_forgot_the_producer_is_told_under_the_next_epoch() {
+        check_warm("put | send | forgot b | send | ok b", "b@0/1, b@1/0, b stored");
+    }
+
+    #[test]
+    fn batches_for_a_new_leader_wait_for_those_at_the_old_one() {
+        check_warm("put | put | send 1 | send 2 | again b | send 2", "b@0/1, -, b@0/1");
+    }
+
+    #[test]
+    fn a_batch_too_large_goes_on_as_two_in_its_place() {
+        check_warm(
+            "put 3 | put | send | large b | send | send | send | ok c | ok d",
+            "b@0/1, b split into d:0 e:1, d@0/1, e@0/2, c@0/4, c stored, d stored",
+        );
+    }
+
+    #[test]
+    fn a_single_record_too_large_is_refused() {
+        check_warm("put | send | large b", "b@0/1, b failed");
+    }
+
+    #[test]
+    fn a_batch_lingers_unless_it_is_full_or_somebody_is_in_a_hurry() {
+        let mut world = World::new();
+        world.put(2);
+        let roomy = Shape { batch_bytes: 10_000, ..SHAPE };
+        let lingered = world.now + PATIENCE.linger;
+        assert_eq!(world.queue.ready_at(&PATIENCE, &roomy, false), Some(lingered));
+        assert_eq!(world.queue.ready_at(&PATIENCE, &roomy, true), Some(world.now));
+        assert_eq!(
+            world.queue.ready_at(&PATIENCE, &SHAPE, false),
+            Some(world.now),
+            "it is full by this shape"
+        );
+    }
 }

@@ -330,15 +330,14 @@ fn dispatch(inner: &Arc<Inner>, outbound: Outbound<Token>) {
 
 /// A request that did not leave: certainly not stored, and tried again unless it can never leave.
 fn unsent_verdict(inner: &Inner, batch: &Batch<Token>, error: CallError) -> Verdict {
-    match error {
-        error @ (CallError::Unsupported { .. } | CallError::TooOld { .. } | CallError::Unwritable { .. }) => {
-            Verdict::Refused(error.into())
-        }
-        error => {
-            let wait = inner.backoff(batch.attempts);
-            Verdict::Again { ambiguous: false, error: error.into(), wait }
-        }
+    let is_final = matches!(
+        error,
+        CallError::Unsupported { .. } | CallError::TooOld { .. } | CallError::Unwritable { .. }
+    );
+    if is_final {
+        return Verdict::Refused(error.into());
     }
+    Verdict::Again { ambiguous: false, error: error.into(), wait: inner.backoff(batch.attempts) }
 }
 
 /// The answer of a Produce request, where the broker gives one.
@@ -410,22 +409,22 @@ fn judge(
     sent: Vec<Sent>,
     outcome: Result<Option<ProduceResponse>, CallError>,
 ) -> Vec<(QueueId, Batch<Token>, Verdict)> {
-    let verdict_of: Box<dyn Fn(&Batch<Token>, &TopicPartition) -> Verdict> = match outcome {
-        Ok(None) => Box::new(|_, _| Verdict::Stored(Stored { base_offset: None, append_time: None })),
+    match &outcome {
         Ok(Some(response)) => {
             if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
                 let until: Instant = time::now() + Duration::from_millis(throttle);
                 inner.machine.lock().0.on_throttled(node, until);
             }
-            Box::new(move |batch, partition| judge_one(inner, batch, partition, &response))
         }
+        Ok(None) => {}
+        Err(_) => inner.cluster.want_news(),
+    }
+    let verdict_of = |batch: &Batch<Token>, partition: &TopicPartition| match &outcome {
+        Ok(Some(response)) => judge_one(inner, batch, partition, response),
+        Ok(None) => Verdict::Stored(Stored { base_offset: None, append_time: None }),
         Err(error) => {
-            inner.cluster.want_news();
-            Box::new(move |batch, _| Verdict::Again {
-                ambiguous: true,
-                error: error.clone().into(),
-                wait: inner.backoff(batch.attempts),
-            })
+            let wait = inner.backoff(batch.attempts);
+            Verdict::Again { ambiguous: true, error: error.clone().into(), wait }
         }
     };
     let verdicts = sent.into_iter().map(|(queue, batch, partition)| {

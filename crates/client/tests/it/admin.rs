@@ -30,7 +30,7 @@ fn a_topic_is_created_listed_described_grown_and_deleted() {
         assert!(listed.contains(&TopicListing { name: name.clone(), id: Some(id), is_internal: false }));
 
         // One partition per answer: the cursor is used.
-        let described = admin.describe_topics(&[name.clone()], 1).await.unwrap();
+        let described = admin.describe_topics(std::slice::from_ref(&name), 1).await.unwrap();
         let description = described[0].1.as_ref().unwrap();
         assert_eq!(description.partitions.len(), 3);
         assert!(description.partitions.iter().all(|partition| partition.leader.is_some()));
@@ -43,8 +43,8 @@ fn a_topic_is_created_listed_described_grown_and_deleted() {
         let refused = admin.create_partitions(&[fewer], false).await.unwrap();
         assert!(refused[0].1.is_err());
 
-        assert_eq!(admin.delete_topics(&[name.clone()]).await.unwrap()[0].1, Ok(()));
-        let gone = admin.delete_topics(&[name.clone()]).await.unwrap();
+        assert_eq!(admin.delete_topics(std::slice::from_ref(&name)).await.unwrap()[0].1, Ok(()));
+        let gone = admin.delete_topics(std::slice::from_ref(&name)).await.unwrap();
         assert!(matches!(gone[0].1, Err(DeleteTopicError::NotFound(_))), "{gone:?}");
     });
 }
@@ -100,9 +100,9 @@ fn an_unknown_group_or_offset_is_named_as_such() {
         let admin = broker.admin();
         let group = unique("nogroup");
         assert!(admin.list_groups(&[], &[]).await.unwrap().iter().all(|listing| listing.id != group));
-        let described = admin.describe_groups(&[group.clone()]).await;
+        let described = admin.describe_groups(std::slice::from_ref(&group)).await;
         assert!(matches!(described[0].1, Err(DescribeGroupError::NotFound(_))), "{described:?}");
-        let deleted = admin.delete_groups(&[group.clone()]).await;
+        let deleted = admin.delete_groups(std::slice::from_ref(&group)).await;
         assert!(matches!(deleted[0].1, Err(DeleteGroupError::NotFound(_))), "{deleted:?}");
         assert_eq!(admin.list_group_offsets(&group, None, false).await.unwrap(), BTreeMap::new());
     });
@@ -126,7 +126,7 @@ fn offsets_of_a_group_without_members_are_altered_listed_and_deleted() {
         assert_eq!(listed[&partition(1)], Ok(at(7)));
         let listed = admin.list_group_offsets(&group, Some(&[partition(0)]), true).await.unwrap();
         assert_eq!(listed.keys().collect::<Vec<_>>(), [&partition(0)]);
-        let described = admin.describe_groups(&[group.clone()]).await;
+        let described = admin.describe_groups(std::slice::from_ref(&group)).await;
         assert_eq!(described[0].1.as_ref().unwrap().state, "Empty");
         let deleted = admin.delete_group_offsets(&group, &[partition(0)]).await.unwrap();
         assert_eq!(deleted[&partition(0)], Ok(()));

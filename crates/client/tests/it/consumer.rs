@@ -40,11 +40,16 @@ fn offset(value: i64) -> Offset {
 /// A topic whose partitions have `count` records each: the values are `partition/number`.
 async fn filled(broker: &Broker, partitions: i32, count: u32, settings: &[(&str, &str)]) -> TopicName {
     let topic = TopicName::new(&broker.topic("consumed", partitions).await).unwrap();
-    fill(broker, &topic, partitions, count, settings).await;
+    fill(broker, &topic, (partitions, count), settings).await;
     topic
 }
 
-async fn fill(broker: &Broker, topic: &TopicName, partitions: i32, count: u32, settings: &[(&str, &str)]) {
+async fn fill(
+    broker: &Broker,
+    topic: &TopicName,
+    (partitions, count): (i32, u32),
+    settings: &[(&str, &str)],
+) {
     let config = ProducerConfig::from_properties(&properties(broker, settings)).unwrap();
     let producer = Producer::new(config).unwrap();
     let mut deliveries = Vec::new();
@@ -208,9 +213,9 @@ fn a_group_of_one_commits_and_goes_on_where_it_was() {
         let committed = first.handle().committed(&[partition(&topic, 0)]).await.unwrap();
         assert_eq!(committed[&partition(&topic, 0)].offset, offset(50));
         first.close(CLOSE).await;
-        let described = broker.admin().describe_groups(&[group.clone()]).await;
+        let described = broker.admin().describe_groups(std::slice::from_ref(&group)).await;
         assert_eq!(described[0].1.as_ref().unwrap().state, "Empty");
-        fill(&broker, &topic, 2, 5, &[]).await;
+        fill(&broker, &topic, (2, 5), &[]).await;
         let mut second = consumer(&broker, &settings);
         second.subscribe([topic.clone()]).unwrap();
         let records = read(&mut second, 10).await;
@@ -323,11 +328,11 @@ fn a_static_member_comes_back_without_a_rebalance() {
         before.subscribe([topic.clone()]).unwrap();
         read(&mut before, 20).await;
         before.close(CLOSE).await;
-        let described = broker.admin().describe_groups(&[group.clone()]).await;
+        let described = broker.admin().describe_groups(std::slice::from_ref(&group)).await;
         let member = &described[0].1.as_ref().unwrap().members[0];
         assert_eq!(member.instance_id.as_deref(), Some("one"));
         assert_eq!(member.assignment.len(), 2);
-        fill(&broker, &topic, 2, 1, &[]).await;
+        fill(&broker, &topic, (2, 1), &[]).await;
         let mut after = consumer(&broker, &settings);
         after.subscribe([topic]).unwrap();
         read(&mut after, 2).await;
@@ -351,7 +356,7 @@ fn a_pattern_follows_topics_that_appear_later() {
         let name = format!("{prefix}-a");
         broker.create(&name, 1).await;
         let topic = TopicName::new(&name).unwrap();
-        fill(&broker, &topic, 1, 3, &[]).await;
+        fill(&broker, &topic, (1, 3), &[]).await;
         read(&mut consumer, 3).await;
         consumer.close(CLOSE).await;
     });

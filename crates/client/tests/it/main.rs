@@ -1,7 +1,8 @@
 //! The clients against a running broker: Kafka, or one of ours.
 //!
 //! The tests run when `OTTLA_TEST_BOOTSTRAP` names the address of a broker (`host:port`), and say loudly that they did
-//! not where it is not set. They create topics and groups with names of their own and leave nothing they can delete.
+//! not where it is not set. They create topics and groups with names of their own.
+#![cfg(test)]
 
 mod admin;
 mod broker;
