@@ -79,6 +79,7 @@ impl MetadataVersion {
     pub const LATEST: MetadataVersion = MetadataVersion(30);
 
     const V3_4_IV0: MetadataVersion = MetadataVersion(8);
+    const V3_5_IV2: MetadataVersion = MetadataVersion(11);
     const V3_6_IV0: MetadataVersion = MetadataVersion(12);
     const V3_6_IV1: MetadataVersion = MetadataVersion(13);
     const V3_7_IV0: MetadataVersion = MetadataVersion(15);
@@ -176,6 +177,11 @@ impl MetadataVersion {
     /// Whether controllers register themselves (KIP-919).
     pub fn has_controller_registration(self) -> bool {
         self >= Self::V3_7_IV0
+    }
+
+    /// Whether SCRAM credentials can be stored (KIP-900).
+    pub fn has_scram(self) -> bool {
+        self >= Self::V3_5_IV2
     }
 
     /// Whether the state of the move away from ZooKeeper is recorded.
