@@ -130,13 +130,31 @@ fn text(rest: &mut &str) -> Option<String> {
                 't' => '\t',
                 'b' => '\u{8}',
                 'f' => '\u{c}',
-                'u' => {
-                    let digits: String = characters.by_ref().take(4).collect();
-                    char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
-                }
+                'u' => escaped(&mut characters)?,
                 other => other,
             }),
             other => found.push(other),
         }
     }
+}
+
+/// The character behind `\u`: four hex digits, or two such units of UTF-16.
+fn escaped(characters: &mut std::str::Chars<'_>) -> Option<char> {
+    let first = unit(characters)?;
+    if !(0xd800..0xdc00).contains(&first) {
+        return char::from_u32(u32::from(first));
+    }
+    *characters = characters.as_str().strip_prefix("\\u")?.chars();
+    char::decode_utf16([first, unit(characters)?]).next()?.ok()
+}
+
+fn unit(characters: &mut std::str::Chars<'_>) -> Option<u16> {
+    u16::from_str_radix(&characters.by_ref().take(4).collect::<String>(), 16).ok()
+}
+
+#[test]
+fn escapes_of_one_and_of_two_units_are_read() {
+    let read = |text| Json::parse(text);
+    assert_eq!(read(r#""\u00e9\n\ud83d\ude00""#), Some(Json::Text("é\n😀".to_owned())));
+    assert_eq!(read(r#""\ud83d""#), None);
 }
