@@ -59,6 +59,18 @@ impl Indexes {
         Ok(Indexes { offsets, times })
     }
 
+    /// What lies in files of known lengths; an empty one is not opened.
+    pub(crate) fn load_sized(files: &Arc<SegmentFiles>, offsets: u64, times: u64) -> io::Result<Indexes> {
+        let mut indexes = Indexes::empty();
+        if offsets > 0 {
+            indexes.offsets = SparseIndex::load(&*files.open(FileKind::OffsetIndex)?)?;
+        }
+        if times > 0 {
+            indexes.times = SparseIndex::load(&*files.open(FileKind::TimeIndex)?)?;
+        }
+        Ok(indexes)
+    }
+
     /// Where to begin looking for the batch that holds the offset `relative`; position 0 without an entry.
     pub(crate) fn position_before(&self, files: &Arc<SegmentFiles>, relative: u32) -> io::Result<u64> {
         // The entry's offset is the batch's last one, so an entry at `relative` names the batch itself.
@@ -84,6 +96,8 @@ pub(crate) struct Active {
     /// Largest timestamp of the first batch.
     pub(crate) first_timestamp: Option<Timestamp>,
     pub(crate) created: Timestamp,
+    /// The files are not as a clean stop leaves them, or may not be durable.
+    pub(crate) touched: bool,
     bytes_since_entry: u64,
     /// First offset and position of the last batches, oldest first; nothing while nobody appends.
     recent: VecDeque<(Offset, u64)>,
@@ -108,6 +122,7 @@ impl Active {
             largest: None,
             first_timestamp: None,
             created,
+            touched: false,
             bytes_since_entry: 0,
             recent: VecDeque::new(),
         }
@@ -131,6 +146,7 @@ impl Active {
     /// Notes a batch that was written at the end.
     pub(crate) fn on_appended(&mut self, batch: &FoundBatch, index_interval_bytes: u32) {
         debug_assert_eq!(batch.position, self.size);
+        self.touched = true;
         if batch.position == 0 {
             self.first_timestamp = Some(batch.max_timestamp);
         }
@@ -258,6 +274,7 @@ impl Active {
         self.files.open(FileKind::Log)?.set_len(size)?;
         self.files.open(FileKind::OffsetIndex)?.set_len(self.indexes.offsets.written_len())?;
         self.files.open(FileKind::TimeIndex)?.set_len(self.indexes.times.written_len())?;
+        self.touched = true;
         self.size = size;
         self.largest = self.indexes.largest(self.base());
         self.bytes_since_entry = 0;

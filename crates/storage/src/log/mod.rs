@@ -321,21 +321,29 @@ impl Log {
             job.run()?;
             self.on_sealed(&job);
         }
-        self.active.push_largest();
-        self.write_active_indexes()?;
+        if self.active.touched {
+            self.close_active()?;
+        }
         if self.snapshot_is_due(self.log_end) {
             self.snapshot_file(self.log_end).write(self.directory.disk())?.sync_all()?;
+            self.flush.on_names_changed();
         }
-        self.active.files.open(FileKind::Log)?.set_len(self.active.size)?;
-        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
-            self.active.files.open(kind)?.sync_all()?;
-        }
-        self.flush.on_names_changed();
         if let Some(job) = self.flush_job()? {
             job.run()?;
             self.on_flushed(&job);
         }
         Ok(Closed { log_start: self.log_start, log_end: self.log_end, first_base: self.first_base() })
+    }
+
+    /// Trims the files of the active segment to what is in use, and completes its indexes.
+    fn close_active(&mut self) -> io::Result<()> {
+        self.active.push_largest();
+        self.write_active_indexes()?;
+        self.active.files.open(FileKind::Log)?.set_len(self.active.size)?;
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            self.active.files.open(kind)?.sync_all()?;
+        }
+        Ok(())
     }
 
     /// Renames the directory, from where [`DeletedLog::remove`] removes it later. `unique` keeps two deleted

@@ -158,16 +158,17 @@ pub(crate) fn recover(
     let epochs = checkpoint::read_epochs(directory.disk(), &directory.join(LEADER_EPOCH_FILE))?;
     let epochs = Epochs::from_entries(epochs);
     let changed_disk = found.changed;
+    let snapshots = found.snapshots.clone();
     if found.segments.is_empty() {
         let mut recovery = begin_at(directory, known.log_start, known)?;
         recovery.epochs = epochs;
-        return finish(directory, recovery, known, changed_disk);
+        return finish(directory, recovery, known, (snapshots, changed_disk));
     }
     let first_base = found.segments.first_key_value().map_or(Offset::ZERO, |(base, _)| *base);
     let log_start = known.log_start.max(first_base);
     let place = Place { directory, partition, config };
     let recovery = Rebuild::new(place, (epochs, log_start), &found, known)?.run(&found)?;
-    finish(directory, recovery, known, changed_disk)
+    finish(directory, recovery, known, (snapshots, changed_disk))
 }
 
 /// A log without segments.
@@ -201,7 +202,7 @@ fn finish(
     directory: &Arc<PartitionDirectory>,
     mut recovery: Recovery,
     known: &Known,
-    changed_disk: bool,
+    (snapshots, changed_disk): (Vec<Offset>, bool),
 ) -> Result<Recovery, OpenError> {
     if recovery.log_end < recovery.log_start {
         // Records were deleted up to an offset that was lost with the unflushed end: nothing is left.
@@ -215,7 +216,7 @@ fn finish(
     recovery.report.changed_disk |= changed_disk;
     // What a crash left above the recovery point may be of a log that was cut and written anew.
     let end = if known.clean { recovery.log_end } else { known.recovery_point };
-    remove_useless_snapshots(directory, &recovery, end)?;
+    remove_useless_snapshots(directory, &recovery, (snapshots, end))?;
     Ok(recovery)
 }
 
@@ -232,10 +233,10 @@ fn remove_all(recovery: &Recovery) -> io::Result<()> {
 fn remove_useless_snapshots(
     directory: &Arc<PartitionDirectory>,
     recovery: &Recovery,
-    end: Offset,
+    (snapshots, end): (Vec<Offset>, Offset),
 ) -> io::Result<()> {
     let bases: Vec<Offset> = recovery.sealed.iter().map(|segment| segment.base()).collect();
-    for at in list_snapshots(directory)? {
+    for at in snapshots {
         let at_segment = bases.contains(&at) || recovery.active.base() == at;
         let kept = at <= end && (at_segment || recovery.read_snapshot == Some(at));
         if !kept {

@@ -32,7 +32,11 @@ struct Segment {
 
 impl Segment {
     fn has_indexes(&self) -> bool {
-        self.found.has_offset_index && self.found.has_time_index
+        self.found.offset_index.is_some() && self.found.time_index.is_some()
+    }
+
+    fn has_empty_indexes(&self) -> bool {
+        self.found.offset_index == Some(0) && self.found.time_index == Some(0)
     }
 }
 
@@ -175,6 +179,10 @@ impl<'a> Rebuild<'a> {
         let replayed_from = self.replay.from();
         self.next = (start == 0).then_some(files.base);
         let mut aborted = Vec::new();
+        if size == 0 && segment.has_empty_indexes() {
+            active.touched = !self.known.clean;
+            return Ok((active, None));
+        }
         let mut walk = Scanner::new(files.open(FileKind::Log)?, start..size, Waiting::Allowed);
         let bad = loop {
             let batch = match self.next_good(&mut walk, files.base) {
@@ -192,6 +200,7 @@ impl<'a> Rebuild<'a> {
         };
         active.size = bad.as_ref().map_or(size, |bad| bad.position);
         active.on_opened();
+        active.touched = !tail_only || bad.is_some();
         self.report.segments_scanned += 1;
         self.report.bytes_scanned += active.size - start.min(active.size);
         if !tail_only {
@@ -208,7 +217,8 @@ impl<'a> Rebuild<'a> {
         if !self.known.clean {
             return Ok(trusted::indexes(files, size, self.known.recovery_point)?);
         }
-        let indexes = Indexes::load(files)?;
+        let lengths = [segment.found.offset_index, segment.found.time_index].map(Option::unwrap_or_default);
+        let indexes = Indexes::load_sized(files, lengths[0], lengths[1])?;
         match indexes.offsets.last() {
             Some(entry) if !trusted::names_a_batch(files, entry, size)? => Ok(Indexes::empty()),
             Some(_) | None => Ok(indexes),

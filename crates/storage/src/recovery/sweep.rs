@@ -27,8 +27,9 @@ use crate::scan::{ScanError, Scanner, Waiting};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FoundSegment {
     pub(super) size: u64,
-    pub(super) has_offset_index: bool,
-    pub(super) has_time_index: bool,
+    /// Lengths of the index files; `None` where there is none.
+    pub(super) offset_index: Option<u64>,
+    pub(super) time_index: Option<u64>,
 }
 
 /// What lies in a partition's directory.
@@ -44,9 +45,13 @@ pub(super) struct Found {
 /// Puts a directory in order and lists it.
 pub(super) fn sweep(directory: &Arc<PartitionDirectory>) -> io::Result<Found> {
     let mut sweep = Sweep { directory, changed: false };
-    sweep.remove_leftovers()?;
-    sweep.finish_swaps()?;
-    sweep.list()
+    let mut names = sweep.names()?;
+    if names.iter().any(|(name, _)| name.stage != FileStage::Live) {
+        sweep.remove_leftovers(names)?;
+        sweep.finish_swaps()?;
+        names = sweep.names()?;
+    }
+    sweep.sort(names)
 }
 
 struct Sweep<'a> {
@@ -66,8 +71,7 @@ impl Sweep<'_> {
         crate::small_file::remove(self.directory.disk(), &self.directory.join(name.to_string()))
     }
 
-    fn remove_leftovers(&mut self) -> io::Result<()> {
-        let names = self.names()?;
+    fn remove_leftovers(&mut self, names: Vec<(SegmentFileName, u64)>) -> io::Result<()> {
         let cleaned = names.iter().filter(|(name, _)| name.stage == FileStage::Cleaned);
         let first_cleaned = cleaned.map(|(name, _)| name.base).min();
         for (name, _) in names {
@@ -127,8 +131,7 @@ impl Sweep<'_> {
         }
     }
 
-    fn list(mut self) -> io::Result<Found> {
-        let names = self.names()?;
+    fn sort(mut self, names: Vec<(SegmentFileName, u64)>) -> io::Result<Found> {
         let mut found = Found::default();
         for (name, len) in names.iter().filter(|(name, _)| name.stage == FileStage::Live) {
             match name.kind {
@@ -139,12 +142,12 @@ impl Sweep<'_> {
                 FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex => {}
             }
         }
-        for (name, _) in names {
+        for (name, len) in names {
             let segment = found.segments.get_mut(&name.base);
             match (name.kind, segment) {
                 (FileKind::Log | FileKind::Snapshot, _) | (FileKind::TxnIndex, Some(_)) => {}
-                (FileKind::OffsetIndex, Some(segment)) => segment.has_offset_index = true,
-                (FileKind::TimeIndex, Some(segment)) => segment.has_time_index = true,
+                (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = Some(len),
+                (FileKind::TimeIndex, Some(segment)) => segment.time_index = Some(len),
                 (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex, None) => {
                     self.remove(name)?;
                 }
