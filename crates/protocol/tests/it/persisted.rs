@@ -3,10 +3,12 @@
 //! Owns: the rows of `tests/data/persisted.tsv`: set, frame, bytes, JSON.
 
 use ottla_protocol::RecordSet;
+use ottla_protocol::codec::MessageInfo;
+use ottla_protocol::codec::json::Tags;
 use ottla_protocol::messages::{
     GroupKey, GroupValue, MetadataRecord, NoOpRecord, ShareKey, ShareValue, TransactionKey, TransactionValue,
 };
-use ottla_protocol::{DecodeError, EncodeError};
+use ottla_protocol::{DecodeError, EncodeError, Reader};
 
 use super::vectors::unhex;
 
@@ -83,4 +85,35 @@ fn a_record_of_an_unknown_type_frame_or_version_is_refused() {
         Err(DecodeError::UnknownRecord { set: "GroupKey", key: 9 }),
         "type 9 was never given out"
     );
+}
+
+/// The values of the first control records of `__cluster_metadata-0`, as `kafka-dump-log` shows them.
+#[test]
+fn control_records_of_the_quorum_are_shown_as_kafka_does() {
+    let cases = [
+        (
+            "LeaderChangeMessage",
+            "00000000000102000000010002000000010000",
+            "{\"version\":0,\"leaderId\":1,\"voters\":[{\"voterId\":1}],\"grantingVoters\":[{\"voterId\":1}]}",
+        ),
+        ("KRaftVersionRecord", "0000000100", "{\"version\":0,\"kRaftVersion\":1}"),
+        (
+            "VotersRecord",
+            "000002000000017ead750e9af84d37a0be0fd08cb46857020b434f4e54524f4c4c45520a6c6f63616c686f7374bfc50000000001\
+             000000",
+            "{\"version\":0,\"voters\":[{\"voterId\":1,\"voterDirectoryId\":\"fq11Dpr4TTegvg_QjLRoVw\",\"endpoints\":\
+             [{\"name\":\"CONTROLLER\",\"host\":\"localhost\",\"port\":49093}],\
+             \"kRaftVersionFeature\":{\"minSupportedVersion\":0,\"maxSupportedVersion\":1}}]}",
+        ),
+    ];
+    for (name, hex, json) in cases {
+        let bytes = unhex(hex).unwrap();
+        let mut reader = Reader::new(&bytes);
+        let message = (MessageInfo::by_name(name).unwrap().decode)(&mut reader, 0).unwrap();
+        assert_eq!(
+            (message.to_json(0, Tags::NonDefault).as_deref(), reader.remaining()),
+            (Ok(json), 0),
+            "{name}"
+        );
+    }
 }
