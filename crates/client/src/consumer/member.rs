@@ -29,7 +29,7 @@ use super::assignor::{Member as Peer, PartitionCounts};
 use super::group_protocol as protocol;
 use crate::backoff::Backoff;
 use crate::config::{AssignorKind, BackoffConfig, GroupConfig};
-use crate::error::{ErrorCode, ServerError};
+use crate::error::ServerError;
 
 /// Something to be sent to the coordinator, or asked about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Scripts for one member of a group.
 
 use super::*;
+use crate::error::ErrorCode;
 use crate::config::BackoffConfig;
 
 const RETRY: BackoffConfig =
