@@ -57,7 +57,8 @@ impl Access {
 
     /// One bit for each operation the caller may do, at the place of the operation's code (MD-09).
     pub fn authorized_operations(&self, caller: &Caller, kind: ResourceType, name: &str) -> i32 {
-        let allowed = kind.operations().iter().filter(|operation| self.may(caller, **operation, (kind, name)));
+        let allowed =
+            kind.operations().iter().filter(|operation| self.may(caller, **operation, (kind, name)));
         allowed.fold(0, |bits, operation| bits | 1 << operation.code())
     }
 

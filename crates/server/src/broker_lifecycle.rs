@@ -136,7 +136,7 @@ impl BrokerLifecycle {
                     Some(Told::Leave(done)) => {
                         self.leave().await;
                         // Whoever asked may be gone; the broker has left all the same.
-                        drop(done.send(()));
+                        let _ = done.send(());
                         return;
                     }
                     None => return,
@@ -166,7 +166,8 @@ impl BrokerLifecycle {
         };
         match self.node.controller.ask(Command::Heartbeat(heartbeat)).await {
             Ok(Answer::Heartbeat(Ok(reply))) => {
-                self.unfenced.send_if_modified(|known| std::mem::replace(known, !reply.is_fenced) == reply.is_fenced);
+                self.unfenced
+                    .send_if_modified(|known| std::mem::replace(known, !reply.is_fenced) == reply.is_fenced);
                 Some(reply)
             }
             Ok(Answer::Heartbeat(Err(error))) => {

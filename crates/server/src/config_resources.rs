@@ -71,8 +71,7 @@ impl ResourceKind {
     /// Whether the caller may see (`DescribeConfigs`) or change (`AlterConfigs`) configs of this kind.
     pub fn authorize(
         self,
-        node: &Node,
-        caller: &Caller,
+        (node, caller): (&Node, &Caller),
         operation: Operation,
         name: &str,
     ) -> Result<(), Refusal> {

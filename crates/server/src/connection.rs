@@ -137,7 +137,8 @@ impl ConnectionTask {
     fn start_requests(&mut self) {
         while self.machine.closing().is_none() {
             let Some(request) = self.next.take().or_else(|| self.machine.poll_request()) else { return };
-            let joins = request.api == ApiKey::Produce && self.pending.iter().all(|pending| pending.may_be_joined);
+            let joins =
+                request.api == ApiKey::Produce && self.pending.iter().all(|pending| pending.may_be_joined);
             if !self.pending.is_empty() && !joins {
                 self.next = Some(request);
                 return;
@@ -153,8 +154,7 @@ impl ConnectionTask {
             return self.start_produce(request, memory);
         }
         let (node, caller) = (Arc::clone(&self.node), self.caller.clone());
-        let answering: Answering =
-            Box::pin(async move { dispatch::serve(&node, &caller, request).await });
+        let answering: Answering = Box::pin(async move { dispatch::serve(&node, &caller, request).await });
         self.pending.push_back(Pending { ticket, answering, may_be_joined: false, _memory: memory });
     }
 
@@ -255,8 +255,10 @@ impl ConnectionTask {
 
     /// While an answer is awaited only the beginning of one further request is read: enough to see the client go.
     fn may_read(&self) -> bool {
-        let overtakes_nothing = self.next.is_none() && self.pending.iter().all(|pending| pending.may_be_joined);
-        self.machine.closing().is_none() && (overtakes_nothing || (self.next.is_none() && self.machine.announced_bytes().is_none()))
+        let overtakes_nothing =
+            self.next.is_none() && self.pending.iter().all(|pending| pending.may_be_joined);
+        self.machine.closing().is_none()
+            && (overtakes_nothing || (self.next.is_none() && self.machine.announced_bytes().is_none()))
     }
 
     /// Reads what is there. `false`: the client sends no more.

@@ -49,6 +49,10 @@ fn framed<M: Message>(head: ReplyHead, answer: &M) -> Result<FileReply, Dispatch
 }
 
 /// Serves every API but Produce, which the connection begins itself (see [`handlers::produce`]).
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each table has a part of the APIs; the rest is not served"
+)]
 pub async fn serve(node: &Arc<Node>, caller: &Caller, request: Request) -> Result<FileReply, DispatchError> {
     match request.api {
         ApiKey::Fetch => {
@@ -79,6 +83,10 @@ pub async fn serve(node: &Arc<Node>, caller: &Caller, request: Request) -> Resul
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each table has a part of the APIs; the rest is not served"
+)]
 async fn serve_group(
     node: &Arc<Node>,
     caller: &Caller,
@@ -91,7 +99,9 @@ async fn serve_group(
         ApiKey::SyncGroup => framed(head, &h::sync_group::handle(node, caller, v, body(request)?).await),
         ApiKey::Heartbeat => framed(head, &h::heartbeat::handle(node, caller, body(request)?).await),
         ApiKey::LeaveGroup => framed(head, &h::leave_group::handle(node, caller, v, body(request)?).await),
-        ApiKey::OffsetCommit => framed(head, &h::offset_commit::handle(node, caller, v, body(request)?).await),
+        ApiKey::OffsetCommit => {
+            framed(head, &h::offset_commit::handle(node, caller, v, body(request)?).await)
+        }
         ApiKey::OffsetFetch => framed(head, &h::offset_fetch::handle(node, caller, v, body(request)?).await),
         ApiKey::OffsetDelete => framed(head, &h::offset_delete::handle(node, caller, body(request)?).await),
         ApiKey::DescribeGroups => {
@@ -106,6 +116,10 @@ async fn serve_group(
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each table has a part of the APIs; the rest is not served"
+)]
 async fn serve_controller(
     node: &Arc<Node>,
     caller: &Caller,
@@ -115,7 +129,9 @@ async fn serve_controller(
     let (head, v) = (request.reply_head(), request.version);
     match request.api {
         ApiKey::CreateTopics => framed(head, &h::create_topics::handle(node, caller, body(request)?).await),
-        ApiKey::DeleteTopics => framed(head, &h::delete_topics::handle(node, caller, v, body(request)?).await),
+        ApiKey::DeleteTopics => {
+            framed(head, &h::delete_topics::handle(node, caller, v, body(request)?).await)
+        }
         ApiKey::CreatePartitions => {
             framed(head, &h::create_partitions::handle(node, caller, body(request)?).await)
         }
@@ -133,6 +149,10 @@ async fn serve_controller(
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each table has a part of the APIs; the rest is not served"
+)]
 async fn serve_facts(
     node: &Arc<Node>,
     caller: &Caller,
@@ -148,8 +168,12 @@ async fn serve_facts(
             framed(head, &h::offset_for_leader_epoch::handle(node, caller, body(request)?).await)
         }
         ApiKey::DeleteRecords => framed(head, &h::delete_records::handle(node, caller, body(request)?).await),
-        ApiKey::InitProducerId => framed(head, &h::init_producer_id::handle(node, caller, body(request)?).await),
-        ApiKey::DescribeConfigs => framed(head, &h::describe_configs::handle(node, caller, body(request)?).await),
+        ApiKey::InitProducerId => {
+            framed(head, &h::init_producer_id::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::DescribeConfigs => {
+            framed(head, &h::describe_configs::handle(node, caller, body(request)?).await)
+        }
         ApiKey::ListConfigResources => {
             framed(head, &h::list_config_resources::handle(node, caller, v, body(request)?).await)
         }

@@ -9,10 +9,10 @@ mod partitions;
 
 pub use groups::{
     of_commit, of_commit_partition, of_delete_group, of_delete_offsets, of_describe_group, of_heartbeat,
-    of_join, of_leave, of_leave_member, of_list_groups, of_offset_fetch, of_sync, of_unavailable,
+    of_join, of_leave, of_leave_member, of_list_groups, of_offset_fetch, of_sync,
 };
 pub use metadata::{
-    of_alter_config, of_assignment, of_create_partitions, of_create_topic, of_delete_topic, of_producer_ids,
-    of_register, of_too_much, of_update_features,
+    of_alter_config, of_create_partitions, of_create_topic, of_delete_topic, of_producer_ids, of_too_much,
+    of_update_features,
 };
-pub use partitions::{of_look, of_produce, of_read_refused, of_refusal, of_standing};
+pub use partitions::{of_look, of_produce, of_standing};

@@ -62,7 +62,10 @@ impl Flusher {
         let flusher = Arc::new(Flusher::default());
         for thread in 0..FLUSH_THREADS {
             let mine = Arc::clone(&flusher);
-            drop(task::spawn_dedicated(&format!("flusher-{thread}-{name}"), async move { mine.run().await })?);
+            drop(task::spawn_dedicated(
+                &format!("flusher-{thread}-{name}"),
+                async move { mine.run().await },
+            )?);
         }
         Ok(flusher)
     }

@@ -11,7 +11,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ottla_env::disk::{Disk, OpenMode};
 use ottla_env::random::Random;
@@ -42,9 +41,7 @@ pub enum FormattingError {
          supported yet"
     )]
     OtherControllers { others: String },
-    #[error(
-        "process.roles does not have 'controller': nodes that are brokers only are not supported yet"
-    )]
+    #[error("process.roles does not have 'controller': nodes that are brokers only are not supported yet")]
     NoController,
     #[error(transparent)]
     Format(#[from] FormatError),
@@ -101,7 +98,8 @@ impl Formatter<'_> {
             let id = self.identify(&files, meta, &cluster_id)?;
             identified.push(Identified { files, id });
         }
-        let metadata = identified.iter().find(|directory| *directory.files.path() == *self.config.metadata_log.dir);
+        let metadata =
+            identified.iter().find(|directory| *directory.files.path() == *self.config.metadata_log.dir);
         let voters = self.voters(metadata.map(|directory| directory.id))?;
         if is_new {
             self.found_cluster(&identified, &voters)?;
@@ -121,7 +119,11 @@ impl Formatter<'_> {
             .filter(|voter| voter.id != self.config.node_id)
             .map(|voter| format!("{}@{}:{}", voter.id, voter.address.host, voter.address.port))
             .collect();
-        if others.is_empty() { Ok(()) } else { Err(FormattingError::OtherControllers { others: others.join(",") }) }
+        if others.is_empty() {
+            Ok(())
+        } else {
+            Err(FormattingError::OtherControllers { others: others.join(",") })
+        }
     }
 
     fn identify(
@@ -216,6 +218,3 @@ pub fn open_files_max() -> usize {
     // Half of the common hard limit of 20 000: the rest is for connections and files that are in use.
     10_000
 }
-
-/// The disk as a shared value, for those who outlive the start.
-pub type SharedDisk = Arc<dyn Disk>;

@@ -82,7 +82,12 @@ pub struct Door {
 
 impl Door {
     /// Takes connections until the node stops.
-    pub async fn run(self, node: Arc<Node>, count: Arc<ConnectionCount>, mut stopping: watch::Receiver<bool>) {
+    pub async fn run(
+        self,
+        node: Arc<Node>,
+        count: Arc<ConnectionCount>,
+        mut stopping: watch::Receiver<bool>,
+    ) {
         loop {
             let next = async {
                 // Beyond the limit nobody is accepted: clients wait in the backlog.
@@ -93,7 +98,7 @@ impl Door {
                 biased;
                 _ = stopping.changed() => return,
                 (place, accepted) = next => match (place, accepted) {
-                    (Ok(place), Ok(stream)) => self.welcome(&node, (&count, place), stream, &stopping),
+                    (Ok(place), Ok(stream)) => self.welcome((&node, &stopping), (&count, place), stream),
                     (_, Err(error)) => {
                         tracing::warn!(listener = self.name.as_str(), %error, "a connection could not be accepted");
                         sleep(AFTER_FAILED_ACCEPT).await;
@@ -106,10 +111,9 @@ impl Door {
 
     fn welcome(
         &self,
-        node: &Arc<Node>,
+        (node, stopping): (&Arc<Node>, &watch::Receiver<bool>),
         (count, place): (&Arc<ConnectionCount>, OwnedSemaphorePermit),
         stream: Stream,
-        stopping: &watch::Receiver<bool>,
     ) {
         let (config, address) = (node.config(), stream.peer_addr().ip());
         let network = &config.network;

@@ -151,7 +151,8 @@ fn check_request(changes: &[ConfigChange]) -> Result<(), Refusal> {
     if distinct.len() < changes.len() {
         return Err(invalid_request("Error due to duplicate config keys"));
     }
-    let lacks_value = |change: &&ConfigChange| change.operation != operation::DELETE && change.value.is_none();
+    let lacks_value =
+        |change: &&ConfigChange| change.operation != operation::DELETE && change.value.is_none();
     let lacking: Vec<&str> = changes.iter().filter(lacks_value).map(|change| change.key.as_str()).collect();
     if lacking.is_empty() {
         return Ok(());
@@ -237,7 +238,8 @@ mod tests {
     }
 
     fn loggers() -> Loggers {
-        let levels = [(ROOT, Some(LogLevel::Info)), ("ottla_server", None), ("ottla_storage", Some(LogLevel::Off))];
+        let levels =
+            [(ROOT, Some(LogLevel::Info)), ("ottla_server", None), ("ottla_storage", Some(LogLevel::Off))];
         let levels = levels.map(|(name, level)| (name.to_owned(), level));
         Loggers::new(Arc::new(Levels(Mutex::new(BTreeMap::from(levels)))))
     }
@@ -309,7 +311,11 @@ mod tests {
             (vec!["root 0 BOGUS"], InvalidConfig, level("BOGUS")),
             (vec!["root 0 debug"], InvalidConfig, level("debug")),
             (vec!["root 0 OFF"], InvalidConfig, level("OFF")),
-            (vec!["root 1 -"], InvalidRequest, text("Removing the log level of the root logger is not allowed")),
+            (
+                vec!["root 1 -"],
+                InvalidRequest,
+                text("Removing the log level of the root logger is not allowed"),
+            ),
             (
                 vec!["root 2 INFO"],
                 InvalidRequest,

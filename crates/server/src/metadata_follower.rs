@@ -75,7 +75,8 @@ impl MetadataFollower {
     /// Dynamic settings of the node. A set of values that does not fit together changes nothing.
     fn apply_settings(&self, changes: &ImageChanges, image: &MetadataImage) {
         let own = ConfigResource::Broker(self.node.identity.id);
-        let concerns = |resource: &ConfigResource| *resource == own || *resource == ConfigResource::BrokerDefault;
+        let concerns =
+            |resource: &ConfigResource| *resource == own || *resource == ConfigResource::BrokerDefault;
         if !changes.configs.iter().any(concerns) {
             return;
         }
@@ -88,7 +89,9 @@ impl MetadataFollower {
                 tracing::info!("dynamic settings of the node changed");
                 self.node.set_layers(layers, config);
             }
-            Err(error) => tracing::error!(%error, "dynamic settings do not fit together, the former ones stay"),
+            Err(error) => {
+                tracing::error!(%error, "dynamic settings do not fit together, the former ones stay")
+            }
         }
     }
 

@@ -103,7 +103,9 @@ impl Partitions {
                 directory.files().set_stray(log, unique).map_err(|error| error.to_string())
             });
             match aside {
-                Ok(_) => tracing::warn!(%partition, "the metadata does not know the partition; it is set aside"),
+                Ok(_) => {
+                    tracing::warn!(%partition, "the metadata does not know the partition; it is set aside")
+                }
                 Err(error) => tracing::error!(%partition, error, "a stray partition cannot be set aside"),
             }
         }
@@ -202,7 +204,9 @@ impl Partitions {
         let named = self.node.directories.iter().find(|directory| Some(directory.id()) == wanted);
         let directory = match named {
             Some(directory) if directory.is_online() => directory,
-            Some(directory) => return Err(format!("log directory {} is offline", directory.path().display())),
+            Some(directory) => {
+                return Err(format!("log directory {} is offline", directory.path().display()));
+            }
             None => self.emptiest().ok_or("every log directory is offline or takes no new partitions")?,
         };
         let log = directory.files().create_log(id.clone(), change.topic.id, options).map_err(|error| {
@@ -215,7 +219,8 @@ impl Partitions {
 
     /// The directory with the fewest partitions (LOG-08).
     fn emptiest(&self) -> Option<&Arc<LogDirectory>> {
-        let usable = |directory: &&Arc<LogDirectory>| directory.is_online() && !self.node.is_cordoned(directory);
+        let usable =
+            |directory: &&Arc<LogDirectory>| directory.is_online() && !self.node.is_cordoned(directory);
         let directories = self.node.directories.iter().filter(usable);
         directories.min_by_key(|directory| directory.files().log_count())
     }

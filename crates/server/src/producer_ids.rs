@@ -51,10 +51,10 @@ impl ProducerIds {
             }
             Ok(Answer::AllocateProducerIds(Err(error))) => {
                 tracing::warn!(%error, "no block of producer ids");
-                match error_code::of_producer_ids(&error) {
-                    ErrorCode::StaleBrokerEpoch => Err(ErrorCode::CoordinatorLoadInProgress),
-                    code => Err(code),
-                }
+                let code = error_code::of_producer_ids(&error);
+                // The broker registers again, then there are ids: clients try again.
+                let stale = code == ErrorCode::StaleBrokerEpoch;
+                Err(if stale { ErrorCode::CoordinatorLoadInProgress } else { code })
             }
             Ok(other) => unreachable!("a block of producer ids was answered with {other:?}"),
             Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),

@@ -28,7 +28,9 @@ use ottla_metadata::image::Endpoint;
 use ottla_metadata::quorum::{ElectionState, ElectionStateError, QuorumSetup, ReplicaKey, VoterEndpoint};
 use ottla_metadata::snapshot::{Retention, Snapshot, SnapshotError, SnapshotPolicy};
 use ottla_metadata::{MetadataNode, NodeError, NodeSetup, NodeStart};
-use ottla_model::{BrokerEpoch, DirectoryId, IncarnationId, ListenerName, PartitionIndex, TopicId, TopicName, TopicPartition};
+use ottla_model::{
+    BrokerEpoch, DirectoryId, IncarnationId, ListenerName, PartitionIndex, TopicId, TopicName, TopicPartition,
+};
 use ottla_protocol::codec;
 use ottla_protocol::compression::{Compression, Encoding};
 use ottla_security::AllowAll;
@@ -42,7 +44,7 @@ use crate::controller::{
 use crate::coordinators::Groups;
 use crate::flusher::Flusher;
 use crate::formatting::{self, Formatted, Formatter, FormattingError};
-use crate::janitor::{self, Janitor, JanitorInbox};
+use crate::janitor::{Janitor, JanitorInbox};
 use crate::listener::{ConnectionCount, Door};
 use crate::log_directory::{CARE_QUEUE_LENGTH, LogDirectory, Reports};
 use crate::loggers::Loggers;
@@ -127,7 +129,8 @@ pub async fn start(options: StartOptions) -> Result<RunningNode, StartError> {
     let doors = bind(&config).await?;
     let cache = FileCache::new(Arc::clone(&options.disk), formatting::open_files_max());
     let formatted = identify(&options, &config, &doors, &cache)?;
-    let own_directory = formatted.directories.iter().find(|directory| *directory.files.path() == *config.metadata_log.dir);
+    let own_directory =
+        formatted.directories.iter().find(|directory| *directory.files.path() == *config.metadata_log.dir);
     let own_directory = own_directory.map(|directory| directory.id);
     let (driver, published) = open_metadata(&options, &config, &formatted, own_directory)?;
     let (messages, inbox) = mpsc::channel(controller::COMMAND_QUEUE_LENGTH);
@@ -167,7 +170,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 async fn bind(config: &BrokerConfig) -> Result<Doors, StartError> {
     let network = &config.network;
-    let socket = SocketOptions { send_buffer: network.send_buffer_bytes, receive_buffer: network.receive_buffer_bytes };
+    let socket = SocketOptions {
+        send_buffer: network.send_buffer_bytes,
+        receive_buffer: network.receive_buffer_bytes,
+    };
     let options = ListenOptions { backlog: network.backlog, socket };
     let mut doors = Doors {
         broker: Vec::new(),
@@ -307,11 +313,8 @@ fn open_metadata_log(
         durability: Durability::Flushed,
         ..LogConfig::default()
     };
-    let options = LogOptions {
-        config: Arc::new(log_config),
-        now: wall_now(),
-        producer_expiration_ms: i64::MAX,
-    };
+    let options =
+        LogOptions { config: Arc::new(log_config), now: wall_now(), producer_expiration_ms: i64::MAX };
     let directory = formatted
         .directories
         .iter()
@@ -332,10 +335,9 @@ fn open_metadata_log(
             }
             Ok(log)
         }
-        None => directory
-            .files
-            .create_log(partition, TopicId::METADATA, &options)
-            .map_err(|error| failed(&error)),
+        None => {
+            directory.files.create_log(partition, TopicId::METADATA, &options).map_err(|error| failed(&error))
+        }
     }
 }
 
@@ -371,7 +373,8 @@ fn assemble(
     let (wanted_sender, wanted) = mpsc::channel(CREATION_QUEUE_LENGTH);
     let memory = config.network.queued_request_bytes_max;
     let memory = memory.unwrap_or_else(|| ottla_env::memory::usable().bytes / MEMORY_SHARE);
-    let encoding = Compression::from_id(config.groups.offsets_codec).map_or(Encoding::None, Encoding::with_default_level);
+    let encoding = Compression::from_id(config.groups.offsets_codec)
+        .map_or(Encoding::None, Encoding::with_default_level);
     let layers = options.layers.clone();
     let node = Node::new(NodeParts {
         identity: Identity { id: config.node_id, cluster_id: formatted.cluster_id },
@@ -485,7 +488,8 @@ async fn watch_directories(
             }
         }
         let directory = node.directories.iter().find(|directory| directory.id() == failed);
-        let metadata = directory.is_some_and(|directory| *directory.path() == *node.config().metadata_log.dir);
+        let metadata =
+            directory.is_some_and(|directory| *directory.path() == *node.config().metadata_log.dir);
         if metadata || node.directories.iter().all(|directory| !directory.is_online()) {
             let path = directory.map(|directory| directory.path().display().to_string()).unwrap_or_default();
             // One message is enough to end the process.
@@ -545,11 +549,11 @@ impl RunningNode {
             drop(left.await);
         }
         // Nobody listens for it any more once all connections have ended.
-        drop(self.stopping.send(true));
+        let _ = self.stopping.send(true);
         self.node.groups.stop().await;
         let (stop_janitor, janitor) = self.janitor;
-        drop(stop_janitor.send(()));
-        drop(janitor.await);
+        let _ = stop_janitor.send(());
+        let _ = janitor.await;
         let clean = close_logs(&self.node);
         self.node.controller.stop().await;
         let ended = matches!(self.driver.await, Ok(Ok(())));
@@ -570,7 +574,8 @@ fn close_logs(node: &Node) -> bool {
             continue;
         }
         let (mut ends, mut starts, mut committed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for partition in table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory)) {
+        for partition in table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory))
+        {
             let high_watermark = partition.high_watermark();
             let Some(log) = partition.take_log() else { continue };
             match log.close() {
@@ -604,9 +609,4 @@ fn mark_clean(node: &Node) {
             tracing::error!(%error, "the clean stop could not be marked");
         }
     }
-}
-
-/// Writes the checkpoints of a running node now.
-pub fn checkpoint(node: &RunningNode) {
-    janitor::write_checkpoints(&node.node);
 }

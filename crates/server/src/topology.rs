@@ -46,10 +46,7 @@ pub fn alive_brokers<'a>(
     image: &'a MetadataImage,
     listener: &'a ListenerName,
 ) -> impl Iterator<Item = (&'a Broker, &'a Endpoint)> {
-    image
-        .cluster
-        .unfenced()
-        .filter_map(|broker| Some((broker.as_ref(), broker.endpoint(listener.as_str())?)))
+    image.cluster.unfenced().filter_map(|broker| Some((broker.as_ref(), broker.endpoint(listener.as_str())?)))
 }
 
 /// A broker that clients may take for the controller: any live one, since each forwards (MD-03). −1 if there is none.

@@ -92,7 +92,7 @@ impl Driver {
             if let Some(done) = stop {
                 self.stop()?;
                 // Whoever asked may be gone; the log is closed all the same.
-                drop(done.send(()));
+                let _ = done.send(());
                 return Ok(());
             }
         }

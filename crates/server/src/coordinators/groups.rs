@@ -65,12 +65,14 @@ impl Groups {
         let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
         let mut groups = Vec::new();
         for sender in senders {
-            match ask(&sender, GroupCommand::List(filter.clone())).await {
-                GroupAnswer::List(Ok(listed)) => groups.extend(listed),
+            let GroupAnswer::List(listed) = ask(&sender, GroupCommand::List(filter.clone())).await else {
+                unreachable!("a listing is answered as one");
+            };
+            match listed {
+                Ok(listed) => groups.extend(listed),
                 // A shard that just stopped has moved to another broker, which is asked as well.
-                GroupAnswer::List(Err(ListError::Unavailable(Unavailable::NotCoordinator))) => {}
-                GroupAnswer::List(Err(error)) => return Err(error),
-                other => unreachable!("a listing was answered with {other:?}"),
+                Err(ListError::Unavailable(Unavailable::NotCoordinator)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(groups)

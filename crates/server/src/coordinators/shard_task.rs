@@ -50,7 +50,12 @@ fn moment() -> Now {
 }
 
 impl<S: Shard> ShardTask<S> {
-    pub fn new(runtime: Runtime<S>, partition: Arc<Partition>, encoding: Encoding, me: BrokerId) -> ShardTask<S> {
+    pub fn new(
+        runtime: Runtime<S>,
+        partition: Arc<Partition>,
+        encoding: Encoding,
+        me: BrokerId,
+    ) -> ShardTask<S> {
         ShardTask { runtime, partition, encoding, me, next_request: 0, waiting: HashMap::new() }
     }
 

@@ -2,15 +2,15 @@
 //!
 //! Owns: one function per error enum, exhaustively. Does not own: the errors; the codes (`protocol`).
 
-use ottla_coordinator::runtime::Unavailable;
 use ottla_coordinator::group::{
     CommitError, CommitPartitionError, DeleteGroupError, DeleteOffsetsError, DescribeError, FetchError,
     HeartbeatError, JoinError, LeaveError, LeaveMemberError, ListError, SyncError,
 };
+use ottla_coordinator::runtime::Unavailable;
 use ottla_protocol::ErrorCode;
 
 /// GRP-01, GRP-18
-pub fn of_unavailable(error: Unavailable) -> ErrorCode {
+fn of_unavailable(error: Unavailable) -> ErrorCode {
     match error {
         Unavailable::Loading => ErrorCode::CoordinatorLoadInProgress,
         Unavailable::NotCoordinator => ErrorCode::NotCoordinator,

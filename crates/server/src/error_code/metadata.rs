@@ -2,12 +2,12 @@
 //!
 //! Owns: one function per error enum, exhaustively. Does not own: the errors; the codes (`protocol`).
 //!
-//! Source: requirements TOP-01 to TOP-06, CFG-05 to CFG-07, REG-01, KRF-06.
+//! Source: requirements TOP-01 to TOP-06, CFG-05 to CFG-07, KRF-06.
 
 use ottla_metadata::config::ConfigError;
 use ottla_metadata::controller::{
     AlterConfigError, AssignmentError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
-    ProducerIdsError, RegisterError, TooMuch, UpdateFeaturesError,
+    ProducerIdsError, TooMuch, UpdateFeaturesError,
 };
 use ottla_protocol::ErrorCode;
 
@@ -36,7 +36,7 @@ pub fn of_create_topic(error: &CreateTopicError) -> ErrorCode {
     }
 }
 
-pub fn of_assignment(_error: &AssignmentError) -> ErrorCode {
+fn of_assignment(_error: &AssignmentError) -> ErrorCode {
     ErrorCode::InvalidReplicaAssignment
 }
 
@@ -108,20 +108,5 @@ pub fn of_producer_ids(error: &ProducerIdsError) -> ErrorCode {
     match error {
         ProducerIdsError::StaleEpoch(_) => ErrorCode::StaleBrokerEpoch,
         ProducerIdsError::Exhausted => ErrorCode::UnknownServerError,
-    }
-}
-
-pub fn of_register(error: &RegisterError) -> ErrorCode {
-    match error {
-        RegisterError::InconsistentCluster { .. } => ErrorCode::InconsistentClusterId,
-        RegisterError::Duplicate => ErrorCode::DuplicateBrokerRegistration,
-        RegisterError::FromZooKeeper
-        | RegisterError::NoDirectories
-        | RegisterError::ReservedDirectory
-        | RegisterError::DuplicateDirectory
-        | RegisterError::DirectoryOfOther { .. } => ErrorCode::InvalidRegistration,
-        RegisterError::NoMetadataVersion
-        | RegisterError::UnsupportedFeature { .. }
-        | RegisterError::NoControllerRegistration => ErrorCode::UnsupportedVersion,
     }
 }

@@ -31,7 +31,7 @@ pub fn of_produce(error: &ProduceError) -> ErrorCode {
     }
 }
 
-pub fn of_refusal(error: &Refusal) -> ErrorCode {
+fn of_refusal(error: &Refusal) -> ErrorCode {
     match error {
         Refusal::NoBatch
         | Refusal::Magic { .. }
@@ -71,7 +71,7 @@ fn of_producer(error: &ProducerError) -> ErrorCode {
     }
 }
 
-pub fn of_read_refused(error: &ReadRefused) -> ErrorCode {
+fn of_read_refused(error: &ReadRefused) -> ErrorCode {
     match error {
         ReadRefused::Unavailable(standing) => of_standing(*standing),
         ReadRefused::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,

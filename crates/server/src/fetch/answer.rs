@@ -48,8 +48,7 @@ pub fn refused(head: ReplyHead, error: ErrorCode) -> Result<FileReply, AnswerErr
 
 /// The answer with what was found. `found` follows the context's order.
 pub fn answer(
-    node: &Node,
-    caller: &Caller,
+    (node, caller): (&Node, &Caller),
     head: ReplyHead,
     context: &FetchContext,
     (targets, found): (&[Target], &[Found]),
@@ -83,7 +82,7 @@ fn settle_session(node: &Node, context: &FetchContext, told: &[Told]) -> (i32, V
         FetchContext::Sessionless { .. } => (0, Vec::new()),
         FetchContext::Full { .. } => {
             let fresh = i32::try_from(node.random.bits() >> 33).unwrap_or(1).max(1);
-            let id = node.sessions.lock().on_full_answer(context, told, wall_now().millis(), fresh);
+            let id = node.sessions.lock().on_full_answer(context, told, (wall_now().millis(), fresh));
             (id, Vec::new())
         }
         FetchContext::Incremental { session_id, .. } => {
@@ -114,10 +113,7 @@ fn told_of(found: &Found) -> Told {
 }
 
 /// Rows of one topic that follow each other share its entry.
-fn grouped(
-    partitions: &[(PartitionRef, super::session::Wanted)],
-    rows: &[usize],
-) -> Vec<Vec<usize>> {
+fn grouped(partitions: &[(PartitionRef, super::session::Wanted)], rows: &[usize]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let topic = |at: usize| partitions.get(at).map(|(partition, _)| &partition.topic);
     for at in rows {
@@ -165,7 +161,8 @@ fn write_row(
         };
         aborted.iter().map(row).collect()
     });
-    let diverging = outcome.diverging.map(|end| EpochEndOffset { epoch: Some(end.epoch), end_offset: Some(end.end) });
+    let diverging =
+        outcome.diverging.map(|end| EpochEndOffset { epoch: Some(end.epoch), end_offset: Some(end.end) });
     writer.partition(&FetchOutcome {
         high_watermark: Some(outcome.limits.high_watermark),
         last_stable_offset: Some(outcome.limits.last_stable),

@@ -53,7 +53,8 @@ pub fn targets(
     let replica = matches!(terms.reader, Reader::Follower(_));
     let allowed = !replica || node.access.may_cluster(caller, Operation::ClusterAction);
     let target = |(at, wanted): &(PartitionRef, Wanted)| {
-        let found = if allowed { find(node, caller, replica, at) } else { Err(ErrorCode::TopicAuthorizationFailed) };
+        let found =
+            if allowed { find(node, caller, replica, at) } else { Err(ErrorCode::TopicAuthorizationFailed) };
         let (partition, id) = match found {
             Ok((partition, id)) => (partition, Some(id)),
             Err(error) => (Err(error), None),
@@ -145,6 +146,7 @@ pub fn attempt(terms: &Terms, wanted: &Wanted) -> Option<ReadAttempt> {
         reader: terms.reader,
         offset: Offset::new(wanted.fetch_offset)?,
         leader_epoch: LeaderEpoch::new(wanted.current_leader_epoch),
-        from_any_replica: terms.version >= FIRST_FROM_FOLLOWER && !matches!(terms.reader, Reader::Follower(_)),
+        from_any_replica: terms.version >= FIRST_FROM_FOLLOWER
+            && !matches!(terms.reader, Reader::Follower(_)),
     })
 }

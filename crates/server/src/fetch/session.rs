@@ -186,7 +186,8 @@ impl SessionCache {
 
     /// Reads the session part of a request and says what to read.
     pub fn on_request(&mut self, request: SessionRequest, now_ms: i64) -> Result<FetchContext, SessionError> {
-        let SessionRequest { session_id, session_epoch, by_topic_id, from_replica, partitions, .. } = &request;
+        let SessionRequest { session_id, session_epoch, by_topic_id, from_replica, partitions, .. } =
+            &request;
         match (*session_id, *session_epoch) {
             (id, 0 | -1) => {
                 if id != 0 {
@@ -235,7 +236,12 @@ impl SessionCache {
 
     /// Decides about the first answer of a session: the id of the session that now exists, or 0 when the cache
     /// is full. `told` has one entry for each partition of the context, in its order.
-    pub fn on_full_answer(&mut self, context: &FetchContext, told: &[Told], now_ms: i64, fresh_id: i32) -> i32 {
+    pub fn on_full_answer(
+        &mut self,
+        context: &FetchContext,
+        told: &[Told],
+        (now_ms, fresh_id): (i64, i32),
+    ) -> i32 {
         let FetchContext::Full { from_replica, by_topic_id, partitions } = context else { return 0 };
         if fresh_id <= 0 || self.sessions.contains_key(&fresh_id) {
             return 0;
@@ -292,7 +298,8 @@ impl SessionCache {
             return true;
         }
         let stale = self.sessions.iter().min_by_key(|(_, session)| session.used_ms);
-        let stale = stale.filter(|(_, session)| now_ms - session.used_ms > EVICTION_AGE_MS).map(|(id, _)| *id);
+        let stale =
+            stale.filter(|(_, session)| now_ms - session.used_ms > EVICTION_AGE_MS).map(|(id, _)| *id);
         let victim = stale.or_else(|| {
             let may_go = |session: &Session| {
                 let old = now_ms - session.created_ms > EVICTION_AGE_MS;
@@ -378,7 +385,7 @@ mod tests {
     fn open(cache: &mut SessionCache, names: &[&str], now_ms: i64, id: i32) -> i32 {
         let context = cache.on_request(request(0, 0, names), now_ms).unwrap();
         let answer: Vec<Told> = names.iter().map(|_| told(false, 5)).collect();
-        cache.on_full_answer(&context, &answer, now_ms, id)
+        cache.on_full_answer(&context, &answer, (now_ms, id))
     }
 
     fn names(context: &FetchContext) -> Vec<String> {
@@ -474,7 +481,7 @@ mod tests {
         assert_eq!(open(&mut cache, &["a", "b", "c"], later, 10), 10);
         let replica = SessionRequest { from_replica: true, ..request(0, 0, &["a"]) };
         let context = cache.on_request(replica, later + 1).unwrap();
-        assert_eq!(cache.on_full_answer(&context, &[told(false, 5)], later + 1, 11), 11);
+        assert_eq!(cache.on_full_answer(&context, &[told(false, 5)], (later + 1, 11)), 11);
         assert_eq!(cache.len(), 1);
         assert_eq!(cache.evictions(), 2);
     }

@@ -4,14 +4,14 @@
 //!
 //! Source: requirements CFG-05 to CFG-07, CFG-09, API-03, SEC-36.
 
-use ottla_metadata::controller::{AlterConfigs, AlterResource, Answer, Command, ConfigChange, ResourceChange};
+use ottla_metadata::controller::{
+    AlterConfigs, AlterResource, Answer, Command, ConfigChange, ResourceChange,
+};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use ottla_protocol::messages::alter_configs_response::{self, AlterConfigsResponse};
 use ottla_protocol::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
-use ottla_protocol::messages::incremental_alter_configs_response::{
-    self, IncrementalAlterConfigsResponse,
-};
+use ottla_protocol::messages::incremental_alter_configs_response::{self, IncrementalAlterConfigsResponse};
 use ottla_security::Operation;
 
 use crate::caller::Caller;
@@ -30,7 +30,8 @@ pub async fn replace(node: &Node, caller: &Caller, request: AlterConfigsRequest)
         }
     };
     let resources = request.resources.into_iter().map(resource).collect();
-    let outcomes = alter(node, caller, AlterConfigs { resources, validate_only: request.validate_only }).await;
+    let outcomes =
+        alter(node, caller, AlterConfigs { resources, validate_only: request.validate_only }).await;
     let responses = outcomes.into_iter().map(|outcome| {
         let (error, message) = code_of(outcome.result);
         alter_configs_response::AlterConfigsResourceResponse {
@@ -63,7 +64,8 @@ pub async fn change(
             }
         };
     let resources = request.resources.into_iter().map(resource).collect();
-    let outcomes = alter(node, caller, AlterConfigs { resources, validate_only: request.validate_only }).await;
+    let outcomes =
+        alter(node, caller, AlterConfigs { resources, validate_only: request.validate_only }).await;
     let responses = outcomes.into_iter().map(|outcome| {
         let (error, message) = code_of(outcome.result);
         incremental_alter_configs_response::AlterConfigsResourceResponse {
@@ -95,7 +97,7 @@ async fn alter(node: &Node, caller: &Caller, request: AlterConfigs) -> Vec<Outco
     for resource in request.resources {
         let kind = ResourceKind::from_code(resource.kind);
         let authorized = match kind {
-            Some(kind) => kind.authorize(node, caller, Operation::AlterConfigs, &resource.name),
+            Some(kind) => kind.authorize((node, caller), Operation::AlterConfigs, &resource.name),
             None => {
                 let message = format!("Unexpected resource type {}", resource.kind);
                 Err(Refusal::new(ErrorCode::InvalidRequest, message))
@@ -131,7 +133,9 @@ async fn forward(node: &Node, resources: Vec<AlterResource>, validate_only: bool
         Ok(Answer::AlterConfigs(Ok(results))) => {
             let refusal = |error| Refusal::new(error_code::of_alter_config(&error), error.to_string());
             let pairs = named.into_iter().zip(results);
-            pairs.map(|((kind, name), result)| Outcome { kind, name, result: result.map_err(refusal) }).collect()
+            pairs
+                .map(|((kind, name), result)| Outcome { kind, name, result: result.map_err(refusal) })
+                .collect()
         }
         Ok(Answer::AlterConfigs(Err(too_much))) => {
             all(named, Refusal::new(error_code::of_too_much(too_much), too_much.to_string()))

@@ -29,14 +29,20 @@ pub async fn handle(
     let (mut results, mut wanted) = (Vec::new(), Vec::new());
     for topic in request.topics {
         match occurrences.get(&topic.name) {
-            Some(1) if node.access.may_topic(caller, Operation::Alter, &topic.name) => wanted.push(grow(topic)),
+            Some(1) if node.access.may_topic(caller, Operation::Alter, &topic.name) => {
+                wanted.push(grow(topic))
+            }
             Some(1) => {
                 let error = ErrorCode::TopicAuthorizationFailed;
                 results.push(row(topic.name, error, Some(error.message().to_owned())));
             }
             Some(_) => {
                 occurrences.remove(&topic.name);
-                results.push(row(topic.name, ErrorCode::InvalidRequest, Some("Duplicate topic name.".to_owned())));
+                results.push(row(
+                    topic.name,
+                    ErrorCode::InvalidRequest,
+                    Some("Duplicate topic name.".to_owned()),
+                ));
             }
             None => {}
         }

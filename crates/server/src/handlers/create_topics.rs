@@ -3,7 +3,9 @@
 //! Source: requirements TOP-01 to TOP-04, SEC-36.
 
 use ottla_metadata::config::Asked;
-use ottla_metadata::controller::{Answer, Command, CreateTopicError, CreateTopics, CreatedTopic, Layout, NewTopic};
+use ottla_metadata::controller::{
+    Answer, Command, CreateTopicError, CreateTopics, CreatedTopic, Layout, NewTopic,
+};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use ottla_protocol::messages::create_topics_response::{
@@ -33,7 +35,9 @@ pub async fn handle(node: &Node, caller: &Caller, request: CreateTopicsRequest) 
             let row = |outcome: ottla_metadata::controller::TopicOutcome<CreatedTopic, CreateTopicError>| {
                 match outcome.result {
                     Ok(created) => created_row(node, caller, outcome.name, &created),
-                    Err(error) => failed_row(outcome.name, error_code::of_create_topic(&error), error.to_string()),
+                    Err(error) => {
+                        failed_row(outcome.name, error_code::of_create_topic(&error), error.to_string())
+                    }
                 }
             };
             outcomes.into_iter().map(row).collect()
@@ -70,11 +74,7 @@ fn new_topic(topic: CreatableTopic) -> NewTopic {
 
 /// The row of a topic that was, or would be, created, with its effective configs for those who may see them (TOP-02).
 fn created_row(node: &Node, caller: &Caller, name: String, created: &CreatedTopic) -> CreatableTopicResult {
-    let row = CreatableTopicResult {
-        topic_id: created.id.uuid(),
-        name,
-        ..CreatableTopicResult::default()
-    };
+    let row = CreatableTopicResult { topic_id: created.id.uuid(), name, ..CreatableTopicResult::default() };
     if !node.access.may_topic(caller, Operation::DescribeConfigs, &row.name) {
         return CreatableTopicResult {
             topic_config_error_code: ErrorCode::TopicAuthorizationFailed.number(),

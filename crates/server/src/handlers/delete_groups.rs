@@ -33,9 +33,9 @@ async fn delete(node: &Node, caller: &Caller, id: &str) -> ErrorCode {
     if id.is_empty() {
         return ErrorCode::InvalidGroupId;
     }
-    match node.groups.ask(GroupCommand::DeleteGroup(GroupId::new(id))).await {
-        GroupAnswer::DeleteGroup(Ok(())) => ErrorCode::None,
-        GroupAnswer::DeleteGroup(Err(error)) => error_code::of_delete_group(&error),
-        other => unreachable!("a deletion was answered with {other:?}"),
-    }
+    let command = GroupCommand::DeleteGroup(GroupId::new(id));
+    let GroupAnswer::DeleteGroup(deleted) = node.groups.ask(command).await else {
+        unreachable!("a deletion is answered as one");
+    };
+    deleted.map_or_else(|error| error_code::of_delete_group(&error), |()| ErrorCode::None)
 }

@@ -30,7 +30,9 @@ pub async fn handle(
     let either = request.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
     for (name, id) in by_name.chain(either) {
         match (name, TopicId::new(id)) {
-            (None, None) => responses.push(both_or_neither(None, id, "Neither topic name nor id were specified.")),
+            (None, None) => {
+                responses.push(both_or_neither(None, id, "Neither topic name nor id were specified."))
+            }
             (Some(name), Some(_)) => {
                 let message = "You may not specify both topic name and topic id.";
                 responses.push(both_or_neither(Some(name), id, message));
@@ -81,13 +83,17 @@ fn may_delete(node: &Node, caller: &Caller, image: &MetadataImage, topic: &Topic
 }
 
 /// Who asks by id and may not describe the topic does not learn its name.
-fn unauthorized(node: &Node, caller: &Caller, image: &MetadataImage, topic: TopicRef) -> DeletableTopicResult {
+fn unauthorized(
+    node: &Node,
+    caller: &Caller,
+    image: &MetadataImage,
+    topic: TopicRef,
+) -> DeletableTopicResult {
     let error = ErrorCode::TopicAuthorizationFailed;
     let name = name_of(image, &topic);
     let mut row = failed(topic, error, Some(error.message().to_owned()));
-    row.name = row.name.or_else(|| {
-        name.filter(|name| node.access.may_topic(caller, Operation::Describe, name))
-    });
+    row.name =
+        row.name.or_else(|| name.filter(|name| node.access.may_topic(caller, Operation::Describe, name)));
     row
 }
 

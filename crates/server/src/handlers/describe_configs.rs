@@ -13,7 +13,7 @@ use ottla_protocol::messages::describe_configs_response::{
 use ottla_security::Operation;
 
 use crate::caller::Caller;
-use crate::config_resources::{ResourceKind, Refusal};
+use crate::config_resources::{Refusal, ResourceKind};
 use crate::node::Node;
 
 /// Serves one request.
@@ -48,7 +48,7 @@ fn entries(node: &Node, caller: &Caller, resource: DescribeConfigsResource) -> R
         let message = format!("Unsupported resource type: {}", resource.resource_type);
         return Err(Refusal::new(ErrorCode::InvalidRequest, message));
     };
-    kind.authorize(node, caller, Operation::DescribeConfigs, name)?;
+    kind.authorize((node, caller), Operation::DescribeConfigs, name)?;
     let asked = Asked::from_request(resource.configuration_keys);
     let layers = node.layers();
     match kind {

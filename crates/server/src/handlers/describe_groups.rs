@@ -7,7 +7,7 @@ use ottla_model::GroupId;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::describe_groups_request::DescribeGroupsRequest;
 use ottla_protocol::messages::describe_groups_response::{
-    DescribedGroup, DescribedGroupMember, DescribeGroupsResponse,
+    DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
 use ottla_security::{Operation, ResourceType};
 
@@ -43,9 +43,13 @@ pub async fn handle(
 }
 
 async fn describe(node: &Node, version: i16, id: String) -> DescribedGroup {
-    match node.groups.ask(GroupCommand::Describe(GroupId::new(&id))).await {
-        GroupAnswer::Describe(Ok(described)) => row(described),
-        GroupAnswer::Describe(Err(error @ DescribeError::UnknownGroup { .. })) => {
+    let command = GroupCommand::Describe(GroupId::new(&id));
+    let GroupAnswer::Describe(described) = node.groups.ask(command).await else {
+        unreachable!("a description is answered as one");
+    };
+    match described {
+        Ok(described) => row(described),
+        Err(error @ DescribeError::UnknownGroup { .. }) => {
             let dead = DescribedGroup { group_state: "Dead".to_owned(), ..refused(id, ErrorCode::None) };
             if version < FIRST_WITH_NOT_FOUND {
                 return dead;
@@ -53,8 +57,7 @@ async fn describe(node: &Node, version: i16, id: String) -> DescribedGroup {
             let error_code = error_code::of_describe_group(&error).number();
             DescribedGroup { error_code, error_message: Some(error.to_string()), ..dead }
         }
-        GroupAnswer::Describe(Err(error)) => refused(id, error_code::of_describe_group(&error)),
-        other => unreachable!("a description was answered with {other:?}"),
+        Err(error @ DescribeError::Unavailable(_)) => refused(id, error_code::of_describe_group(&error)),
     }
 }
 

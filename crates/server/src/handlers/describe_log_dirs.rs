@@ -72,7 +72,10 @@ fn row(
     DescribeLogDirsResult {
         error_code: 0,
         log_dir,
-        topics: topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions }).collect(),
+        topics: topics
+            .into_iter()
+            .map(|(name, partitions)| DescribeLogDirsTopic { name, partitions })
+            .collect(),
         total_bytes: bytes(space.map(|space| space.total)),
         usable_bytes: bytes(space.map(|space| space.usable)),
         is_cordoned: node.is_cordoned(directory),

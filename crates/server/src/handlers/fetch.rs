@@ -16,7 +16,7 @@ use ottla_replication::Reader;
 use crate::caller::Caller;
 use crate::fetch::answer::{self, AnswerError, FileReply};
 use crate::fetch::read::{self, Look, Target, Terms};
-use crate::fetch::session::{FetchContext, PartitionRef, SessionError, SessionRequest, TopicRef, Wanted};
+use crate::fetch::session::{PartitionRef, SessionError, SessionRequest, TopicRef, Wanted};
 use crate::node::Node;
 use crate::partition::waiter;
 use crate::waiting::PollWait;
@@ -113,17 +113,7 @@ pub async fn handle(
     let bytes_min = fetch.bytes_min.min(u64::from(bytes_max));
     let targets = read::targets(node, caller, &terms, context.partitions());
     let look = wait_for_enough(node, &terms, &targets, (bytes_min, fetch.wait)).await;
-    reply(node, caller, head, &context, (&targets, &look))
-}
-
-fn reply(
-    node: &Node,
-    caller: &Caller,
-    head: ReplyHead,
-    context: &FetchContext,
-    (targets, look): (&[Target], &Look),
-) -> Result<FileReply, AnswerError> {
-    answer::answer(node, caller, head, context, (targets, &look.found))
+    answer::answer((node, caller), head, &context, (&targets, &look.found))
 }
 
 /// Looks, and looks again when something happened, until there is enough or the time is over (FET-13).
@@ -148,8 +138,11 @@ async fn wait_for_enough(
             let (Ok(partition), Ok(found)) = (&target.partition, found) else { continue };
             partition.park(waiter(request, terms.reader, share, deadline), &poll);
             // What happened between the look and the parking woke nobody.
-            let seen = read::attempt(terms, &target.wanted).and_then(|attempt| partition.limits(&attempt).ok());
-            if seen.is_none_or(|seen| seen.up_to > found.limits.up_to || seen.log_start > found.limits.log_start) {
+            let seen =
+                read::attempt(terms, &target.wanted).and_then(|attempt| partition.limits(&attempt).ok());
+            if seen
+                .is_none_or(|seen| seen.up_to > found.limits.up_to || seen.log_start > found.limits.log_start)
+            {
                 poll.wake();
             }
         }

@@ -34,7 +34,10 @@ pub async fn handle(
     if version >= FIRST_BATCHED {
         let rows = request.coordinator_keys.iter();
         let rows = rows.map(|key| row(key, find(node, caller, request.key_type, key)));
-        return FindCoordinatorResponse { coordinators: rows.collect(), ..FindCoordinatorResponse::default() };
+        return FindCoordinatorResponse {
+            coordinators: rows.collect(),
+            ..FindCoordinatorResponse::default()
+        };
     }
     match find(node, caller, request.key_type, &request.key) {
         Ok((id, endpoint)) => FindCoordinatorResponse {
@@ -74,7 +77,9 @@ fn find(node: &Node, caller: &Caller, kind: i8, key: &str) -> Result<(BrokerId, 
     match kind {
         GROUP if node.access.may_group(caller, Operation::Describe, key) => {}
         GROUP => return Err(ErrorCode::GroupAuthorizationFailed),
-        TRANSACTION | SHARE => return Err(ErrorCode::InvalidRequest),
+        // Every client takes this code as final; others are tried again for as long as the client is patient.
+        TRANSACTION => return Err(ErrorCode::TransactionalIdAuthorizationFailed),
+        SHARE => return Err(ErrorCode::InvalidRequest),
         _ => return Err(ErrorCode::InvalidRequest),
     }
     let image = node.image();

@@ -24,11 +24,10 @@ pub async fn handle(node: &Node, caller: &Caller, request: HeartbeatRequest) -> 
         member: MemberId::new(&request.member_id),
         instance: request.group_instance_id.as_deref().map(GroupInstanceId::new),
     };
-    match node.groups.ask(GroupCommand::Heartbeat(command)).await {
-        GroupAnswer::Heartbeat(Ok(())) => answered(ErrorCode::None),
-        GroupAnswer::Heartbeat(Err(error)) => answered(error_code::of_heartbeat(&error)),
-        other => unreachable!("a heartbeat was answered with {other:?}"),
-    }
+    let GroupAnswer::Heartbeat(heard) = node.groups.ask(GroupCommand::Heartbeat(command)).await else {
+        unreachable!("a heartbeat is answered as one");
+    };
+    answered(heard.map_or_else(|error| error_code::of_heartbeat(&error), |()| ErrorCode::None))
 }
 
 fn answered(error: ErrorCode) -> HeartbeatResponse {

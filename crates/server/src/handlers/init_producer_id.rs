@@ -15,7 +15,8 @@ use crate::node::Node;
 /// Serves one request.
 pub async fn handle(node: &Node, caller: &Caller, request: InitProducerIdRequest) -> InitProducerIdResponse {
     if request.transactional_id.is_some() {
-        return refused(ErrorCode::InvalidRequest);
+        // Every client takes this code as final; others are tried again for as long as the client is patient.
+        return refused(ErrorCode::TransactionalIdAuthorizationFailed);
     }
     if !node.access.may_produce_idempotently(caller) {
         return refused(ErrorCode::ClusterAuthorizationFailed);

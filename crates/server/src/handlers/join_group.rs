@@ -35,12 +35,12 @@ pub async fn handle(
         return refused(version, ErrorCode::GroupAuthorizationFailed, &member);
     }
     let command = GroupCommand::Join(command_of(node, caller, version, request));
-    match node.groups.ask(command).await {
-        GroupAnswer::Join(Ok(joined)) => accepted(version, joined),
-        GroupAnswer::Join(Err(JoinRefused { member, error })) => {
-            refused(version, error_code::of_join(&error), &member)
-        }
-        other => unreachable!("a join was answered with {other:?}"),
+    let GroupAnswer::Join(joined) = node.groups.ask(command).await else {
+        unreachable!("a join is answered as one");
+    };
+    match joined {
+        Ok(joined) => accepted(version, joined),
+        Err(JoinRefused { member, error }) => refused(version, error_code::of_join(&error), &member),
     }
 }
 
@@ -57,10 +57,7 @@ fn command_of(node: &Node, caller: &Caller, version: i16, request: JoinGroupRequ
         rebalance_timeout: if version == 0 { session_timeout } else { millis(request.rebalance_timeout_ms) },
         protocol_type: ProtocolType::new(&request.protocol_type),
         protocols: protocols
-            .map(|protocol| Protocol {
-                name: ProtocolName::new(&protocol.name),
-                metadata: protocol.metadata,
-            })
+            .map(|protocol| Protocol { name: ProtocolName::new(&protocol.name), metadata: protocol.metadata })
             .collect(),
         requires_member_id: version >= FIRST_WITH_MEMBER_ID_REQUIRED,
         understands_skipping: version >= FIRST_WITH_SKIPPING,

@@ -36,14 +36,16 @@ pub async fn handle(
         leaving.collect()
     };
     let command = LeaveGroup { group: GroupId::new(&request.group_id), members };
-    match node.groups.ask(GroupCommand::Leave(command)).await {
-        GroupAnswer::Leave(Ok(left)) if version < FIRST_BATCHED => {
+    let GroupAnswer::Leave(left) = node.groups.ask(GroupCommand::Leave(command)).await else {
+        unreachable!("a leave is answered as one");
+    };
+    match left {
+        Ok(left) if version < FIRST_BATCHED => {
             let error = left.first().map_or(ErrorCode::UnknownServerError, error_of);
             answered(error, Vec::new())
         }
-        GroupAnswer::Leave(Ok(left)) => answered(ErrorCode::None, left.iter().map(row).collect()),
-        GroupAnswer::Leave(Err(error)) => answered(error_code::of_leave(&error), Vec::new()),
-        other => unreachable!("a leave was answered with {other:?}"),
+        Ok(left) => answered(ErrorCode::None, left.iter().map(row).collect()),
+        Err(error) => answered(error_code::of_leave(&error), Vec::new()),
     }
 }
 

@@ -109,7 +109,10 @@ fn find(
 }
 
 /// No record lies in an object store: the answer names no offset, after the same checks as every other.
-fn nothing_tiered(partition: &Partition, epoch: Option<LeaderEpoch>) -> Result<Option<FoundOffset>, LookError> {
+fn nothing_tiered(
+    partition: &Partition,
+    epoch: Option<LeaderEpoch>,
+) -> Result<Option<FoundOffset>, LookError> {
     partition.earliest(epoch).map(|_| None)
 }
 

@@ -20,12 +20,17 @@ use crate::node::Node;
 use crate::topology::{self, Strictness};
 
 /// Serves one request.
-pub async fn handle(node: &Node, caller: &Caller, version: i16, request: MetadataRequest) -> MetadataResponse {
+pub async fn handle(
+    node: &Node,
+    caller: &Caller,
+    version: i16,
+    request: MetadataRequest,
+) -> MetadataResponse {
     let image = node.image();
     let topics = match topics_of(&request, version) {
         Err(refused) => return MetadataResponse { topics: refused, ..MetadataResponse::default() },
-        Ok(None) => all_topics(node, caller, version, &image, &request),
-        Ok(Some(asked)) => named_topics(node, caller, version, &image, (&request, asked)),
+        Ok(None) => all_topics((node, caller), version, &image, &request),
+        Ok(Some(asked)) => named_topics((node, caller), version, &image, (&request, asked)),
     };
     let cluster_operations = if request.include_cluster_authorized_operations {
         node.access.authorized_operations(caller, ResourceType::Cluster, "kafka-cluster")
@@ -73,20 +78,19 @@ fn topics_of(
 }
 
 fn all_topics(
-    node: &Node,
-    caller: &Caller,
+    (node, caller): (&Node, &Caller),
     version: i16,
     image: &MetadataImage,
     request: &MetadataRequest,
 ) -> Vec<MetadataResponseTopic> {
-    let visible = |topic: &&Arc<Topic>| node.access.may_topic(caller, Operation::Describe, topic.name.as_str());
+    let visible =
+        |topic: &&Arc<Topic>| node.access.may_topic(caller, Operation::Describe, topic.name.as_str());
     let rows = image.topics.iter().filter(visible);
     rows.map(|topic| topic_row(node, caller, version, (image, request, topic))).collect()
 }
 
 fn named_topics(
-    node: &Node,
-    caller: &Caller,
+    (node, caller): (&Node, &Caller),
     version: i16,
     image: &MetadataImage,
     (request, asked): (&MetadataRequest, &[MetadataRequestTopic]),

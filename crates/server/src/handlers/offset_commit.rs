@@ -23,7 +23,7 @@ use crate::node::Node;
 
 /// First version that names topics by id.
 const FIRST_BY_ID: i16 = 10;
-/// First version that may speak for a group of the consumer protocol; it tells a missing group.
+/// Last version in which the client decides how long offsets are kept.
 const LAST_WITH_RETENTION: i16 = 4;
 
 /// Serves one request.
@@ -108,11 +108,8 @@ fn check_topic(
             });
         }
     }
-    let row = OffsetCommitResponseTopic {
-        name: topic.name.clone(),
-        topic_id: topic.topic_id,
-        partitions: rows,
-    };
+    let row =
+        OffsetCommitResponseTopic { name: topic.name.clone(), topic_id: topic.topic_id, partitions: rows };
     let commit = known.filter(|_| !partitions.is_empty()).map(|known| CommitTopic {
         topic: known.name.clone(),
         topic_id: Some(known.id),
@@ -145,9 +142,13 @@ impl Outcomes {
 }
 
 async fn outcomes(node: &Node, version: i16, command: CommitOffsets) -> Outcomes {
-    match node.groups.ask(GroupCommand::CommitOffsets(command)).await {
-        GroupAnswer::CommitOffsets(Err(error)) => Outcomes::All(error_code::of_commit(&error, version)),
-        GroupAnswer::CommitOffsets(Ok(topics)) => {
+    let GroupAnswer::CommitOffsets(committed) = node.groups.ask(GroupCommand::CommitOffsets(command)).await
+    else {
+        unreachable!("a commit is answered as one");
+    };
+    match committed {
+        Err(error) => Outcomes::All(error_code::of_commit(&error, version)),
+        Ok(topics) => {
             let (mut by_name, mut by_id) = (HashMap::new(), HashMap::new());
             for topic in topics {
                 for partition in topic.partitions {
@@ -161,7 +162,6 @@ async fn outcomes(node: &Node, version: i16, command: CommitOffsets) -> Outcomes
             }
             Outcomes::Each { by_name, by_id }
         }
-        other => unreachable!("a commit was answered with {other:?}"),
     }
 }
 

@@ -30,9 +30,13 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
         topics.extend(check_topic(node, caller, (&image, topic), &mut errors));
     }
     let command = DeleteOffsets { group: GroupId::new(&request.group_id), topics };
-    match node.groups.ask(GroupCommand::DeleteOffsets(command)).await {
-        GroupAnswer::DeleteOffsets(Err(error)) => return refused(error_code::of_delete_offsets(&error)),
-        GroupAnswer::DeleteOffsets(Ok(deleted)) => {
+    let answer = node.groups.ask(GroupCommand::DeleteOffsets(command)).await;
+    let GroupAnswer::DeleteOffsets(deleted) = answer else {
+        unreachable!("a deletion of offsets is answered as one");
+    };
+    match deleted {
+        Err(error) => return refused(error_code::of_delete_offsets(&error)),
+        Ok(deleted) => {
             for topic in deleted {
                 for partition in topic.partitions {
                     if partition.result.is_err() {
@@ -42,7 +46,6 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
                 }
             }
         }
-        other => unreachable!("a deletion of offsets was answered with {other:?}"),
     }
     OffsetDeleteResponse {
         topics: request.topics.iter().map(|topic| row(topic, &errors)).collect(),

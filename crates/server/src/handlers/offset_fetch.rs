@@ -78,21 +78,24 @@ impl Question<'_> {
         let image = self.node.image();
         let wanted = match &group.topics {
             None => Wanted::All,
-            Some(topics) => Wanted::Named(topics.iter().filter_map(|topic| self.named(&image, topic)).collect()),
+            Some(topics) => {
+                Wanted::Named(topics.iter().filter_map(|topic| self.named(&image, topic)).collect())
+            }
         };
         let command = FetchOffsets { group: GroupId::new(&id), wanted, require_stable: self.stable };
-        match self.node.groups.ask(GroupCommand::FetchOffsets(command)).await {
-            GroupAnswer::FetchOffsets(Ok(fetched)) => {
+        let answer = self.node.groups.ask(GroupCommand::FetchOffsets(command)).await;
+        let GroupAnswer::FetchOffsets(fetched) = answer else {
+            unreachable!("a fetch of offsets is answered as one");
+        };
+        match fetched {
+            Ok(fetched) => {
                 let topics = match group.topics {
                     None => self.all_rows(&image, fetched),
                     Some(asked) => self.named_rows(&image, &asked, fetched),
                 };
                 group_row(id, ErrorCode::None, topics)
             }
-            GroupAnswer::FetchOffsets(Err(error)) => {
-                group_row(id, error_code::of_offset_fetch(&error), Vec::new())
-            }
-            other => unreachable!("an offset fetch was answered with {other:?}"),
+            Err(error) => group_row(id, error_code::of_offset_fetch(&error), Vec::new()),
         }
     }
 

@@ -57,10 +57,7 @@ fn find(
     Ok(end.map(|end| (end.epoch, end.end)))
 }
 
-fn partition_row(
-    partition: i32,
-    found: Result<Option<(LeaderEpoch, Offset)>, ErrorCode>,
-) -> EpochEndOffset {
+fn partition_row(partition: i32, found: Result<Option<(LeaderEpoch, Offset)>, ErrorCode>) -> EpochEndOffset {
     let unknown = EpochEndOffset { partition, leader_epoch: -1, end_offset: -1, error_code: 0 };
     match found {
         Err(error) => EpochEndOffset { error_code: error.number(), ..unknown },

@@ -132,11 +132,7 @@ pub fn begin(
 }
 
 /// What refuses the request as a whole (PRD-01, PRD-02).
-fn refusal(
-    node: &Node,
-    caller: &Caller,
-    (frame, view): (&[u8], &ProduceRequestView),
-) -> Option<ErrorCode> {
+fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestView)) -> Option<ErrorCode> {
     if view.authorship(frame).transactional {
         let id = view.transactional_id(frame);
         let allowed = id.is_some_and(|id| node.access.may_transactional_id(caller, Operation::Write, id));
@@ -207,12 +203,8 @@ fn append_one(
     records: &mut [u8],
 ) -> Result<Row, ProduceError> {
     let request = AppendRequest { records, version: job.version, all_in_sync: job.acks == -1 };
-    let producing = job.wait.as_ref().map(|wait| Producing {
-        wait,
-        slot,
-        request: job.request,
-        deadline: job.deadline,
-    });
+    let producing =
+        job.wait.as_ref().map(|wait| Producing { wait, slot, request: job.request, deadline: job.deadline });
     let appended = target.produce(request, producing.as_ref())?;
     Ok(Row {
         base_offset: Some(appended.base_offset),

@@ -30,16 +30,18 @@ pub async fn handle(
     if !node.access.may_group(caller, Operation::Read, &request.group_id) {
         return refused(ErrorCode::GroupAuthorizationFailed);
     }
-    match node.groups.ask(GroupCommand::Sync(command_of(request))).await {
-        GroupAnswer::Sync(Ok(synced)) => SyncGroupResponse {
+    let GroupAnswer::Sync(synced) = node.groups.ask(GroupCommand::Sync(command_of(request))).await else {
+        unreachable!("a sync is answered as one");
+    };
+    match synced {
+        Ok(synced) => SyncGroupResponse {
             throttle_time_ms: 0,
             error_code: 0,
             protocol_type: synced.protocol_type.map(|kind| kind.as_str().to_owned()),
             protocol_name: synced.protocol.map(|protocol| protocol.as_str().to_owned()),
             assignment: synced.assignment,
         },
-        GroupAnswer::Sync(Err(error)) => refused(error_code::of_sync(&error)),
-        other => unreachable!("a sync was answered with {other:?}"),
+        Err(error) => refused(error_code::of_sync(&error)),
     }
 }
 

@@ -42,7 +42,9 @@ pub async fn handle(
     let outcome = match node.controller.ask(Command::UpdateFeatures(command)).await {
         Ok(Answer::UpdateFeatures(Ok(_))) => (ErrorCode::None, None),
         Ok(Answer::UpdateFeatures(Err(error))) => {
-            let message = format!("The update failed for all features since the following feature had an error: {error}");
+            let message = format!(
+                "The update failed for all features since the following feature had an error: {error}"
+            );
             (error_code::of_update_features(&error), Some(message))
         }
         Ok(other) => unreachable!("an update of features was answered with {other:?}"),

@@ -84,7 +84,8 @@ impl Partition {
         let records = checked.bytes.as_mut_slice();
         let mut state = self.state.lock();
         let epoch = self.may_append(&state, request.all_in_sync)?;
-        let append = LeaderAppend { epoch, origin: Origin::Client, marker_epoch_was_raised: false, now: wall };
+        let append =
+            LeaderAppend { epoch, origin: Origin::Client, marker_epoch_was_raised: false, now: wall };
         let last = self.append(&mut state, records, &append)?;
         let must_wait = producing.is_some_and(|producing| self.wait(&mut state, last.last_offset, producing));
         let log_start = state.replica.log_start();
@@ -180,7 +181,9 @@ impl Partition {
     fn ask_for_flush(self: &Arc<Partition>, somebody_waits: bool) {
         match (self.settings.load().replication.durability, somebody_waits) {
             (AckDurability::PageCache, _) => {}
-            (AckDurability::Flushed, true) => self.directory.flusher().flush_soon(Arc::<Partition>::clone(self)),
+            (AckDurability::Flushed, true) => {
+                self.directory.flusher().flush_soon(Arc::<Partition>::clone(self))
+            }
             (AckDurability::Flushed, false) => {
                 self.directory.flusher().flush_later(Arc::<Partition>::clone(self));
             }

@@ -12,7 +12,9 @@ use ottla_model::{LeaderEpoch, Offset, Timestamp};
 use ottla_replication::{
     Divergence, FetchWaiter, Limit, OffsetUnavailable, ReadAttempt, ReadRefused, Readable, Reader, RequestId,
 };
-use ottla_storage::{AbortedTransaction, EpochEnd, LogRead, LookupError, ReadError, ReadLimits, ReadPlan, TimestampSearch};
+use ottla_storage::{
+    AbortedTransaction, EpochEnd, LogRead, LookupError, ReadError, ReadLimits, ReadPlan, TimestampSearch,
+};
 
 use super::{Partition, State};
 use crate::waiting::PollWait;

@@ -32,7 +32,7 @@ use ottla_replication::{
 use ottla_storage::Log;
 use parking_lot::Mutex;
 
-pub use append::{AppendRequest, Appended, ProduceError, Producing};
+pub use append::{AppendRequest, ProduceError, Producing};
 pub use look::{FoundOffset, LookError, ReadOutcome, ReadRequest, waiter};
 
 use crate::log_directory::LogDirectory;
