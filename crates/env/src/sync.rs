@@ -1,7 +1,9 @@
 //! Ways for tasks to talk to each other.
 //!
-//! Owns: which of tokio's channels may be used. They do not depend on a runtime and behave alike in a
-//! simulation. The unbounded channel is left out on purpose: every queue has a limit.
+//! Owns: which of tokio's channels may be used.
+//! Does not own: the channels, which depend on no runtime and behave alike in a simulation.
+//!
+//! The unbounded channel is left out on purpose: every queue has a limit.
 
 /// A bounded queue with many senders and one receiver.
 pub mod mpsc {

@@ -1,6 +1,7 @@
 //! Chance that repeats.
 //!
-//! Owns: the seeded generator of tests and simulations. Fit for tests only, never for secrets.
+//! Owns: the seeded generator of tests and simulations.
+//! Does not own: anything fit for secrets: it is for tests only.
 //!
 //! Source: Blackman and Vigna, "Scrambled linear pseudorandom number generators" (xoshiro256++), seeded by
 //! splitmix64 as they advise.

@@ -2,6 +2,7 @@
 //!
 //! Owns: the same functions as `system_linux`. They are right, only slower: a hint does nothing, and
 //! every byte counts as resident.
+//! Does not own: which of the two is compiled in (`disk`).
 
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
 //! Turmoil's network under the interface of `net`.
 //!
-//! Owns: the translation, and nothing of the network's behaviour: delay, loss and cuts are set at the
-//! simulation by the test (`testkit`).
+//! Owns: the translation.
+//! Does not own: the network's behaviour: delay, loss and cuts are set at the simulation by the test (`testkit`).
 //!
 //! Turmoil's stream wants `&mut` for reading; a lock gives it for the length of one poll.
 
