@@ -34,6 +34,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Format data directories, look at them",
         run: tools::storage::run,
     },
+    Command { name: "kafka-topics", about: "List, describe, create, alter and delete topics", run: tools::topics::run },
 ];
 
 /// The command with this name.

@@ -1,5 +1,12 @@
 //! The drop-in tools: Kafka's names, flags, output and exit codes.
 //!
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
+//!
+//! In reading order: `usage`, `failure` and `session` are what the tools on joptsimple share; then the tools.
+
+mod failure;
+mod session;
+mod usage;
 
 pub mod storage;
+pub mod topics;

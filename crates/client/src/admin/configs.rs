@@ -188,7 +188,7 @@ pub struct DescribeConfigsOptions {
 pub type ResourceOutcomes<T, E> = Vec<(ConfigResource, Result<T, E>)>;
 
 impl Admin {
-    /// Describes the configurations of `resources`, entries sorted by name.
+    /// Describes the configurations of `resources`, entries in the order of the broker.
     pub async fn describe_configs(
         &self,
         resources: &[ConfigResource],
@@ -214,11 +214,7 @@ impl Admin {
             for result in response.results {
                 let Some(kind) = ResourceKind::of_wire(result.resource_type) else { continue };
                 let checked = ServerError::check(result.error_code, result.error_message.as_deref());
-                let entries = || {
-                    let mut entries: Vec<ConfigEntry> = result.configs.into_iter().map(entry_of).collect();
-                    entries.sort_by(|a, b| a.name.cmp(&b.name));
-                    entries
-                };
+                let entries = || result.configs.into_iter().map(entry_of).collect();
                 let outcome = checked.map(|()| entries()).map_err(DescribeConfigError::from);
                 outcomes.insert(ConfigResource { kind, name: result.resource_name }, outcome);
             }

@@ -1,0 +1,203 @@
+//! Failures in the form in which Kafka's tools show them: as Java's exceptions.
+//!
+//! Owns: class, message and cause of a failure; log lines of Java tools.
+//! Does not own: which failures there are (`ottla_client`), what a tool does after one.
+//!
+//! Stack traces have no counterpart here and are left out.
+//!
+//! Source: `Errors` of Kafka 4.3.1 (`exceptions.tsv`).
+
+use std::fmt;
+
+use ottla_client::config::ConfigError;
+use ottla_client::error::{CallError, ErrorCode, ServerError};
+use ottla_env::time;
+use ottla_model::Timestamp;
+
+use crate::jopt::OptError;
+use crate::terminal::Terminal;
+
+/// One exception and what caused it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub class: String,
+    pub message: Option<String>,
+    pub cause: Option<Box<Failure>>,
+}
+
+impl Failure {
+    pub fn new(class: &str, message: impl Into<String>) -> Failure {
+        Failure { class: class.to_owned(), message: Some(message.into()), cause: None }
+    }
+
+    /// An exception without a message.
+    pub fn silent(class: &str) -> Failure {
+        Failure { class: class.to_owned(), message: None, cause: None }
+    }
+
+    /// `java.lang.IllegalArgumentException`
+    pub fn illegal_argument(message: impl Into<String>) -> Failure {
+        Failure::new("java.lang.IllegalArgumentException", message)
+    }
+
+    /// The failure as the cause of another one.
+    pub fn causing(self, class: &str, message: impl Into<String>) -> Failure {
+        Failure { class: class.to_owned(), message: Some(message.into()), cause: Some(Box::new(self)) }
+    }
+
+    /// The failure as Java's futures wrap it.
+    pub fn in_execution(self) -> Failure {
+        let message = self.to_string();
+        self.causing("java.util.concurrent.ExecutionException", message)
+    }
+
+    /// The failure of a client that could not be created.
+    pub fn of_admin_config(error: &ConfigError) -> Failure {
+        of_config(error)
+            .causing("org.apache.kafka.common.KafkaException", "Failed to create new KafkaAdminClient")
+    }
+
+    /// What Java's `getMessage` gives.
+    pub fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or("null")
+    }
+
+    /// The failure in its first line only, without causes.
+    pub fn headline(&self) -> String {
+        match &self.message {
+            Some(message) => format!("{}: {message}", self.class),
+            None => self.class.clone(),
+        }
+    }
+}
+
+/// Full name of the exception for a code.
+pub fn class_of(code: ErrorCode) -> String {
+    let rows = include_str!("exceptions.tsv").lines().filter_map(|row| row.split_once('\t'));
+    let class = rows.into_iter().find(|(name, _)| *name == code.name()).map(|(_, class)| class);
+    format!("org.apache.kafka.common.{}", class.unwrap_or("errors.UnknownServerException"))
+}
+
+/// The exception for a configuration that is refused.
+pub fn of_config(error: &ConfigError) -> Failure {
+    Failure::new("org.apache.kafka.common.config.ConfigException", error.to_string())
+}
+
+impl From<&ServerError> for Failure {
+    fn from(error: &ServerError) -> Failure {
+        Failure::new(&class_of(error.code), error.message())
+    }
+}
+
+impl From<&CallError> for Failure {
+    fn from(error: &CallError) -> Failure {
+        let class = match error {
+            CallError::Unsupported { .. } | CallError::TooOld { .. } => "UnsupportedVersionException",
+            CallError::NoNode { .. } | CallError::TimedOut { .. } => "TimeoutException",
+            CallError::Connect { .. } | CallError::Lost { .. } => "DisconnectException",
+            CallError::Malformed { .. } | CallError::Unwritable { .. } | CallError::Closed => {
+                return Failure::new("org.apache.kafka.common.KafkaException", error.to_string());
+            }
+        };
+        Failure::new(&format!("org.apache.kafka.common.errors.{class}"), error.to_string())
+    }
+}
+
+impl From<&OptError> for Failure {
+    fn from(error: &OptError) -> Failure {
+        let failure = Failure::new(error.class(), error.to_string());
+        let OptError::NotANumber { text, .. } = error else { return failure };
+        let number = Failure::new("java.lang.NumberFormatException", format!("For input string: \"{text}\""));
+        let message = number.to_string();
+        let reflection = number.causing("joptsimple.internal.ReflectionException", message);
+        Failure { cause: Some(Box::new(reflection)), ..failure }
+    }
+}
+
+/// The failure of an admin operation: the refusal of the cluster, or no answer.
+#[macro_export]
+macro_rules! operation_failure {
+    ($error:expr) => {
+        match ($error).refusal() {
+            Some(refusal) => $crate::tools::failure::Failure::from(refusal),
+            None => $crate::tools::failure::Failure::new(
+                "org.apache.kafka.common.errors.TimeoutException",
+                ($error).to_string(),
+            ),
+        }
+    };
+}
+
+impl fmt::Display for Failure {
+    /// `class: message`, with each cause on a line of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.headline())?;
+        if let Some(cause) = &self.cause {
+            write!(f, "\nCaused by: {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a line of a Java tool's log to standard error.
+pub fn log(terminal: &mut Terminal<'_>, level: &str, message: impl fmt::Display, logger: &str) {
+    terminal.err_line(format_args!("[{}] {level} {message} ({logger})", log_time(time::wall_now())));
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// `2026-11-22 15:08:49,872`, in UTC.
+pub fn log_time(at: Timestamp) -> String {
+    let (days, millis) = (at.millis().div_euclid(DAY_MS), at.millis().rem_euclid(DAY_MS));
+    let (year, month, day) = date_of(days);
+    let seconds = millis / 1000;
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02},{:03}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        millis % 1000
+    )
+}
+
+/// The date so many days after 1970-01-01 in the Gregorian calendar. A year is counted from March here, so that the
+/// leap day comes last; 146 097 days are 400 years.
+pub fn date_of(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_has_the_time_as_java_writes_it() {
+        assert_eq!(log_time(Timestamp::from_millis(0)), "1970-01-01 00:00:00,000");
+        assert_eq!(log_time(Timestamp::from_millis(1_795_360_129_872)), "2026-11-22 15:08:49,872");
+        assert_eq!(log_time(Timestamp::from_millis(951_825_600_001)), "2000-02-29 12:00:00,001");
+        assert_eq!(log_time(Timestamp::from_millis(-1)), "1969-12-31 23:59:59,999");
+    }
+
+    #[test]
+    fn a_refusal_has_the_name_of_its_exception() {
+        let error = ServerError { code: ErrorCode::TopicAlreadyExists, detail: Some("it is".to_owned()) };
+        let failure = Failure::from(&error);
+        assert_eq!(failure.to_string(), "org.apache.kafka.common.errors.TopicExistsException: it is");
+        let wrapped = failure.in_execution();
+        assert_eq!(
+            wrapped.to_string(),
+            "java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.TopicExistsException: it is\n\
+             Caused by: org.apache.kafka.common.errors.TopicExistsException: it is"
+        );
+        assert_eq!(class_of(ErrorCode::InvalidRecord), "org.apache.kafka.common.InvalidRecordException");
+    }
+}

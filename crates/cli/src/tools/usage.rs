@@ -1,0 +1,59 @@
+//! What the tools on joptsimple share: which options must, may and may not stand together, help and version.
+//!
+//! Owns: the words of these refusals, and how a tool ends after one.
+//! Does not own: reading options (`jopt`), the rules of single tools.
+//!
+//! Source: behaviour of Kafka 4.3.1's tools (`tests/data/offline.txt`).
+
+use crate::jopt::{self, Given, Opt};
+use crate::terminal::Terminal;
+
+/// The release whose tools these stand in for; what `--version` prints.
+pub const KAFKA_VERSION: &str = "4.3.1";
+
+/// Prints a message and the table of options, and ends with exit code 1.
+pub fn refuse(terminal: &mut Terminal<'_>, options: &[Opt], message: &str) -> u8 {
+    terminal.err_line(message);
+    terminal.err(jopt::table(options));
+    1
+}
+
+/// Answers `--help` and `--version`, and a command line without anything.
+pub fn help_or_version(
+    terminal: &mut Terminal<'_>,
+    given: &Given,
+    (args, about): (&[String], &str),
+) -> Option<u8> {
+    if args.is_empty() || given.has("help") {
+        return Some(refuse(terminal, given.options(), about));
+    }
+    if given.has("version") {
+        terminal.out_line(KAFKA_VERSION);
+        return Some(0);
+    }
+    None
+}
+
+/// Every one of `names` must be there.
+pub fn require(given: &Given, names: &[&str]) -> Result<(), String> {
+    match names.iter().find(|name| !given.has(name)) {
+        Some(missing) => Err(format!("Missing required argument \"[{missing}]\"")),
+        None => Ok(()),
+    }
+}
+
+/// None of `others` may stand with `used`.
+pub fn exclude(given: &Given, used: &str, others: &[&str]) -> Result<(), String> {
+    if !given.has(used) {
+        return Ok(());
+    }
+    match others.iter().find(|other| given.has(other)) {
+        Some(other) => Err(format!("Option \"[{used}]\" can't be used with option \"[{other}]\"")),
+        None => Ok(()),
+    }
+}
+
+/// `[a], [b]`
+pub fn bracketed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ")
+}
