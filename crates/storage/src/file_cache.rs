@@ -217,14 +217,20 @@ impl SegmentFiles {
         self.directory.join(SegmentFileName { base: self.base, kind, stage }.to_string())
     }
 
-    /// Gives every file of the segment its "deleted" ending; a file that is not there is passed over.
+    /// Gives every file of the segment its "deleted" ending, durably; a file that is not there is passed over.
+    ///
+    /// The segment itself goes first: a crash must not leave it without the indexes that belong to it.
     pub(crate) fn mark_deleted(&self) -> io::Result<()> {
         let before = FileKind::ALL.map(|kind| self.path(kind));
         self.deleted.store(true, Ordering::Release);
+        let disk = self.directory.disk();
         for (kind, from) in FileKind::ALL.into_iter().zip(before) {
-            match self.directory.disk().rename(&from, &self.path(kind)) {
+            match disk.rename(&from, &self.path(kind)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => other?,
+            }
+            if kind == FileKind::Log {
+                disk.sync_dir(&self.directory.path())?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ mod config;
 mod epochs;
 mod file_cache;
 mod index;
+pub mod inspect;
 mod log;
 mod log_dir;
 mod meta_properties;

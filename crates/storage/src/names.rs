@@ -51,7 +51,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// Every kind.
+    /// Every kind, the segment itself first.
     pub const ALL: [FileKind; 5] =
         [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TxnIndex, FileKind::Snapshot];
 

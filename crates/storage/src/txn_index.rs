@@ -27,7 +27,7 @@ use crate::names::FileKind;
 use crate::producers::CompletedTransaction;
 
 const VERSION: i16 = 0;
-const ENTRY_BYTES: usize = 34;
+pub(crate) const ENTRY_BYTES: usize = 34;
 
 const _: () = assert!(ENTRY_BYTES == 2 + 4 * 8);
 
@@ -59,7 +59,7 @@ impl AbortedTransaction {
         }
     }
 
-    fn decode(bytes: &[u8]) -> Option<AbortedTransaction> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<AbortedTransaction> {
         let (version, rest) = bytes.split_first_chunk()?;
         if i16::from_be_bytes(*version) != VERSION {
             return None;
@@ -86,7 +86,9 @@ pub(crate) fn read(files: &Arc<SegmentFiles>) -> io::Result<Vec<AbortedTransacti
     let decoded = content.chunks_exact(ENTRY_BYTES).map_while(AbortedTransaction::decode);
     let mut entries: Vec<AbortedTransaction> = Vec::new();
     for entry in decoded {
-        if entries.last().is_some_and(|last| last.last_offset >= entry.last_offset) {
+        // Torn space is zeros: no transaction ends where it begins.
+        let follows = entries.last().is_none_or(|last| last.last_offset < entry.last_offset);
+        if !follows || entry.first_offset >= entry.last_offset || entry.last_offset < files.base {
             break;
         }
         entries.push(entry);
@@ -111,6 +113,8 @@ pub(crate) fn append(
 
 /// Replaces the entries of a segment. Returns the file, which must be synced; `None` when there is none and it
 /// needs none.
+///
+/// What stays the same is not touched: a crash in between must not take it.
 pub(crate) fn replace(
     files: &Arc<SegmentFiles>,
     entries: &[AbortedTransaction],
@@ -122,10 +126,14 @@ pub(crate) fn replace(
         return Ok(None);
     }
     let file = files.open(FileKind::TxnIndex)?;
-    if present.is_some_and(|present| present == bytes) {
-        return Ok(Some(file));
+    let present = present.unwrap_or_default();
+    let same = present.iter().zip(&bytes).take_while(|(old, new)| old == new).count();
+    let position = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
+    if present.len() > same {
+        file.set_len(position(same))?;
     }
-    file.set_len(0)?;
-    file.write_all_at(&bytes, 0)?;
+    if bytes.len() > same {
+        file.write_all_at(&bytes[same..], position(same))?;
+    }
     Ok(Some(file))
 }

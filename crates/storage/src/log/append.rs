@@ -292,6 +292,8 @@ impl Log {
             .collect();
         if let Some(file) = txn_index::append(&self.active.files, &aborted)? {
             self.flush.on_side_file(file);
+            // The file may be new.
+            self.flush.on_names_changed();
         }
         Ok(())
     }
@@ -338,7 +340,7 @@ impl Log {
             handed_out: false,
         });
         self.sealed.push_back(std::sync::Arc::new(Sealed::from_active(old, base)));
-        self.flush.on_names_changed();
+        self.flush.on_new_segment();
         Ok(())
     }
 }

@@ -88,6 +88,10 @@ impl FlushState {
     pub(super) fn on_names_changed(&mut self) {
         self.stamp += 1;
         self.names = Some(self.stamp);
+    }
+
+    pub(super) fn on_new_segment(&mut self) {
+        self.on_names_changed();
         (self.reserved, self.progress) = (0, 0);
     }
 

@@ -157,6 +157,7 @@ impl Log {
         if !known.clean {
             // A process that was killed leaves what it wrote in the page cache, and nobody knows what of it was
             // flushed: names and small files are made durable again before the recovery point moves.
+            log.flush.on_names_changed();
             let metadata = log.directory.join(PARTITION_METADATA_FILE);
             if topic_id.is_some() {
                 log.flush.on_created(log.directory.disk().open(&metadata, OpenMode::Write)?);

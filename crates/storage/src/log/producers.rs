@@ -86,7 +86,8 @@ impl Log {
     /// First offset of the oldest transaction that is open, or decided but not replicated; readers of committed
     /// records stop there (FET-17).
     pub fn first_unstable(&self) -> Option<Offset> {
-        self.producers.first_unstable()
+        // The first records of an open transaction may have been deleted.
+        self.producers.first_unstable().map(|first| first.max(self.log_start()))
     }
 
     /// The high watermark moved: decided transactions below it are stable.

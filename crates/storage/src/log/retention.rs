@@ -44,6 +44,7 @@ impl RemovedFiles {
         self.segments.iter().try_for_each(|(files, _)| files.remove())
     }
 
+    /// Takes a segment out of use, durably: with several of them a crash must not leave a gap between others.
     pub(super) fn mark(&mut self, files: Arc<SegmentFiles>, size: u64) -> io::Result<()> {
         files.mark_deleted()?;
         files.close();
@@ -90,9 +91,6 @@ impl Log {
             if self.config.retention_ms.is_some() {
                 self.remove_while(&mut removed, retention, Reason::TooOld)?;
             }
-        }
-        if !removed.is_empty() {
-            self.directory.disk().sync_dir(&self.directory.path())?;
         }
         self.assert_ordered();
         Ok(removed)

@@ -96,17 +96,18 @@ impl Log {
     fn restart_at(&mut self, start: Offset, now: Timestamp) -> io::Result<RemovedFiles> {
         self.unsealed.drain(..).for_each(|unsealed| unsealed.gate.shut());
         let mut removed = RemovedFiles::default();
-        for segment in std::mem::take(&mut self.sealed) {
+        // The latest goes first: whenever a crash comes, what is left has no gap.
+        removed.mark(Arc::clone(&self.active.files), self.active.size)?;
+        while let Some(segment) = self.sealed.pop_back() {
             removed.mark(Arc::clone(&segment.files), segment.size)?;
         }
-        removed.mark(Arc::clone(&self.active.files), self.active.size)?;
         self.remove_snapshots(|_| true)?;
         let files = SegmentFiles::new(Arc::clone(&self.directory), start);
         files.create()?;
         self.active = Active::new(files, now);
         self.flush.on_cut(start);
         self.flush.on_start_moved(start);
-        self.flush.on_names_changed();
+        self.flush.on_new_segment();
         self.flush.on_epochs_changed();
         self.epochs.clear();
         self.producers = Producers::default();
@@ -173,7 +174,7 @@ impl Log {
             .map(|segment| (Arc::clone(&segment.files), segment.size))
             .chain(std::iter::once((Arc::clone(&self.active.files), self.active.size)))
             .collect();
-        let bounds = self.log_start..to;
+        let bounds = self.first_base()..to;
         let rebuilt = recovery::replay_producers(&self.directory, &self.partition, (&segments, bounds), now)
             .map_err(scan_error)?;
         self.producers = rebuilt.producers;

@@ -60,7 +60,7 @@ impl AppendedBatch {
     }
 
     /// Sequence of the first record, going back from 0 to 2³¹ − 1 where it must.
-    fn first_sequence(&self) -> Option<Sequence> {
+    pub fn first_sequence(&self) -> Option<Sequence> {
         let span = 1_i64 << 31;
         let last = i64::from(self.last_sequence?.value());
         let first = (last - i64::from(self.offset_delta)).rem_euclid(span);

@@ -35,8 +35,9 @@ impl Segment {
         self.found.offset_index.is_some() && self.found.time_index.is_some()
     }
 
-    fn has_empty_indexes(&self) -> bool {
-        self.found.offset_index == Some(0) && self.found.time_index == Some(0)
+    fn is_empty(&self) -> bool {
+        let FoundSegment { size, offset_index, time_index, has_txn_index } = self.found;
+        size == 0 && offset_index == Some(0) && time_index == Some(0) && !has_txn_index
     }
 }
 
@@ -70,7 +71,8 @@ impl<'a> Rebuild<'a> {
         found: &Found,
         known: &'a Known,
     ) -> Result<Rebuild<'a>, OpenError> {
-        let bounds = log_start..known.recovery_point.max(log_start);
+        let first = found.segments.first_key_value().map_or(log_start, |(base, _)| *base);
+        let bounds = first..known.recovery_point.max(first);
         let expiration = (known.now, known.producer_expiration_ms);
         let replay = Replay::load(place.directory, found.snapshots.clone(), bounds, expiration)?;
         Ok(Rebuild {
@@ -179,7 +181,7 @@ impl<'a> Rebuild<'a> {
         let replayed_from = self.replay.from();
         self.next = (start == 0).then_some(files.base);
         let mut aborted = Vec::new();
-        if size == 0 && segment.has_empty_indexes() {
+        if segment.is_empty() {
             active.touched = !self.known.clean;
             return Ok((active, None));
         }

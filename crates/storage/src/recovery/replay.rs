@@ -30,8 +30,10 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Begins with the latest of `snapshots` that lies at or below the end of `bounds`, or with nothing at the
-    /// start of `bounds`. Producers that have expired by `now` are left out.
+    /// Begins with the latest of `snapshots` that lies within `bounds`, or with nothing at their start, which is
+    /// where the first segment begins. Producers that have expired by `now` are left out.
+    ///
+    /// An earlier snapshot is of no use: what happened between it and the first segment is not known any more.
     pub(super) fn load(
         directory: &PartitionDirectory,
         mut snapshots: Vec<Offset>,
@@ -40,11 +42,11 @@ impl Replay {
     ) -> io::Result<Replay> {
         snapshots.sort_unstable();
         let mut producers = Producers::default();
-        for at in snapshots.into_iter().rev().filter(|at| *at <= bounds.end) {
+        for at in snapshots.into_iter().rev().filter(|at| (bounds.start..=bounds.end).contains(at)) {
             if let Some(entries) = read_snapshot(directory, at)? {
                 producers.restore(entries);
                 producers.expire(now, expiration_ms);
-                return Ok(Replay { producers, from: at.max(bounds.start), snapshot: Some(at) });
+                return Ok(Replay { producers, from: at, snapshot: Some(at) });
             }
         }
         Ok(Replay { producers, from: bounds.start, snapshot: None })

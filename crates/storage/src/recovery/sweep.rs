@@ -30,6 +30,7 @@ pub(super) struct FoundSegment {
     /// Lengths of the index files; `None` where there is none.
     pub(super) offset_index: Option<u64>,
     pub(super) time_index: Option<u64>,
+    pub(super) has_txn_index: bool,
 }
 
 /// What lies in a partition's directory.
@@ -145,7 +146,8 @@ impl Sweep<'_> {
         for (name, len) in names {
             let segment = found.segments.get_mut(&name.base);
             match (name.kind, segment) {
-                (FileKind::Log | FileKind::Snapshot, _) | (FileKind::TxnIndex, Some(_)) => {}
+                (FileKind::Log | FileKind::Snapshot, _) => {}
+                (FileKind::TxnIndex, Some(segment)) => segment.has_txn_index = true,
                 (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = Some(len),
                 (FileKind::TimeIndex, Some(segment)) => segment.time_index = Some(len),
                 (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex, None) => {
