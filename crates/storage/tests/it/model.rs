@@ -36,7 +36,7 @@ fn batches() -> impl Strategy<Value = Vec<Vec<i64>>> {
 }
 
 fn config() -> impl Strategy<Value = LogConfig> {
-    (300_u32..4000, 0_u32..600).prop_map(|(segment_bytes, index_interval_bytes)| LogConfig {
+    (400_u32..4000, 0_u32..600).prop_map(|(segment_bytes, index_interval_bytes)| LogConfig {
         segment_bytes,
         index_interval_bytes,
         cleanup: CleanupPolicy { delete: false, compact: false },
