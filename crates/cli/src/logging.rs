@@ -33,7 +33,7 @@ pub const LEVELS_VARIABLE: &str = "OTTLA_LOG";
 /// The crates with events of their own.
 const CRATES: [&str; 9] = [
     "ottla_client",
-    "ottla_cli",
+    "ottla",
     "ottla_coordinator",
     "ottla_env",
     "ottla_metadata",

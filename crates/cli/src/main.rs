@@ -4,13 +4,12 @@
 //! - `dispatch`: which command a name stands for;
 //! - `terminal`: what a command writes to;
 //! - `own`: `ottla --help`, `ottla --version`;
-//! - `argparse`, `jopt`, `java`, `settings`: flags of Kafka's tools on argparse4j and joptsimple, exceptions as Java prints them, properties files;
+//! - `argparse`, `jopt`, `settings`: flags of Kafka's tools on argparse4j and joptsimple, properties files;
 //! - `node`, `logging`: a node in this process, its log;
 //! - `tools`: the drop-in tools, one folder each.
 
 mod argparse;
 mod dispatch;
-mod java;
 mod jopt;
 mod logging;
 mod node;

@@ -40,6 +40,16 @@ impl Failure {
         Failure::new("java.lang.IllegalArgumentException", message)
     }
 
+    /// `java.lang.RuntimeException`
+    pub fn runtime(message: impl Into<String>) -> Failure {
+        Failure::new("java.lang.RuntimeException", message)
+    }
+
+    /// What Java prints of a failure that nobody caught. The tool ends with exit code 1.
+    pub fn uncaught(&self) -> String {
+        format!("Exception in thread \"main\" {self}")
+    }
+
     /// The failure as the cause of another one.
     pub fn causing(self, class: &str, message: impl Into<String>) -> Failure {
         Failure { class: class.to_owned(), message: Some(message.into()), cause: Some(Box::new(self)) }

@@ -100,10 +100,15 @@ impl<'a> LegacyBatch<'a> {
         self.attributes
     }
 
+    /// The checksum as it stands in the message.
+    pub fn crc(&self) -> u32 {
+        let stored = self.bytes.get(at::CRC..).and_then(|bytes| bytes.first_chunk()).copied();
+        stored.map_or(0, u32::from_be_bytes)
+    }
+
     /// Compares the checksum (CRC-32, not CRC-32C).
     pub fn check_crc(&self) -> Result<(), BatchError> {
-        let stored = self.bytes.get(at::CRC..).and_then(|bytes| bytes.first_chunk()).copied();
-        let stored = stored.map_or(0, u32::from_be_bytes);
+        let stored = self.crc();
         let covered = self.bytes.get(at::MAGIC..).unwrap_or(&[]);
         let computed = u32::try_from(checksum(CrcAlgorithm::Crc32IsoHdlc, covered)).unwrap_or(0);
         if stored == computed { Ok(()) } else { Err(BatchError::Checksum { stored, computed }) }
@@ -169,18 +174,29 @@ pub struct LegacyRecords<'a> {
 }
 
 impl<'a> LegacyRecords<'a> {
-    fn read(&mut self) -> Result<Record<'a>, RecordError> {
+    /// The next record together with its message, which has a checksum of its own.
+    pub fn next_message(&mut self) -> Option<Result<(Record<'a>, LegacyBatch<'a>), RecordError>> {
+        if self.ended || self.rest.is_empty() {
+            return None;
+        }
+        let read = self.read();
+        self.ended = read.is_err();
+        Some(read)
+    }
+
+    fn read(&mut self) -> Result<(Record<'a>, LegacyBatch<'a>), RecordError> {
         let message = LegacyBatch::parse(self.rest).map_err(|_| RecordError::Truncated)?;
         self.rest = self.rest.get(message.bytes.len()..).unwrap_or(&[]);
         let Content { key, value } = message.content()?;
         let offset = message.prefix.offset.value().wrapping_add(self.offset_shift);
-        Ok(Record {
+        let record = Record {
             offset: Offset::new(offset).ok_or(RecordError::OffsetDelta { got: -1 })?,
             timestamp: self.append_time.unwrap_or(message.timestamp),
             key,
             value,
             headers: Headers::default(),
-        })
+        };
+        Ok((record, message))
     }
 }
 
@@ -188,12 +204,7 @@ impl<'a> Iterator for LegacyRecords<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
     fn next(&mut self) -> Option<Result<Record<'a>, RecordError>> {
-        if self.ended || self.rest.is_empty() {
-            return None;
-        }
-        let record = self.read();
-        self.ended = record.is_err();
-        Some(record)
+        self.next_message().map(|read| read.map(|(record, _)| record))
     }
 }
 

@@ -4,15 +4,15 @@
 
 use ottla_metadata::features::{Feature, MetadataVersion, Stability};
 
-use super::{Failure, flags};
+use super::{Problem, flags};
 use crate::argparse::Arguments;
 use crate::terminal::Terminal;
 
 /// Prints which levels come with a release.
-pub fn version_mapping(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+pub fn version_mapping(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
     let release = arguments.value(flags::RELEASE_VERSION).unwrap_or(MetadataVersion::LATEST.name());
     let version = MetadataVersion::parse(release, Stability::Testing)
-        .map_err(|unknown| Failure::Terse(unknown.to_string()))?;
+        .map_err(|unknown| Problem::Terse(unknown.to_string()))?;
     terminal.out_line(format_args!("{}={} ({release})", MetadataVersion::FEATURE, version.level()));
     for feature in Feature::ALL {
         terminal.out_line(format_args!("{feature}={}", feature.default_level(version)));
@@ -21,12 +21,12 @@ pub fn version_mapping(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Re
 }
 
 /// Prints what the given levels depend on.
-pub fn dependencies(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+pub fn dependencies(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
     arguments.values(flags::FEATURE).try_for_each(|text| dependencies_of(text, terminal))
 }
 
-fn dependencies_of(text: &str, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-    let terse = |text: String| Err(Failure::Terse(text));
+fn dependencies_of(text: &str, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
+    let terse = |text: String| Err(Problem::Terse(text));
     let mut parts = text.split('=');
     let (Some(name), Some(level), None) = (parts.next(), parts.next(), parts.next()) else {
         return terse(format!(

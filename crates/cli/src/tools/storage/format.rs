@@ -26,11 +26,11 @@ use ottla_storage::names::META_PROPERTIES_FILE;
 use ottla_storage::{MetaProperties, read_small_file, replace_small_file};
 
 use super::info::directories;
-use super::{Failure, flags, scram, system_random, voters};
+use super::{Problem, flags, scram, system_random, voters};
 use crate::argparse::Arguments;
-use crate::java::Uncaught;
 use crate::settings::NodeSettings;
 use crate::terminal::Terminal;
+use crate::tools::failure::Failure;
 
 /// Directory of the metadata log.
 const METADATA_LOG: &str = "__cluster_metadata-0";
@@ -52,7 +52,7 @@ struct Present {
 }
 
 /// Formats the directories of a node.
-pub fn run(arguments: &Arguments, node: &NodeSettings, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments, node: &NodeSettings, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
     let config = &node.config;
     let random = system_random()?;
     let voters = first_voters(arguments, config, &random)?;
@@ -61,13 +61,13 @@ pub fn run(arguments: &Arguments, node: &NodeSettings, terminal: &mut Terminal<'
     scram::check(arguments.values(flags::ADD_SCRAM), cluster.metadata_version)?;
     let cluster_id = arguments.value(flags::CLUSTER_ID).and_then(ClusterId::new);
     let cluster_id =
-        cluster_id.ok_or_else(|| Failure::Terse("You must specify the cluster id.".to_owned()))?;
+        cluster_id.ok_or_else(|| Problem::Terse("You must specify the cluster id.".to_owned()))?;
     let present = Present::look(config);
     present.check(&cluster_id, config.node_id)?;
     if let Some((directory, _)) =
         present.formatted.first().filter(|_| !arguments.has(flags::IGNORE_FORMATTED))
     {
-        return Err(Failure::Terse(format!(
+        return Err(Problem::Terse(format!(
             "Log directory {} is already formatted. Use --ignore-formatted to ignore this directory and format the \
              others.",
             directory.display()
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments, node: &NodeSettings, terminal: &mut Terminal<'
         ));
     }
     if present.empty.is_empty() && present.formatted.is_empty() {
-        return Err(Failure::Terse("No available log directories to format.".to_owned()));
+        return Err(Problem::Terse("No available log directories to format.".to_owned()));
     }
     if present.empty.is_empty() {
         terminal.out_line("All of the log directories are already formatted.");
@@ -96,8 +96,8 @@ fn first_voters(
     arguments: &Arguments,
     config: &BrokerConfig,
     random: &OsRandom,
-) -> Result<Option<Voters>, Failure> {
-    let terse = |text: &str| Err(Failure::Terse(text.to_owned()));
+) -> Result<Option<Voters>, Problem> {
+    let terse = |text: &str| Err(Problem::Terse(text.to_owned()));
     let listener = &config.listeners.controller_name;
     let named = arguments.value(flags::INITIAL_CONTROLLERS);
     let standalone = arguments.has(flags::STANDALONE);
@@ -131,38 +131,38 @@ fn first_voters(
     Ok(None)
 }
 
-fn request(arguments: &Arguments, config: &BrokerConfig) -> Result<FormatRequest, Failure> {
+fn request(arguments: &Arguments, config: &BrokerConfig) -> Result<FormatRequest, Problem> {
     let release = arguments.value(flags::RELEASE_VERSION);
     let release = release.map(|text| MetadataVersion::parse(text, Stability::Production)).transpose();
     let features = arguments.values(flags::FEATURE).map(feature_level).collect::<Result<_, _>>()?;
     Ok(FormatRequest {
-        release: release.map_err(|unknown| Failure::Terse(unknown.to_string()))?,
+        release: release.map_err(|unknown| Problem::Terse(unknown.to_string()))?,
         features,
         dynamic_quorum: config.quorum.voters.is_empty(),
     })
 }
 
 /// Reads `group.version=1`.
-fn feature_level(text: &str) -> Result<(String, i16), Uncaught> {
+fn feature_level(text: &str) -> Result<(String, i16), Failure> {
     let text = text.trim();
     let refused =
-        |reason: String| Uncaught::runtime(format!("Can't parse feature=level string {text}: {reason}"));
+        |reason: String| Failure::runtime(format!("Can't parse feature=level string {text}: {reason}"));
     let (name, level) = text.split_once('=').ok_or_else(|| refused("equals sign not found.".to_owned()))?;
     let number = level.parse().map_err(|_| refused(format!("unable to parse {level} as a short.")))?;
     Ok((name.to_owned(), number))
 }
 
-fn of_format(error: FormatError) -> Failure {
+fn of_format(error: FormatError) -> Problem {
     let text = error.to_string();
     match error {
         FormatError::UnknownMetadataVersion(_) | FormatError::Level(_) => {
-            Uncaught::illegal_argument(text).into()
+            Failure::illegal_argument(text).into()
         }
         FormatError::Ambiguous
         | FormatError::Unstable(_)
         | FormatError::UnsupportedFeature { .. }
         | FormatError::StaticLevelOfDynamicQuorum(_)
-        | FormatError::DynamicLevelOfStaticQuorum(_) => Failure::Terse(text),
+        | FormatError::DynamicLevelOfStaticQuorum(_) => Problem::Terse(text),
     }
 }
 
@@ -181,18 +181,18 @@ impl Present {
         present
     }
 
-    fn check(&self, cluster: &ClusterId, node: BrokerId) -> Result<(), Uncaught> {
+    fn check(&self, cluster: &ClusterId, node: BrokerId) -> Result<(), Failure> {
         for (at, (directory, meta)) in self.formatted.iter().enumerate() {
             let path = directory.join(META_PROPERTIES_FILE);
             if meta.cluster_id != *cluster {
-                return Err(Uncaught::runtime(format!(
+                return Err(Failure::runtime(format!(
                     "Invalid cluster.id in: {}. Expected {cluster}, but read {}",
                     path.display(),
                     meta.cluster_id
                 )));
             }
             if meta.node_id != node {
-                return Err(Uncaught::runtime(format!(
+                return Err(Failure::runtime(format!(
                     "Stored node id {} doesn't match previous node id {node} in {}. If you moved your data, make \
                      sure your configured node id matches. If you intend to create a new node, you should remove \
                      all data in your data directories.",
@@ -205,7 +205,7 @@ impl Present {
                 .filter(|_| meta.directory_id.is_some())
                 .find(|(_, it)| it.directory_id == meta.directory_id);
             if let (Some((twin, _)), Some(id)) = (twin, meta.directory_id) {
-                return Err(Uncaught::runtime(format!(
+                return Err(Failure::runtime(format!(
                     "Duplicate directory ID {id} found. It was the ID of {}, but also of {}",
                     twin.display(),
                     directory.display()
@@ -240,7 +240,7 @@ impl Plan<'_> {
         directory: &Path,
         random: &OsRandom,
         terminal: &mut Terminal<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Problem> {
         let is_metadata = directory == self.config.metadata_log.dir;
         let own_vote =
             self.voters.iter().flat_map(Voters::iter).find(|voter| voter.key.id == self.config.node_id);
@@ -260,7 +260,7 @@ impl Plan<'_> {
         let id = known.unwrap_or_else(|| DirectoryId(random.kafka_uuid()));
         self.write(directory, id, is_metadata).map_err(|error| {
             let path = directory.display();
-            Failure::Terse(format!("Error while writing meta.properties file {path}: {error}"))
+            Problem::Terse(format!("Error while writing meta.properties file {path}: {error}"))
         })
     }
 

@@ -10,7 +10,7 @@ use ottla_metadata::config::{BrokerConfig, Properties};
 use ottla_storage::names::META_PROPERTIES_FILE;
 use ottla_storage::{MetaProperties, read_small_file};
 
-use super::Failure;
+use super::Problem;
 use crate::settings::NodeSettings;
 use crate::terminal::Terminal;
 
@@ -29,7 +29,7 @@ pub fn directories(config: &BrokerConfig) -> BTreeSet<PathBuf> {
 }
 
 /// Prints what is in the directories of a node. A problem with any of them is a failure.
-pub fn run(node: &NodeSettings, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+pub fn run(node: &NodeSettings, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
     let mut found = Found::default();
     for directory in directories(&node.config) {
         found.look_at(&directory);
@@ -44,7 +44,7 @@ pub fn run(node: &NodeSettings, terminal: &mut Terminal<'_>) -> Result<(), Failu
         );
     }
     found.print(terminal);
-    if found.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
+    if found.problems.is_empty() { Ok(()) } else { Err(Problem::Told) }
 }
 
 impl Found {

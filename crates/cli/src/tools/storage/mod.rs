@@ -18,22 +18,28 @@ use ottla_env::random::{OsRandom, Random};
 use ottla_metadata::config::ConfigError;
 
 use crate::argparse::{Arguments, Parsed};
-use crate::java::Uncaught;
 use crate::settings::{self, NodeSettings, SettingsError};
 use crate::terminal::Terminal;
+use crate::tools::failure::Failure;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum Problem {
     /// Kafka prints the sentence alone.
     #[error("{0}")]
     Terse(String),
     /// Kafka lets an exception end the tool.
-    #[error(transparent)]
-    Uncaught(#[from] Uncaught),
+    #[error("{}", .0.uncaught())]
+    Uncaught(Failure),
     /// The problems are printed already.
     #[error("")]
     Told,
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        Problem::Uncaught(failure)
+    }
 }
 
 /// Runs the tool.
@@ -51,15 +57,15 @@ pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     };
     match command(&arguments, terminal) {
         Ok(()) => 0,
-        Err(Failure::Told) => 1,
-        Err(failure @ (Failure::Terse(_) | Failure::Uncaught(_))) => {
+        Err(Problem::Told) => 1,
+        Err(failure @ (Problem::Terse(_) | Problem::Uncaught(_))) => {
             terminal.err_line(failure);
             1
         }
     }
 }
 
-fn command(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+fn command(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
     match arguments.command {
         flags::INFO => info::run(&settings_of(arguments)?, terminal),
         flags::FORMAT => format::run(arguments, &settings_of(arguments)?, terminal),
@@ -72,18 +78,17 @@ fn command(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Fai
     }
 }
 
-fn system_random() -> Result<OsRandom, Failure> {
-    OsRandom::new().map_err(|error| Failure::Terse(format!("the system gives no random numbers: {error}")))
+fn system_random() -> Result<OsRandom, Problem> {
+    OsRandom::new().map_err(|error| Problem::Terse(format!("the system gives no random numbers: {error}")))
 }
 
-fn settings_of(arguments: &Arguments) -> Result<NodeSettings, Failure> {
+fn settings_of(arguments: &Arguments) -> Result<NodeSettings, Problem> {
     let path = Path::new(arguments.value(flags::CONFIG).unwrap_or_default());
     settings::load(path, &[]).map_err(|error| {
-        let of_config =
-            |class, error: ConfigError| Failure::Uncaught(Uncaught::new(class, error.to_string()));
+        let of_config = |class, error: ConfigError| Problem::Uncaught(Failure::new(class, error.to_string()));
         match error {
             SettingsError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Uncaught::new("java.nio.file.NoSuchFileException", path.display().to_string()).into()
+                Failure::new("java.nio.file.NoSuchFileException", path.display().to_string()).into()
             }
             SettingsError::Config { source: source @ ConfigError::Requirement(_), .. } => {
                 of_config("java.lang.IllegalArgumentException", source)
@@ -95,14 +100,14 @@ fn settings_of(arguments: &Arguments) -> Result<NodeSettings, Failure> {
                     ConfigError::Unsupported { .. } | ConfigError::UnsupportedProtocol { .. }
                 ) =>
             {
-                Failure::Terse(source.to_string())
+                Problem::Terse(source.to_string())
             }
             SettingsError::Config { source, .. } => {
                 of_config("org.apache.kafka.common.config.ConfigException", source)
             }
             error @ (SettingsError::File { .. }
             | SettingsError::Text { .. }
-            | SettingsError::Reference { .. }) => Failure::Terse(error.to_string()),
+            | SettingsError::Reference { .. }) => Problem::Terse(error.to_string()),
         }
     })
 }

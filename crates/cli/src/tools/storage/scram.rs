@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 
 use ottla_metadata::features::MetadataVersion;
 
-use super::Failure;
+use super::Problem;
 
 /// Fewest and most rounds of hashing that Kafka accepts, by mechanism.
 const MECHANISMS: [(&str, i32, i32); 2] = [("SCRAM-SHA-256", 4096, 16384), ("SCRAM-SHA-512", 4096, 16384)];
 
 /// Checks all credentials; the first problem is told.
-pub fn check<'a>(texts: impl Iterator<Item = &'a str>, version: MetadataVersion) -> Result<(), Failure> {
+pub fn check<'a>(texts: impl Iterator<Item = &'a str>, version: MetadataVersion) -> Result<(), Problem> {
     let mut any = false;
     for text in texts {
         if !version.has_scram() {
@@ -35,7 +35,7 @@ pub fn check<'a>(texts: impl Iterator<Item = &'a str>, version: MetadataVersion)
     Ok(())
 }
 
-fn check_one(text: &str) -> Result<(), Failure> {
+fn check_one(text: &str) -> Result<(), Problem> {
     let Some((mechanism, config)) = text.split_once('=') else {
         return refused(format!("Failed to find equals sign in SCRAM argument '{text}'"));
     };
@@ -75,7 +75,7 @@ fn check_one(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn check_parts(parts: &mut BTreeMap<&str, &str>) -> Result<(), Failure> {
+fn check_parts(parts: &mut BTreeMap<&str, &str>) -> Result<(), Problem> {
     if parts.remove("name").is_none() {
         return refused("You must supply 'name' to add-scram".to_owned());
     }
@@ -96,6 +96,6 @@ fn java_name(mechanism: &str) -> String {
     mechanism.replace('-', "_")
 }
 
-fn refused(text: String) -> Result<(), Failure> {
-    Err(Failure::Terse(text))
+fn refused(text: String) -> Result<(), Problem> {
+    Err(Problem::Terse(text))
 }

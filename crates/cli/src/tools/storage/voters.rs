@@ -9,10 +9,10 @@ use ottla_metadata::features::{Feature, VersionRange};
 use ottla_metadata::quorum::{ReplicaKey, Voter, VoterEndpoint, Voters, VotersError};
 use ottla_model::{BrokerId, DirectoryId, ListenerName};
 
-use crate::java::Uncaught;
+use crate::tools::failure::Failure;
 
 /// Reads a list of voters, all of which are reached at the controllers' listener.
-pub fn parse(text: &str, listener: &ListenerName) -> Result<Voters, Uncaught> {
+pub fn parse(text: &str, listener: &ListenerName) -> Result<Voters, Failure> {
     let texts = text.trim().split(',').filter(|text| !text.is_empty());
     let voters = texts.map(|text| voter(text.trim(), listener)).collect::<Result<Vec<_>, _>>()?;
     Voters::new(voters).map_err(|error| match error {
@@ -22,7 +22,7 @@ pub fn parse(text: &str, listener: &ListenerName) -> Result<Voters, Uncaught> {
     })
 }
 
-fn voter(text: &str, listener: &ListenerName) -> Result<Voter, Uncaught> {
+fn voter(text: &str, listener: &ListenerName) -> Result<Voter, Failure> {
     let Some((id, rest)) = text.split_once('@') else {
         return malformed("No @ found in dynamic voter string.");
     };
@@ -52,7 +52,7 @@ fn voter(text: &str, listener: &ListenerName) -> Result<Voter, Uncaught> {
 }
 
 /// The host and what stands behind it, with its colon.
-fn host(text: &str) -> Result<(&str, &str), Uncaught> {
+fn host(text: &str) -> Result<(&str, &str), Failure> {
     if text.is_empty() {
         return malformed("No hostname found after node id.");
     }
@@ -68,22 +68,22 @@ fn host(text: &str) -> Result<(&str, &str), Uncaught> {
     }
 }
 
-fn port_number(text: &str) -> Result<u16, Uncaught> {
+fn port_number(text: &str) -> Result<u16, Failure> {
     let Ok(port) = text.parse::<i32>() else {
         return malformed("Failed to parse port in dynamic voter string.");
     };
     u16::try_from(port).map_err(|_| refused(format!("Invalid port {port} in dynamic voter string.")))
 }
 
-fn negative(id: i32) -> Uncaught {
+fn negative(id: i32) -> Failure {
     refused(format!("Invalid negative node id {id} in dynamic voter string."))
 }
 
-fn refused(message: String) -> Uncaught {
-    Uncaught::illegal_argument(message)
+fn refused(message: String) -> Failure {
+    Failure::illegal_argument(message)
 }
 
-fn malformed<T>(message: &str) -> Result<T, Uncaught> {
+fn malformed<T>(message: &str) -> Result<T, Failure> {
     Err(refused(message.to_owned()))
 }
 
@@ -95,7 +95,7 @@ mod tests {
 
     fn check(text: &str) -> String {
         match parse(text, &ListenerName::new("CONTROLLER").unwrap()) {
-            Err(error) => error.message,
+            Err(error) => error.message.unwrap_or_default(),
             Ok(voters) => {
                 let text = |voter: &Voter| {
                     let endpoint = &voter.endpoints[0];
