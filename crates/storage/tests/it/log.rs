@@ -609,3 +609,25 @@ fn abort_marker(id: i64, at: i64) -> Vec<u8> {
     builder.append(record).unwrap();
     builder.finish().unwrap()
 }
+
+/// R6: batches of an earlier leader epoch behind a later one were cut away once and came back with a crash.
+#[test]
+fn a_batch_of_an_earlier_epoch_ends_the_log_after_a_crash() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, LogConfig::default());
+    let by = FollowerAppend { epoch: epoch(9), now: time(0) };
+    for (at, leader_epoch) in [(0, 3), (1, 5), (2, 4)] {
+        let options = BatchOptions {
+            base_offset: offset(at),
+            leader_epoch: Some(epoch(leader_epoch)),
+            ..BatchOptions::default()
+        };
+        log.append_as_follower(&build(&[(0, "v")], options), &by).unwrap();
+    }
+    drop(log);
+    disk.kill();
+    let (log, report) = Log::open(sim(&disk, LogConfig::default()), &crashed(0)).unwrap();
+    assert_eq!(log.log_end(), offset(2));
+    let reason = report.cut.unwrap().reason;
+    assert_eq!(reason.to_string(), "leader epoch 4 follows epoch 5");
+}
