@@ -92,7 +92,7 @@ impl Partition {
         self.settle(&mut state);
         drop(state);
         if last.is_new {
-            self.ask_for_flush(producing.is_some());
+            self.ask_for_flush(producing.is_some(), last.flush_is_due);
         }
         let log_append_time = log_append_time.map(|_| last.timestamp.unwrap_or(wall));
         Ok(Appended { base_offset: last.first_offset, log_append_time, log_start, must_wait })
@@ -112,7 +112,7 @@ impl Partition {
         let last = self.append(&mut state, batch, &append)?;
         self.settle(&mut state);
         drop(state);
-        self.ask_for_flush(true);
+        self.ask_for_flush(true, last.flush_is_due);
         Ok(last.last_offset.next())
     }
 
@@ -135,7 +135,7 @@ impl Partition {
                 let bytes = u32::try_from(appended.bytes).unwrap_or(u32::MAX);
                 state.replica.on_appended(appended.last_offset.next(), bytes, now());
                 state.replica.on_first_unstable(log.first_unstable(), now());
-                if appended.rolled {
+                if appended.rolled || appended.wants_space {
                     self.directory.care_for(self.id());
                 }
                 Ok(Last {
@@ -143,11 +143,16 @@ impl Partition {
                     last_offset: appended.last_offset,
                     timestamp: None,
                     is_new: true,
+                    flush_is_due: log.flush_is_due(append.now),
                 })
             }
-            Ok(LeaderAppended::Duplicate { first_offset, last_offset, timestamp }) => {
-                Ok(Last { first_offset, last_offset, timestamp: Some(timestamp), is_new: false })
-            }
+            Ok(LeaderAppended::Duplicate { first_offset, last_offset, timestamp }) => Ok(Last {
+                first_offset,
+                last_offset,
+                timestamp: Some(timestamp),
+                is_new: false,
+                flush_is_due: false,
+            }),
             Err(error) => {
                 if let AppendError::Disk(cause) = &error {
                     self.failed(cause);
@@ -177,9 +182,13 @@ impl Partition {
         }
     }
 
-    /// On a flushed topic every append is flushed: at once where somebody waits for it, soon otherwise.
-    fn ask_for_flush(self: &Arc<Partition>, somebody_waits: bool) {
+    /// On a flushed topic every append is flushed: at once where somebody waits for it, soon otherwise. On others
+    /// `flush.messages` and `flush.ms` ask for it (LOG-05).
+    fn ask_for_flush(self: &Arc<Partition>, somebody_waits: bool, flush_is_due: bool) {
         match (self.settings.load().replication.durability, somebody_waits) {
+            (AckDurability::PageCache, _) if flush_is_due => {
+                self.directory.flusher().flush_later(Arc::<Partition>::clone(self));
+            }
             (AckDurability::PageCache, _) => {}
             (AckDurability::Flushed, true) => {
                 self.directory.flusher().flush_soon(Arc::<Partition>::clone(self))
@@ -198,4 +207,6 @@ struct Last {
     /// When a repeated batch was written.
     timestamp: Option<Timestamp>,
     is_new: bool,
+    /// `flush.messages` or `flush.ms` asks for a flush.
+    flush_is_due: bool,
 }

@@ -58,8 +58,10 @@ impl Partition {
         Ok(())
     }
 
-    /// Finishes segments that were closed, and reserves space ahead of a growing log.
+    /// Finishes segments that were closed, and reserves space ahead of a growing log. A closed segment is flushed,
+    /// also where no acknowledgement waits for it, so that the recovery point can pass it (LOG-05).
     pub fn tidy_segments(&self) -> io::Result<()> {
+        let mut closed = false;
         loop {
             let job = self.state.lock().log.as_mut().and_then(ottla_storage::Log::seal_job);
             let Some(job) = job else { break };
@@ -67,15 +69,19 @@ impl Partition {
             if let Some(log) = &mut self.state.lock().log {
                 log.on_sealed(&job);
             }
+            closed = true;
+        }
+        if closed {
+            self.try_flush()?;
         }
         let reserve = match &mut self.state.lock().log {
             Some(log) => log.reserve_job()?,
             None => None,
         };
-        match reserve {
-            Some(job) => job.run(),
-            None => Ok(()),
+        if let Some(job) = reserve {
+            job.run();
         }
+        Ok(())
     }
 
     /// Removes segments that are too old or too many; they are handed out to be deleted later (LOG-02).

@@ -51,6 +51,8 @@ pub struct Appended {
     pub bytes: u64,
     /// A segment was closed before: there is a seal job.
     pub rolled: bool,
+    /// The log grows fast: there is a reserve job.
+    pub wants_space: bool,
 }
 
 /// What became of a leader's append.
@@ -172,6 +174,7 @@ impl Log {
                     .map_or(group.max_timestamp, |t| t.max_timestamp.max(group.max_timestamp)),
                 bytes: taken.map_or(0, |taken| taken.bytes) + group.bytes,
                 rolled: group.rolled || taken.is_some_and(|taken| taken.rolled),
+                wants_space: group.wants_space,
                 last_offset: group.last_offset,
             });
             rest = &rest[len..];
@@ -262,7 +265,8 @@ impl Log {
         self.log_end = next_offset;
         self.flush.on_appended(now);
         self.assert_ordered();
-        Ok(Appended { first_offset, last_offset, max_timestamp, bytes, rolled })
+        let wants_space = self.reserve_from().is_some();
+        Ok(Appended { first_offset, last_offset, max_timestamp, bytes, rolled, wants_space })
     }
 
     /// A batch's epoch matters only where it is later than all known ones.

@@ -202,9 +202,9 @@ pub struct ReserveJob {
 }
 
 impl ReserveJob {
-    /// Does the work. That it fails matters to nobody but the speed of appends.
-    pub fn run(&self) -> io::Result<()> {
-        self.file.reserve(self.position, RESERVE_BYTES)
+    /// Does the work. That it fails, as on a full disk, matters to nobody but the speed of appends.
+    pub fn run(&self) {
+        let _ = self.file.reserve(self.position, RESERVE_BYTES);
     }
 }
 
@@ -296,17 +296,20 @@ impl Log {
 
     /// Space to reserve ahead of the end, for a log that grows; `None` while there is enough.
     pub fn reserve_job(&mut self) -> io::Result<Option<ReserveJob>> {
+        let Some(position) = self.reserve_from() else { return Ok(None) };
+        self.flush.reserved = position + RESERVE_BYTES;
+        Ok(Some(ReserveJob { file: self.active.files.open(FileKind::Log)?, position }))
+    }
+
+    /// Where the next stretch of space begins that should be reserved now.
+    pub(super) fn reserve_from(&self) -> Option<u64> {
         let size = self.active.size;
         let ahead = self.flush.reserved.saturating_sub(size);
         if self.config.preallocate || size < RESERVE_FROM_BYTES || ahead > RESERVE_BYTES / 2 {
-            return Ok(None);
+            return None;
         }
         let position = size.max(self.flush.reserved);
-        if position + RESERVE_BYTES > u64::from(self.config.segment_bytes) {
-            return Ok(None);
-        }
-        self.flush.reserved = position + RESERVE_BYTES;
-        Ok(Some(ReserveJob { file: self.active.files.open(FileKind::Log)?, position }))
+        (position + RESERVE_BYTES <= u64::from(self.config.segment_bytes)).then_some(position)
     }
 
     /// Takes a producer snapshot at the log end and writes the indexes of the active segment, so that less has
