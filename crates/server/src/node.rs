@@ -6,11 +6,13 @@
 //! Source: architecture, "How the pieces behave".
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_env::disk::Disk;
 use ottla_env::random::Random;
-use ottla_env::sync::mpsc;
+use ottla_env::sync::{mpsc, watch};
+use ottla_env::time::timeout;
 use ottla_metadata::config::{BrokerConfig, Layers};
 use ottla_metadata::image::MetadataImage;
 use ottla_model::{BrokerEpoch, BrokerId, ClusterId, TopicName};
@@ -49,6 +51,9 @@ pub struct HandlerSettings {
     pub rack: Option<String>,
 }
 
+/// Longest time an answer waits for this node to apply a change it reports.
+const CATCH_UP_TIME: Duration = Duration::from_secs(2);
+
 /// Topics that wait to be created; what does not fit is asked for again by the client's next request.
 pub const CREATION_QUEUE_LENGTH: usize = 256;
 
@@ -80,6 +85,8 @@ pub struct Node {
     settings: ArcSwap<HandlerSettings>,
     wanted: mpsc::Sender<Wanted>,
     broker_epoch: Mutex<Option<BrokerEpoch>>,
+    /// Offset of the last metadata record that was applied, −1 before the first.
+    applied: watch::Sender<i64>,
 }
 
 /// The parts a node is made of.
@@ -122,6 +129,7 @@ impl Node {
             settings: ArcSwap::new(Arc::new(settings)),
             wanted: parts.wanted,
             broker_epoch: Mutex::new(None),
+            applied: watch::channel(-1).0,
         }
     }
 
@@ -131,7 +139,19 @@ impl Node {
     }
 
     pub fn set_image(&self, image: Arc<MetadataImage>) {
+        let offset = image.features_epoch();
         self.image.store(image);
+        self.applied.send_replace(offset);
+    }
+
+    /// Waits until this node has applied what the controller had committed at the time of the call, so that whoever
+    /// changed something finds it changed here. A node that cannot keep up is waited for only shortly: Kafka's clients
+    /// expect brokers to lag (TOP-04).
+    pub async fn catch_up(&self) {
+        let wanted = self.controller.published().image.features_epoch();
+        let mut applied = self.applied.subscribe();
+        // Late or gone, the answer is given all the same.
+        let _ = timeout(CATCH_UP_TIME, applied.wait_for(|offset| *offset >= wanted)).await;
     }
 
     /// The node's settings, static and dynamic.

@@ -560,6 +560,10 @@ impl RunningNode {
         if clean && ended {
             mark_clean(&self.node);
         }
+        // Tasks that are about to end may hold the node a little longer, but its directories are free now.
+        for directory in &self.node.directories {
+            directory.files().unlock();
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottla_env::disk::{Disk, LockGuard, Space};
 use ottla_model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use parking_lot::Mutex;
 
 use crate::checkpoint::{self, CheckpointError, PartitionOffsets};
 use crate::config::LogConfig;
@@ -55,7 +56,7 @@ pub enum LogDirError {
 pub struct LogDir {
     path: PathBuf,
     files: Arc<FileCache>,
-    _lock: LockGuard,
+    lock: Mutex<Option<LockGuard>>,
     start: Start,
     logs: AtomicUsize,
     failure: OnceLock<String>,
@@ -110,7 +111,7 @@ impl LogDir {
         Ok(LogDir {
             path,
             files,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
             start: Start::default(),
             logs: AtomicUsize::new(0),
             failure: OnceLock::new(),
@@ -293,6 +294,11 @@ impl LogDir {
     /// Leaves the mark of a clean stop. All logs are closed and the checkpoints written.
     pub fn end(self, broker_epoch: Option<BrokerEpoch>) -> Result<(), LogDirError> {
         self.mark_clean(broker_epoch)
+    }
+
+    /// Lets other processes have the directory. Nothing of it may be open any more.
+    pub fn unlock(&self) {
+        self.lock.lock().take();
     }
 
     /// As [`LogDir::end`], by an owner that shares the directory until the process ends.

@@ -118,6 +118,7 @@ async fn alter(node: &Node, caller: &Caller, request: AlterConfigs) -> Vec<Outco
     }
     if !forwarded.is_empty() {
         outcomes.extend(forward(node, forwarded, request.validate_only).await);
+        node.catch_up().await;
     }
     outcomes
 }

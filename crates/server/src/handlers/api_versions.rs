@@ -40,6 +40,11 @@ pub async fn handle(
     if image.features.has_metadata_version() {
         finalized.push(finalized_row("metadata.version", image.features.metadata_version().level()));
     }
+    // The quorum keeps this level, not the image; 0 is a voter set that stands in the configuration.
+    let kraft_version = node.controller.published().kraft_version;
+    if kraft_version > 0 {
+        finalized.push(finalized_row("kraft.version", kraft_version));
+    }
     ApiVersionsResponse {
         error_code: 0,
         api_keys: api_keys(caller.door),

@@ -50,6 +50,7 @@ pub async fn handle(
     if !wanted.is_empty() {
         let command = CreatePartitions { topics: wanted, validate_only: request.validate_only };
         results.extend(ask(node, command).await);
+        node.catch_up().await;
     }
     CreatePartitionsResponse { throttle_time_ms: 0, results }
 }

@@ -48,6 +48,7 @@ pub async fn handle(node: &Node, caller: &Caller, request: CreateTopicsRequest) 
         Ok(other) => unreachable!("a creation of topics was answered with {other:?}"),
         Err(unavailable) => all_failed(names, unavailable.code(), &unavailable.to_string()),
     };
+    node.catch_up().await;
     topics.extend::<Vec<_>>(rows);
     CreateTopicsResponse { throttle_time_ms: 0, topics }
 }

@@ -46,6 +46,7 @@ pub async fn handle(
     responses.extend(refused.into_iter().map(|topic| unauthorized(node, caller, &image, topic)));
     if !allowed.is_empty() {
         responses.extend(delete(node, version, allowed).await);
+        node.catch_up().await;
     }
     DeleteTopicsResponse { throttle_time_ms: 0, responses }
 }

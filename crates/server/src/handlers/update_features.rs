@@ -50,6 +50,7 @@ pub async fn handle(
         Ok(other) => unreachable!("an update of features was answered with {other:?}"),
         Err(unavailable) => (unavailable.code(), Some(unavailable.to_string())),
     };
+    node.catch_up().await;
     answered(version, names, outcome)
 }
 
