@@ -102,6 +102,11 @@ impl Janitor {
 
     fn apply_retention(&mut self, at: Instant) {
         for partition in self.node.partitions.snapshot().partitions() {
+            // A full queue may have lost the word of a closed segment.
+            if let Err(error) = partition.tidy_segments() {
+                partition.directory().fail(partition.id(), &error);
+                continue;
+            }
             match partition.apply_retention() {
                 Ok(removed) if removed.is_empty() => {}
                 Ok(removed) => {

@@ -18,6 +18,7 @@ use ottla_model::Offset;
 
 use crate::controller::Published;
 use crate::internal_topics::InternalTopic;
+use crate::janitor;
 use crate::node::Node;
 use crate::partitions::{Followed, Partitions};
 
@@ -53,6 +54,8 @@ impl MetadataFollower {
                 self.apply(image).await;
                 if first {
                     self.partitions.set_strays_aside();
+                    // What a recovery cut or kept is written down before anything is appended to it.
+                    janitor::write_checkpoints(&self.node);
                 }
             }
             if published.changed().await.is_err() {

@@ -2,5 +2,7 @@
 
 mod groups;
 mod hostile;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod node;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
