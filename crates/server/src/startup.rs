@@ -442,6 +442,8 @@ async fn serve(
     drop(task::spawn(watch_directories(Arc::clone(&node), directory_failures, (told.clone(), failures))));
     // The task that unfences lives as long as the node, so this ends.
     drop(unfenced.wait_for(|unfenced| *unfenced).await);
+    // The first client finds the partitions led: the controller decided that together with the unfencing.
+    node.catch_up().await;
     let (stopping, stop) = watch::channel(false);
     let addresses = open_doors(&node, doors, &stop);
     Ok(RunningNode {
