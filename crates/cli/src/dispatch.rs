@@ -34,7 +34,21 @@ pub const COMMANDS: &[Command] = &[
         about: "Format data directories, look at them",
         run: tools::storage::run,
     },
-    Command { name: "kafka-topics", about: "List, describe, create, alter and delete topics", run: tools::topics::run },
+    Command {
+        name: "kafka-console-consumer",
+        about: "Print the records of topics",
+        run: tools::console_consumer::run,
+    },
+    Command {
+        name: "kafka-console-producer",
+        about: "Write lines of input to a topic",
+        run: tools::console_producer::run,
+    },
+    Command {
+        name: "kafka-topics",
+        about: "List, describe, create, alter and delete topics",
+        run: tools::topics::run,
+    },
 ];
 
 /// The command with this name.

@@ -125,11 +125,6 @@ impl Given {
         self.given.iter().any(|(option, _)| option.name == name)
     }
 
-    /// Whether a value was given with the option.
-    pub fn has_value(&self, name: &str) -> bool {
-        self.given.iter().any(|(option, value)| option.name == name && value.is_some())
-    }
-
     /// The value of an option that may be given once.
     pub fn value(&self, name: &'static str) -> Result<Option<&str>, OptError> {
         let mut values = self.values(name);
@@ -262,7 +257,7 @@ mod tests {
     #[test]
     fn a_value_that_may_be_there_does_not_look_like_an_option() {
         let given = parsed("--state --list").unwrap();
-        assert!(given.has("list") && given.has("state") && !given.has_value("state"));
+        assert!(given.has("list") && given.has("state") && given.value("state") == Ok(None));
         assert_eq!(parsed("--state Stable").unwrap().value("state"), Ok(Some("Stable")));
     }
 
@@ -290,7 +285,7 @@ mod tests {
     #[test]
     fn the_table_has_every_option_in_order() {
         let table = table(OPTIONS);
-        let options: Vec<&str> = table.lines().filter(|line| line.starts_with("--")).collect();
+        let options: Vec<&str> = table.lines().skip(2).filter(|line| line.starts_with("--")).collect();
         assert_eq!(options.len(), 4);
         assert!(options[0].starts_with("--count <Integer>") && options[2].starts_with("--state [String]"));
         assert!(table.lines().all(|line| line.chars().count() <= 80));

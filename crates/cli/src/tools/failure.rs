@@ -154,6 +154,13 @@ pub fn log(terminal: &mut Terminal<'_>, level: &str, message: impl fmt::Display,
     terminal.err_line(format_args!("[{}] {level} {message} ({logger})", log_time(time::wall_now())));
 }
 
+/// A name that no topic can have, refused as the cluster would refuse it. `client` is what the log calls the client.
+pub fn invalid_topic(terminal: &mut Terminal<'_>, client: &str, topic: &str) -> Failure {
+    let text = format!("[{client}] Metadata response reported invalid topics [{topic}]");
+    log(terminal, "ERROR", text, "org.apache.kafka.clients.Metadata");
+    Failure::new("org.apache.kafka.common.errors.InvalidTopicException", format!("Invalid topics: [{topic}]"))
+}
+
 /// Milliseconds of a day.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 

@@ -8,5 +8,7 @@ mod failure;
 mod session;
 mod usage;
 
+pub mod console_consumer;
+pub mod console_producer;
 pub mod storage;
 pub mod topics;

@@ -48,16 +48,10 @@ fn no_such_file(path: &str) -> Failure {
     Failure::new("java.nio.file.NoSuchFileException", path)
 }
 
-/// Reads `key=value` arguments; a value may be empty.
-pub fn properties_of_args<'a>(args: impl Iterator<Item = &'a str>) -> Result<Properties, Failure> {
-    let mut properties = Properties::new();
-    for arg in args {
-        let Some((key, value)) = arg.split_once('=') else {
-            return Err(Failure::illegal_argument(format!("Invalid command line properties: {arg}")));
-        };
-        properties.insert(key.to_owned(), value.to_owned());
-    }
-    Ok(properties)
+/// Reads `key=value` arguments. A value may be empty, and without `=` there is none.
+pub fn properties_of_args<'a>(args: impl Iterator<Item = &'a str>) -> Properties {
+    let pairs = args.map(|arg| arg.split_once('=').unwrap_or((arg, "")));
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// Warns of keys that the client does not have, as Kafka's clients do.

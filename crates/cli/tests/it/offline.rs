@@ -31,6 +31,16 @@ fn check(tool: &str) {
 }
 
 #[test]
+fn kafka_console_producer_refuses_bad_command_lines_as_kafka_s_tool_does() {
+    check("kafka-console-producer.sh");
+}
+
+#[test]
+fn kafka_console_consumer_refuses_bad_command_lines_as_kafka_s_tool_does() {
+    check("kafka-console-consumer.sh");
+}
+
+#[test]
 fn kafka_topics_refuses_bad_command_lines_as_kafka_s_tool_does() {
     check("kafka-topics.sh");
 }

@@ -113,10 +113,11 @@ fn is_cut(line: &str) -> bool {
     line.contains("[stack trace cut]")
         || line.contains("] WARN ")
         || line.contains("such WARN lines cut]")
+        || line == "[no newline at end]"
         || line.starts_with(ADVICE)
 }
 
-/// Replaces what differs from run to run: times, and ids of topics.
+/// Replaces what differs from run to run: times, ids of topics, groups that a tool made up.
 fn without_times(line: &str) -> String {
     let mut text = line.to_owned();
     if text.starts_with("[20")
@@ -129,6 +130,11 @@ fn without_times(line: &str) -> String {
             let end = text[at..].find('\t').map_or(text.len(), |end| at + end);
             text.replace_range(at..end, "X");
         }
+    }
+    let group = "groupId=console-consumer-";
+    if let Some(at) = text.find(group).map(|at| at + group.len()) {
+        let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
+        text.replace_range(at..at + digits, "X");
     }
     text
 }
