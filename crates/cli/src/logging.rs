@@ -71,10 +71,10 @@ pub struct Setup {
 /// Why the log cannot be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoggingError {
-    #[error("'{0}' is no form of the log: text and json are")]
-    Format(String),
-    #[error("'{0}' is no log level: TRACE, DEBUG, INFO, WARN, ERROR, FATAL and OFF are")]
-    Level(String),
+    #[error("{origin}: '{value}' is no form of the log: text and json are")]
+    Format { origin: &'static str, value: String },
+    #[error("{origin}: '{value}' is no log level: TRACE, DEBUG, INFO, WARN, ERROR, FATAL and OFF are")]
+    Level { origin: &'static str, value: String },
 }
 
 /// Which levels the loggers have.
@@ -86,12 +86,12 @@ pub struct Levels {
 }
 
 impl Format {
-    /// Reads `text` or `json`.
-    pub fn from_name(name: &str) -> Result<Format, LoggingError> {
+    /// Reads `text` or `json`; an error names `origin` as the place where it stands.
+    pub fn from_name(name: &str, origin: &'static str) -> Result<Format, LoggingError> {
         match name {
             "text" => Ok(Format::Text),
             "json" => Ok(Format::Json),
-            other => Err(LoggingError::Format(other.to_owned())),
+            other => Err(LoggingError::Format { origin, value: other.to_owned() }),
         }
     }
 }
@@ -107,7 +107,8 @@ impl Levels {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (logger, level) = part.split_once('=').unwrap_or((ROOT, part));
             let level = level.trim();
-            let level = LogLevel::from_name(level).ok_or_else(|| LoggingError::Level(level.to_owned()))?;
+            let unknown = || LoggingError::Level { origin: LEVELS_VARIABLE, value: level.to_owned() };
+            let level = LogLevel::from_name(level).ok_or_else(unknown)?;
             self.set(logger.trim(), Some(level));
         }
         Ok(self)
@@ -221,7 +222,8 @@ fn filter_of(level: LogLevel) -> LevelFilter {
 /// What the environment says of the log, over these levels.
 pub fn from_environment(levels: Levels) -> Result<(Option<Format>, Levels), LoggingError> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let format = variable(FORMAT_VARIABLE).map(|name| Format::from_name(&name)).transpose()?;
+    let format =
+        variable(FORMAT_VARIABLE).map(|name| Format::from_name(&name, FORMAT_VARIABLE)).transpose()?;
     let levels = levels.with(&variable(LEVELS_VARIABLE).unwrap_or_default())?;
     Ok((format, levels))
 }
@@ -368,8 +370,11 @@ mod tests {
     #[test]
     fn a_wrong_level_or_form_is_told_with_what_is_allowed() {
         let error = Levels::all(LogLevel::Info).with("ottla_server=loud").unwrap_err().to_string();
-        assert_eq!(error, "'loud' is no log level: TRACE, DEBUG, INFO, WARN, ERROR, FATAL and OFF are");
-        let error = Format::from_name("xml").unwrap_err().to_string();
-        assert_eq!(error, "'xml' is no form of the log: text and json are");
+        assert_eq!(
+            error,
+            "OTTLA_LOG: 'loud' is no log level: TRACE, DEBUG, INFO, WARN, ERROR, FATAL and OFF are"
+        );
+        let error = Format::from_name("xml", "--log-format").unwrap_err().to_string();
+        assert_eq!(error, "--log-format: 'xml' is no form of the log: text and json are");
     }
 }

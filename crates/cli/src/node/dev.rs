@@ -65,6 +65,8 @@ pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
         };
     match serve(flags, terminal) {
         Ok(()) => 0,
+        // The log has told it.
+        Err(NodeError::Start(_) | NodeError::Failed(_)) => 1,
         Err(error) => {
             terminal.err_line(format_args!("ottla: {}", one_line(&error)));
             1

@@ -57,7 +57,8 @@ pub fn one_line(error: &dyn Error) -> String {
     text.replace('\n', " ")
 }
 
-/// Runs a node until it is told to stop or fails. `on_start` is called once it serves.
+/// Runs a node until it is told to stop or fails. `on_start` is called once it serves. Why a node does not start or go
+/// on is told in the log.
 pub fn run(
     layers: Layers,
     control: Arc<dyn LogControl>,
@@ -69,7 +70,11 @@ pub fn run(
         random: Arc::new(OsRandom::new()?),
         loggers: Loggers::new(control),
     };
-    task::run(None, serve(options, on_start))?
+    let outcome = task::run(None, serve(options, on_start))?;
+    if let Err(error @ (NodeError::Start(_) | NodeError::Failed(_))) = &outcome {
+        tracing::error!("{}", one_line(error));
+    }
+    outcome
 }
 
 async fn serve(options: StartOptions, on_start: impl FnOnce(&RunningNode)) -> Result<(), NodeError> {

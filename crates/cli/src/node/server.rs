@@ -11,8 +11,9 @@ use ottla_server::loggers::LogLevel;
 
 use super::{NodeError, daemon, one_line};
 use crate::logging::{self, Format, Levels, Setup, Target};
+use crate::settings;
 use crate::terminal::Terminal;
-use crate::{own, settings};
+use crate::tools::usage::KAFKA_VERSION;
 
 /// Starts a node with the settings of a properties file and runs it until SIGTERM or Ctrl-C.
 #[derive(Debug, Parser)]
@@ -41,16 +42,21 @@ fn property(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Runs the command.
+/// Runs `kafka-server-start`.
+pub fn run_script(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    if args.iter().any(|arg| arg == "--version") {
+        terminal.out_line(KAFKA_VERSION);
+        return 0;
+    }
+    run(args, terminal)
+}
+
+/// Runs `ottla server`.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     if args.is_empty() {
-        terminal
-            .out_line("USAGE: kafka-server-start [-daemon] server.properties [--override property=value]*");
+        let usage = "USAGE: kafka-server-start [-daemon] server.properties [--override property=value]*";
+        terminal.out_line(usage);
         return 1;
-    }
-    if args.iter().any(|arg| arg == "--version") {
-        terminal.out_line(own::version());
-        return 0;
     }
     let flags = match parse(args) {
         Ok(flags) => flags,
@@ -66,6 +72,8 @@ pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     let outcome = if flags.daemon { daemon::start(args).map_err(NodeError::from) } else { serve(flags) };
     match outcome {
         Ok(()) => 0,
+        // The log has told it.
+        Err(NodeError::Start(_) | NodeError::Failed(_)) => 1,
         Err(error) => {
             terminal.err_line(format_args!("ottla: {}", one_line(&error)));
             1
@@ -81,7 +89,7 @@ fn parse(args: &[String]) -> Result<Flags, clap::Error> {
 
 fn serve(flags: Flags) -> Result<(), NodeError> {
     let (format, levels) = logging::from_environment(Levels::all(LogLevel::Info))?;
-    let asked = flags.log_format.map(|name| Format::from_name(&name)).transpose()?;
+    let asked = flags.log_format.map(|name| Format::from_name(&name, "--log-format")).transpose()?;
     let format = asked.or(format).unwrap_or_default();
     let node = settings::load(&flags.config, &flags.overrides)?;
     let log = logging::start(Setup { format, target: Target::Stdout, levels });
@@ -90,9 +98,7 @@ fn serve(flags: Flags) -> Result<(), NodeError> {
     for advice in &node.advice {
         tracing::warn!("{advice}");
     }
-    super::run(node.layers, log, |_| ()).inspect_err(|error| {
-        tracing::error!("{}", one_line(error));
-    })
+    super::run(node.layers, log, |_| ())
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The tools against what Kafka's tools print: recorded transcripts, replayed.
 #![cfg(test)]
 
+mod dump_log;
 mod live;
+mod node;
 mod offline;
+mod storage;
 mod transcript;

@@ -207,12 +207,13 @@ fn open(path: &Path) -> Result<Arc<dyn File>, Failure> {
 /// The exception for a file that cannot be read.
 fn of_file(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
-    match error.kind() {
-        io::ErrorKind::NotFound => Failure::new("java.nio.file.NoSuchFileException", path.to_string()),
-        io::ErrorKind::PermissionDenied => {
-            Failure::new("java.nio.file.AccessDeniedException", path.to_string())
-        }
-        _ => Failure::new("java.io.IOException", format!("{path}: {error}")),
+    let kind = error.kind();
+    if kind == io::ErrorKind::NotFound {
+        Failure::new("java.nio.file.NoSuchFileException", path.to_string())
+    } else if kind == io::ErrorKind::PermissionDenied {
+        Failure::new("java.nio.file.AccessDeniedException", path.to_string())
+    } else {
+        Failure::new("java.io.IOException", format!("{path}: {error}"))
     }
 }
 

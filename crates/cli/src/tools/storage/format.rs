@@ -206,7 +206,7 @@ impl Present {
                 .find(|(_, it)| it.directory_id == meta.directory_id);
             if let (Some((twin, _)), Some(id)) = (twin, meta.directory_id) {
                 return Err(Failure::runtime(format!(
-                    "Duplicate directory ID {id} found. It was the ID of {}, but also of {}",
+                    "Duplicate directory ID Optional[{id}] found. It was the ID of {}, but also of {}",
                     twin.display(),
                     directory.display()
                 )));

@@ -53,7 +53,8 @@ fn check_one(text: &str) -> Result<(), Problem> {
         let Some((key, value)) = part.split_once('=') else {
             return refused(format!("No equals sign found in SCRAM component: {part}"));
         };
-        parts.insert(key, value);
+        let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+        parts.insert(key, quoted.unwrap_or(value));
     }
     check_parts(&mut parts)?;
     let unknown: Vec<_> = parts.keys().filter(|key| **key != "iterations").copied().collect();
@@ -80,6 +81,9 @@ fn check_parts(parts: &mut BTreeMap<&str, &str>) -> Result<(), Problem> {
         return refused("You must supply 'name' to add-scram".to_owned());
     }
     let salt = parts.remove("salt");
+    if let Some(salt) = salt.filter(|salt| !is_base64(salt)) {
+        return refused(format!("Failed to decode given salt: {salt}"));
+    }
     match (parts.remove("password"), parts.remove("saltedpassword")) {
         (None, None) => {
             refused("You must supply one of 'password' or 'saltedpassword' to add-scram".to_owned())
@@ -87,8 +91,24 @@ fn check_parts(parts: &mut BTreeMap<&str, &str>) -> Result<(), Problem> {
         (None, Some(_)) if salt.is_none() => {
             refused("You must supply 'salt' with 'saltedpassword' to add-scram".to_owned())
         }
+        (None, Some(salted)) if !is_base64(salted) => {
+            refused(format!("Failed to decode given saltedPassword: {salted}"))
+        }
         (None, Some(_)) | (Some(_), _) => Ok(()),
     }
+}
+
+/// Whether Java reads the text as base64: the padding may be left out, but not a part of it.
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+    let whole = match digits.len() % 4 {
+        0 => padding == 0,
+        1 => false,
+        rest => padding == 0 || padding == 4 - rest,
+    };
+    plain && whole
 }
 
 /// `SCRAM_SHA_256`

@@ -5,6 +5,8 @@
 //!
 //! Source: KIP-853; behaviour of `kafka-storage` of Kafka 4.3.1.
 
+use std::net::Ipv6Addr;
+
 use ottla_metadata::features::{Feature, VersionRange};
 use ottla_metadata::quorum::{ReplicaKey, Voter, VoterEndpoint, Voters, VotersError};
 use ottla_model::{BrokerId, DirectoryId, ListenerName};
@@ -46,7 +48,7 @@ fn voter(text: &str, listener: &ListenerName) -> Result<Voter, Failure> {
     };
     Ok(Voter {
         key: ReplicaKey { id, directory: Some(DirectoryId(directory)) },
-        endpoints: vec![VoterEndpoint { listener: listener.to_string(), host: host.to_owned(), port }],
+        endpoints: vec![VoterEndpoint { listener: listener.to_string(), host: java_host(host), port }],
         kraft_versions: VersionRange { min: 0, max: Feature::Kraft.max_level() },
     })
 }
@@ -65,6 +67,14 @@ fn host(text: &str) -> Result<(&str, &str), Failure> {
     match text.find(':') {
         Some(at) => Ok(text.split_at(at)),
         None => malformed("No colon following hostname could be found."),
+    }
+}
+
+/// The host as Java keeps it: an IPv6 address in its long form.
+fn java_host(host: &str) -> String {
+    match host.parse::<Ipv6Addr>() {
+        Ok(address) => address.segments().map(|segment| format!("{segment:x}")).join(":"),
+        Err(_) => host.to_owned(),
     }
 }
 
@@ -114,7 +124,7 @@ mod tests {
     #[test]
     fn voters_are_read_in_the_form_of_kip_853() {
         let two = format!(" 2@h2:2:{ID},,1@[::1]:65535:{ID} ");
-        assert_eq!(check(&two), format!("1 CONTROLLER ::1 65535 {ID}; 2 CONTROLLER h2 2 {ID}"));
+        assert_eq!(check(&two), format!("1 CONTROLLER 0:0:0:0:0:0:0:1 65535 {ID}; 2 CONTROLLER h2 2 {ID}"));
         assert_eq!(check(&format!("1@:2:{ID}")), format!("1 CONTROLLER  2 {ID}"));
     }
 
