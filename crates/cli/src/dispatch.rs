@@ -27,8 +27,13 @@ pub const COMMANDS: &[Command] = &[
         about: "Start a node with the settings of a properties file",
         run: node::server::run,
     },
-    Command { name: "kafka-server-start", about: "The same as server", run: node::server::run },
+    Command { name: "kafka-server-start", about: "The same as server", run: node::server::run_script },
     Command { name: "kafka-server-stop", about: "Stop the nodes on this machine", run: node::stop::run },
+    Command {
+        name: "kafka-dump-log",
+        about: "Show what is in the files of a partition",
+        run: tools::dump_log::run,
+    },
     Command {
         name: "kafka-storage",
         about: "Format data directories, look at them",

@@ -6,9 +6,10 @@
 
 mod failure;
 mod session;
-mod usage;
+pub mod usage;
 
 pub mod console_consumer;
 pub mod console_producer;
+pub mod dump_log;
 pub mod storage;
 pub mod topics;
