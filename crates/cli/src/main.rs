@@ -1,5 +1,8 @@
 //! The one binary: every part of the platform and every `kafka-*` tool.
 //!
+//! Owns: the names of all commands, their flags, what they print, their exit codes.
+//! Does not own: what a node does (`ottla_server`), how clients reach one (`ottla_client`).
+//!
 //! In reading order:
 //! - `dispatch`: which command a name stands for;
 //! - `terminal`: what a command writes to;

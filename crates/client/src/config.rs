@@ -10,7 +10,7 @@
 //! Source: the `ConfigDef` of the producer, consumer and admin client of Kafka 4.3.1.
 
 mod admin;
-mod common;
+mod cluster_access;
 mod consumer;
 mod iso_duration;
 mod key;
@@ -20,7 +20,7 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use admin::AdminConfig;
-pub use common::{BackoffConfig, CommonConfig, Endpoint, RecoveryStrategy};
+pub use cluster_access::{BackoffConfig, CommonConfig, Endpoint, RecoveryStrategy};
 pub use consumer::{AssignorKind, ConsumerConfig, GroupConfig, IsolationLevel, OffsetReset};
 pub use iso_duration::parse_iso_duration;
 pub use key::{ClientKind, Effect, Key, Kind, keys};

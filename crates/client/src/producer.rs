@@ -8,6 +8,7 @@
 
 mod batch;
 mod error;
+mod exchange;
 mod machine;
 mod murmur2;
 mod partitioner;
@@ -32,7 +33,8 @@ pub use promise::{Delivery, RecordMetadata};
 use crate::cluster::{Cluster, ClusterOptions, Deadline, TopicInfo};
 use crate::config::ProducerConfig;
 use crate::error::CallError;
-use machine::{Incoming, Machine, Settings};
+use exchange::{Incoming, Settings};
+use machine::Machine;
 use partitioner::Placement;
 use queue::{Patience, Shape};
 use sender::Inner;

@@ -1,10 +1,10 @@
 //! Configuration of the admin client.
 //!
-//! Owns: `AdminConfig`. Does not own: what all clients share (`common`).
+//! Owns: `AdminConfig`. Does not own: what all clients share (`cluster_access`).
 
 use std::time::Duration;
 
-use super::common::endpoints;
+use super::cluster_access::endpoints;
 use super::{ClientKind, CommonConfig, ConfigError, Properties, Values};
 
 /// Configuration of an [`Admin`](crate::Admin).

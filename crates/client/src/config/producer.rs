@@ -1,7 +1,7 @@
 //! Configuration of the producer.
 //!
 //! Owns: `ProducerConfig` and the rules between its keys.
-//! Does not own: what all clients share (`common`).
+//! Does not own: what all clients share (`cluster_access`).
 //!
 //! Source: `ProducerConfig` of Kafka 4.3.1, its answers to contradicting keys.
 

@@ -11,60 +11,17 @@
 //! - I3 every batch ends as one settlement.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ottla_model::{BrokerId, PartitionIndex, ProducerEpoch, ProducerId, TopicName, TopicPartition};
-use ottla_protocol::record::{BuildError, NewRecord};
+use ottla_protocol::record::BuildError;
 
 use super::batch::{Batch, Identity};
 use super::error::DeliveryError;
-use super::partitioner::{Candidate, Facts, Partitioner, Placement};
-use super::queue::{Appended, Context, PartitionQueue, Patience, Settlement, Shape, Verdict};
+use super::exchange::{Incoming, Needs, Outbound, QueueId, Settings};
+use super::partitioner::{Candidate, Facts, Partitioner};
+use super::queue::{Appended, Context, PartitionQueue, Settlement, Verdict};
 use crate::cluster::{ClusterImage, TopicInfo};
-
-/// The settings of the machine, fixed for its life.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub shape: Shape,
-    pub patience: Patience,
-    pub placement: Placement,
-    pub in_flight_max: u32,
-    pub request_bytes_max: usize,
-    pub idempotence: bool,
-    pub availability_timeout: Option<Duration>,
-}
-
-/// Batches for one node, to be sent in one request.
-pub(crate) struct Outbound<T> {
-    pub node: BrokerId,
-    pub batches: Vec<(QueueId, Batch<T>)>,
-}
-
-/// Which queue a batch belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct QueueId(usize);
-
-/// What must happen outside before more can be sent.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Needs {
-    /// Leaders that batches wait for and that are not connected.
-    pub connections: BTreeSet<BrokerId>,
-    /// A partition with batches has no known leader.
-    pub metadata: bool,
-    /// An id for the idempotent producer.
-    pub identity: bool,
-    /// When to look again.
-    pub deadline: Option<Instant>,
-}
-
-impl Needs {
-    fn look_at(&mut self, at: Option<Instant>, now: Instant) {
-        self.deadline = match (self.deadline, at.filter(|at| *at > now)) {
-            (Some(known), Some(at)) => Some(known.min(at)),
-            (known, at) => known.or(at),
-        };
-    }
-}
 
 /// Where an idempotent producer gets its identity from.
 #[derive(Debug)]
@@ -102,15 +59,6 @@ pub(crate) struct Machine<T> {
     hurried: u32,
     /// The queue after which the next request begins to look, so that all partitions get their turn.
     turn: Option<QueueId>,
-}
-
-/// A record and where it shall go.
-pub(crate) struct Incoming<'a> {
-    pub record: NewRecord<'a>,
-    pub partition: Option<PartitionIndex>,
-    /// Bytes of the buffer it holds.
-    pub reserved: usize,
-    pub random: u64,
 }
 
 impl<T: Clone + Default> Machine<T> {

@@ -26,7 +26,8 @@ use parking_lot::Mutex;
 
 use super::batch::Batch;
 use super::error::DeliveryError;
-use super::machine::{Incoming, Machine, Needs, Outbound, QueueId};
+use super::exchange::{Incoming, Needs, Outbound, QueueId};
+use super::machine::Machine;
 use super::promise::{Promise, Settled, Stored};
 use super::queue::{End, Settlement, Verdict};
 use crate::backoff::Backoff;

@@ -1,8 +1,8 @@
 //! Scripts for one member of a group.
 
 use super::*;
-use crate::error::ErrorCode;
 use crate::config::BackoffConfig;
+use crate::error::ErrorCode;
 
 const RETRY: BackoffConfig =
     BackoffConfig { first: Duration::from_millis(100), max: Duration::from_millis(1000) };
