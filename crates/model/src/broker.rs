@@ -88,7 +88,8 @@ impl DirectoryId {
     pub const UNASSIGNED: DirectoryId =
         DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
     /// Kafka's reserved id for "the directory is lost".
-    pub const LOST: DirectoryId = DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]));
+    pub const LOST: DirectoryId =
+        DirectoryId(Uuid::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]));
 
     /// Whether the id is one of the hundred that Kafka keeps for meanings of its own: no directory has it.
     pub fn is_reserved(self) -> bool {

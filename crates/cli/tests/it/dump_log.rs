@@ -45,7 +45,7 @@ fn files(command: &str) -> &str {
     command.split_once("--files ").map_or("", |(_, files)| files)
 }
 
-/// REC-01, REC-04, LOG-00: batches of every codec and format, transactions, control records.
+/// REC-01, LOG-00: batches of every codec and format, transactions, control records.
 #[test]
 fn logs_are_shown_as_by_kafka() {
     check(|command| {

@@ -23,6 +23,15 @@ pub(crate) struct Identity {
     pub epoch: ProducerEpoch,
 }
 
+/// Where an idempotent producer gets its identity from.
+#[derive(Debug)]
+pub(crate) enum IdentityState {
+    NotNeeded,
+    Wanted { not_before: Option<Instant> },
+    Asked,
+    Known(Identity),
+}
+
 /// An identity and the sequence of the first record of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {

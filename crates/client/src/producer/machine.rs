@@ -16,21 +16,12 @@ use std::time::Instant;
 use ottla_model::{BrokerId, PartitionIndex, ProducerEpoch, ProducerId, TopicName, TopicPartition};
 use ottla_protocol::record::BuildError;
 
-use super::batch::{Batch, Identity};
+use super::batch::{Batch, Identity, IdentityState};
 use super::error::DeliveryError;
 use super::exchange::{Incoming, Needs, Outbound, QueueId, Settings};
 use super::partitioner::{Candidate, Facts, Partitioner};
 use super::queue::{Appended, Context, PartitionQueue, Settlement, Verdict};
 use crate::cluster::{ClusterImage, TopicInfo};
-
-/// Where an idempotent producer gets its identity from.
-#[derive(Debug)]
-enum IdentityState {
-    NotNeeded,
-    Wanted { not_before: Option<Instant> },
-    Asked,
-    Known(Identity),
-}
 
 #[derive(Debug, Default)]
 struct NodeState {
