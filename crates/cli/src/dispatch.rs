@@ -76,3 +76,42 @@ pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
         Some(_) | None => crate::own::run(rest, terminal),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Exit code, standard output and standard error of a command line.
+    fn ran(line: &str) -> (u8, String, String) {
+        let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = run(&args, &mut Terminal::new(&mut out, &mut err));
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    #[test]
+    fn a_command_is_found_as_an_argument_and_as_the_name_of_the_program() {
+        for line in [
+            "ottla kafka-storage version-mapping",
+            "target/debug/ottla kafka-storage.sh version-mapping",
+            "/opt/bin/kafka-storage version-mapping",
+            "./kafka-storage.sh version-mapping",
+        ] {
+            let (code, out, err) = ran(line);
+            assert_eq!((code, err.as_str()), (0, ""), "{line}");
+            assert!(out.starts_with("metadata.version=30 (4.3-IV0)\n"), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_listed_and_another_one_is_refused() {
+        let (code, help, _) = ran("ottla --help");
+        assert_eq!(code, 0);
+        let listed = |command: &Command| help.contains(&format!("\n  {} ", command.name));
+        assert!(COMMANDS.iter().all(listed), "{help}");
+        let (code, out, err) = ran("ottla kafka-nonsense");
+        assert_eq!((code, out.as_str()), (2, ""));
+        assert_eq!(err, "ottla: there is no command 'kafka-nonsense'\n`ottla --help` lists the commands.\n");
+        assert!(ran("ottla --version").1.starts_with("ottla "));
+    }
+}

@@ -38,8 +38,6 @@ pub enum NodeError {
     System(#[from] io::Error),
     #[error("{0}")]
     Failed(String),
-    #[error("stopped by a second signal before everything was in order")]
-    Impatient,
 }
 
 /// An error with all that caused it, in one line.
@@ -96,11 +94,8 @@ async fn serve(options: StartOptions, on_start: impl FnOnce(&RunningNode)) -> Re
         }
         reason = node.failed() => Err(NodeError::Failed(reason)),
     };
-    task::select! {
-        biased;
-        () = node.stop() => {}
-        _ = signals.stop() => return Err(NodeError::Impatient),
-    }
+    // Further signals change nothing: supervisors often send the first one twice.
+    node.stop().await;
     tracing::info!("[KafkaRaftServer nodeId={id}] shut down completed");
     outcome
 }
