@@ -94,15 +94,25 @@ impl Formatter<'_> {
             }
         };
         let mut identified = Vec::with_capacity(directories.len());
+        let mut unmarked = Vec::new();
         for (files, meta) in directories.into_iter().zip(metas) {
-            let id = self.identify(&files, meta, &cluster_id)?;
+            let (id, is_new) = self.identify(&files, meta, &cluster_id)?;
+            if is_new {
+                unmarked.push(identified.len());
+            }
             identified.push(Identified { files, id });
         }
-        let metadata =
-            identified.iter().find(|directory| *directory.files.path() == *self.config.metadata_log.dir);
+        let is_metadata = |directory: &Identified| *directory.files.path() == *self.config.metadata_log.dir;
+        let metadata = identified.iter().find(|directory| is_metadata(directory));
         let voters = self.voters(metadata.map(|directory| directory.id))?;
         if is_new {
             self.found_cluster(&identified, &voters)?;
+        }
+        // The mark that a directory is formatted comes last, first on the one whose id stands in the voters: a start
+        // that was cut short is repeated, or goes on with the same id.
+        unmarked.sort_by_key(|index| !is_metadata(&identified[*index]));
+        for index in unmarked {
+            self.mark(&identified[index], &cluster_id)?;
         }
         Ok(Formatted { cluster_id, directories: identified, voters })
     }
@@ -126,25 +136,33 @@ impl Formatter<'_> {
         }
     }
 
+    /// The identity of a directory, and whether it is a new one.
     fn identify(
         &self,
         files: &LogDir,
         meta: Option<MetaProperties>,
         cluster: &ClusterId,
-    ) -> Result<DirectoryId, FormattingError> {
-        let node = self.config.node_id;
+    ) -> Result<(DirectoryId, bool), FormattingError> {
         if let Some(meta) = &meta {
             let foreign = |source| FormattingError::Foreign { path: files.path().to_owned(), source };
-            meta.check(cluster, node).map_err(foreign)?;
+            meta.check(cluster, self.config.node_id).map_err(foreign)?;
             if let Some(id) = meta.directory_id {
-                return Ok(id);
+                return Ok((id, false));
             }
         }
-        let id = DirectoryId(self.random.kafka_uuid());
-        let meta = MetaProperties { cluster_id: cluster.clone(), node_id: node, directory_id: Some(id) };
-        tracing::info!(path = %files.path().display(), cluster_id = %cluster, directory_id = %id, "log directory formatted");
+        Ok((DirectoryId(self.random.kafka_uuid()), true))
+    }
+
+    fn mark(&self, directory: &Identified, cluster: &ClusterId) -> Result<(), FormattingError> {
+        let Identified { files, id } = directory;
+        let meta = MetaProperties {
+            cluster_id: cluster.clone(),
+            node_id: self.config.node_id,
+            directory_id: Some(*id),
+        };
         files.write_meta(&meta, wall_now())?;
-        Ok(id)
+        tracing::info!(path = %files.path().display(), cluster_id = %cluster, directory_id = %id, "log directory formatted");
+        Ok(())
     }
 
     /// The voters the configuration names, or this node alone.

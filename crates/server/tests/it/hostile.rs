@@ -1,5 +1,7 @@
 //! Input that no client sends: each gets what Kafka gives, and the node serves on.
 
+use std::fs;
+
 use ottla_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
 use ottla_protocol::{ApiKey, Message, Reader};
 
@@ -74,6 +76,22 @@ fn a_directory_of_another_node_is_refused() {
         start(&home, "").await.unwrap().stop().await;
         let error = start(&home, "node.id=2\n").await.err().unwrap().to_string();
         assert!(error.contains("it belongs to node 1, this is node 2"), "{error}");
+        start(&home, "").await.unwrap().stop().await;
+    });
+}
+
+/// STG-01: a first start that was cut short is repeated: the mark of a formatted directory is written last.
+#[test]
+fn a_formatting_that_was_cut_short_is_repeated() {
+    run(async {
+        let home = Home::new();
+        let in_the_way = home.path().join("bootstrap.checkpoint");
+        fs::create_dir_all(&in_the_way).unwrap();
+        let error = start(&home, "").await.err().unwrap().to_string();
+        assert!(error.contains("cannot format"), "{error}");
+        assert!(!home.path().join("meta.properties").exists());
+        fs::remove_dir(&in_the_way).unwrap();
+        start(&home, "").await.unwrap().stop().await;
         start(&home, "").await.unwrap().stop().await;
     });
 }
