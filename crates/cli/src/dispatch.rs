@@ -40,6 +40,11 @@ pub const COMMANDS: &[Command] = &[
         run: tools::storage::run,
     },
     Command {
+        name: "kafka-configs",
+        about: "Show and change the configurations of topics, brokers and groups",
+        run: tools::configs::run,
+    },
+    Command {
         name: "kafka-console-consumer",
         about: "Print the records of topics",
         run: tools::console_consumer::run,

@@ -140,6 +140,12 @@ impl Given {
         named.filter_map(|(_, value)| value.as_deref())
     }
 
+    /// The values of several options, in the order of the command line.
+    pub fn in_order(&self, names: &[&str]) -> impl Iterator<Item = Option<&str>> {
+        let named = self.given.iter().filter(move |(option, _)| names.contains(&option.name));
+        named.map(|(_, value)| value.as_deref())
+    }
+
     /// The value of an option that is a number.
     pub fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, OptError> {
         match self.value(name)? {

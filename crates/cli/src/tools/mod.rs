@@ -8,6 +8,7 @@ mod failure;
 mod session;
 pub mod usage;
 
+pub mod configs;
 pub mod console_consumer;
 pub mod console_producer;
 pub mod dump_log;

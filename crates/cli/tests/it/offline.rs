@@ -41,6 +41,11 @@ fn kafka_console_consumer_refuses_bad_command_lines_as_kafka_s_tool_does() {
 }
 
 #[test]
+fn kafka_configs_refuses_bad_command_lines_as_kafka_s_tool_does() {
+    check("kafka-configs.sh");
+}
+
+#[test]
 fn kafka_topics_refuses_bad_command_lines_as_kafka_s_tool_does() {
     check("kafka-topics.sh");
 }
