@@ -1,3 +1,0 @@
-#!/bin/sh
-. "$(dirname "$(readlink -f "$0")")/find-ottla"
-exec "$OTTLA" kafka-consumer-groups "$@"
