@@ -12,6 +12,7 @@ use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -93,6 +94,39 @@ where
     let runtime = Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(report))?;
     Ok(Dedicated { outcome })
+}
+
+/// Does `work` on every item, on so many threads at once, and returns the results in the order of the items. Blocks
+/// until all of them are there. In a simulation it all happens on the calling thread.
+pub fn in_parallel<T: Send, R: Send>(
+    threads: NonZeroUsize,
+    items: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    #[cfg(feature = "sim")]
+    if turmoil::in_simulation() {
+        return items.into_iter().map(work).collect();
+    }
+    let threads = threads.get().min(items.len());
+    if threads <= 1 {
+        return items.into_iter().map(work).collect();
+    }
+    let waiting = Mutex::new(items.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let Some((at, item)) = waiting.lock().next() else { return };
+                    let result = work(item);
+                    done.lock().push((at, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner();
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A request of the operating system to this process.
@@ -181,6 +215,26 @@ mod tests {
         let work = async { assert!(std::hint::black_box(false), "this panic is part of the test") };
         let outcome = block_on(async { spawn_dedicated("ottla-panic", work).unwrap().await });
         assert_eq!(outcome.unwrap(), Err(Ended));
+    }
+
+    #[test]
+    fn parallel_work_keeps_the_order_of_its_items_and_takes_no_more_threads_than_allowed() {
+        let seen = Mutex::new(std::collections::HashSet::new());
+        let two = NonZeroUsize::new(2).unwrap();
+        let squares = in_parallel(two, (0..50_u64).collect(), |number| {
+            seen.lock().insert(std::thread::current().id());
+            number * number
+        });
+        assert_eq!(squares, (0..50_u64).map(|number| number * number).collect::<Vec<_>>());
+        assert!(seen.lock().len() <= 2);
+        assert_eq!(in_parallel(two, Vec::<u8>::new(), |byte| byte), Vec::<u8>::new());
+    }
+
+    #[test]
+    fn parallel_work_does_not_wait_for_its_neighbours() {
+        let meeting = std::sync::Barrier::new(2);
+        // Each waits for the other one: on one thread this would never end.
+        in_parallel(NonZeroUsize::new(2).unwrap(), vec![0, 1], |_| meeting.wait().is_leader());
     }
 
     #[test]

@@ -12,17 +12,19 @@
 //! Source: requirements LOG-04, LOG-07, LOG-08, MD-12.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_env::sync::mpsc;
+use ottla_env::task::in_parallel;
 use ottla_env::time::{Instant, now, wall_now};
 use ottla_metadata::config::Settings;
 use ottla_metadata::controller::{AssignReplicas, Assignment, Command};
 use ottla_metadata::image::{self, ConfigResource, ImageChanges, MetadataImage, PartitionAt, Topic};
-use ottla_model::{Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
+use ottla_model::{DirectoryId, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use ottla_replication::{PartitionState, StateChange};
-use ottla_storage::{FoundLog, Log, LogOptions, Removal};
+use ottla_storage::{FoundLog, Log, LogOptions, OpenError, Removal, Report};
 
 use crate::log_directory::LogDirectory;
 use crate::node::Node;
@@ -51,7 +53,22 @@ pub struct Partitions {
     node: Arc<Node>,
     /// Logs found at the start that no topic has asked for yet.
     found: HashMap<TopicPartition, (Arc<LogDirectory>, FoundLog)>,
+    /// What became of those the metadata asked for last.
+    opened: HashMap<TopicPartition, Opened>,
     removed: mpsc::Sender<Removed>,
+}
+
+/// A log that an earlier run left, opened now.
+struct Opened {
+    directory: Arc<LogDirectory>,
+    result: Result<(Log, Report), OpenError>,
+}
+
+/// A log to be opened.
+struct ToOpen {
+    directory: Arc<LogDirectory>,
+    found: FoundLog,
+    options: LogOptions,
 }
 
 impl Partitions {
@@ -74,13 +91,14 @@ impl Partitions {
                 found.insert(log.partition.clone(), (Arc::clone(directory), log));
             }
         }
-        Partitions { node, found, removed }
+        Partitions { node, found, opened: HashMap::new(), removed }
     }
 
     /// Applies what changed in the metadata.
     pub fn apply(&mut self, changes: &ImageChanges, image: &MetadataImage) -> Followed {
         let mut followed = Followed { deleted: changes.deleted.clone(), ..Followed::default() };
         self.remove_topics(&changes.deleted, &mut followed);
+        self.open_found(&changes.partitions, image);
         let mut fresh = Vec::new();
         for change in &changes.partitions {
             self.apply_one(change, image, (&mut fresh, &mut followed));
@@ -154,7 +172,7 @@ impl Partitions {
     ) -> Result<Arc<Partition>, String> {
         let settings = settings_of(&self.node, image, &id.topic)?;
         let options = options(&self.node, &settings);
-        let (directory, log) = match self.open_found(id, change.topic.id, &options)? {
+        let (directory, log) = match self.take_opened(id, change.topic.id)? {
             Some(opened) => opened,
             None => self.make(id, change, &options)?,
         };
@@ -165,15 +183,41 @@ impl Partitions {
         Ok(Arc::new(Partition::new(PartitionParts { log, topic_id, directory, settings, replica })))
     }
 
+    /// Opens what an earlier run left of these partitions: all directories at once, in each of them as many logs as
+    /// `num.recovery.threads.per.data.dir` says (LOG-04).
+    fn open_found(&mut self, wanted: &[PartitionAt], image: &MetadataImage) {
+        let mut by_directory: HashMap<DirectoryId, Vec<ToOpen>> = HashMap::new();
+        for change in wanted.iter().filter(|change| change.after.has_replica(self.node.identity.id)) {
+            let id = TopicPartition::new(change.topic.name.clone(), change.index);
+            if !self.found.contains_key(&id) {
+                continue;
+            }
+            // Settings that do not fit are reported by whoever makes the replica.
+            let Ok(settings) = settings_of(&self.node, image, &id.topic) else { continue };
+            let Some((directory, found)) = self.found.remove(&id) else { continue };
+            let options = options(&self.node, &settings);
+            by_directory.entry(directory.id()).or_default().push(ToOpen { directory, found, options });
+        }
+        let threads = usize::try_from(self.node.config().logs.recovery_threads_per_dir).unwrap_or(1);
+        let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+        let directories = NonZeroUsize::new(by_directory.len()).unwrap_or(NonZeroUsize::MIN);
+        let opened = in_parallel(directories, by_directory.into_values().collect(), |logs| {
+            in_parallel(threads, logs, |ToOpen { directory, found, options }| {
+                let result = directory.files().open_log(&found, &options);
+                (found.partition, Opened { directory, result })
+            })
+        });
+        self.opened.extend(opened.into_iter().flatten());
+    }
+
     /// A log that an earlier run left. One of another topic of the same name is set aside.
-    fn open_found(
+    fn take_opened(
         &mut self,
         id: &TopicPartition,
         topic: TopicId,
-        options: &LogOptions,
     ) -> Result<Option<(Arc<LogDirectory>, Log)>, String> {
-        let Some((directory, found)) = self.found.remove(id) else { return Ok(None) };
-        let (mut log, report) = directory.files().open_log(&found, options).map_err(|error| {
+        let Some(Opened { directory, result }) = self.opened.remove(id) else { return Ok(None) };
+        let (mut log, report) = result.map_err(|error| {
             let text = format!("{error:#}");
             directory.fail_whole(&std::io::Error::other(error));
             text

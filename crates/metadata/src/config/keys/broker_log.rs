@@ -57,7 +57,7 @@ keys! {
     /// Data directory where `log.dirs` is unset.
     "log.dir": List = "/tmp/kafka-logs", List(NotEmpty), ReadOnly, High, Live;
     /// Time a broker has to tell the controller of a failed directory that led partitions.
-    "log.dir.failure.timeout.ms": Long = "30000", AtLeast(1), ReadOnly, Low, Later;
+    "log.dir.failure.timeout.ms": Long = "30000", AtLeast(1), ReadOnly, Low, Live;
     /// Data directories, separated by commas.
     "log.dirs": List null, List(NotEmpty), ReadOnly, High, Live;
     /// Records in a log after which it is flushed, with or without `acks=all`.
@@ -65,11 +65,11 @@ keys! {
     /// Time after which a log with new records is flushed; `log.flush.scheduler.interval.ms` when unset.
     "log.flush.interval.ms": Long null, Any, ClusterWide, High, Live <- ["log.flush.interval.ms", "log.flush.scheduler.interval.ms"];
     /// Time between two writes of the recovery points.
-    "log.flush.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Later;
+    "log.flush.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Live;
     /// Time between two looks for logs that are due for a flush.
     "log.flush.scheduler.interval.ms": Long = "9223372036854775807", Any, ReadOnly, High, Live;
     /// Time between two writes of the log start offsets.
-    "log.flush.start.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Later;
+    "log.flush.start.offset.checkpoint.interval.ms": Int = "60000", AtLeast(0), ReadOnly, High, Live;
     /// Bytes of records between two entries of the offset index.
     "log.index.interval.bytes": Int = "4096", AtLeast(0), ClusterWide, Medium, Live;
     /// Largest size of one index file; a full index closes its segment.
@@ -111,7 +111,7 @@ keys! {
     /// Partitions of a topic that is created without a count.
     "num.partitions": Int = "1", AtLeast(1), ReadOnly, Medium, Live;
     /// Threads per data directory that load logs at the start.
-    "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, High, Later;
+    "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), ClusterWide, High, Live;
     /// Time between two searches for idle producers.
     "producer.id.expiration.check.interval.ms": Int = "600000", AtLeast(1), ReadOnly, Low, Live, unlisted;
     /// Time after which a partition forgets an idle producer.
