@@ -1,4 +1,4 @@
-//! The janitor: retention, closed segments, checkpoints, removal of files.
+//! The janitor: retention, closed segments, checkpoints, flushes by time, removal of files.
 //!
 //! Owns: when each kind of care is due. Does not own: the care itself (`partition::care`, `storage`).
 //!
@@ -13,6 +13,7 @@ use std::time::Duration;
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::task;
 use ottla_env::time::{Instant, now, sleep_until};
+use ottla_metadata::config::LogsConfig;
 use ottla_model::{Offset, TopicPartition};
 use ottla_storage::{CheckpointError, Removal, Removals};
 
@@ -21,9 +22,9 @@ use crate::node::Node;
 use crate::partition::Partition;
 use crate::partitions::Removed;
 
-/// How often recovery points and other positions are written while the node runs (LOG-05). Kafka writes its recovery
-/// points once a minute; written more often, less is read again after a crash.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+/// How often recovery points and other positions are written at least while the node runs (LOG-05). Kafka writes its
+/// recovery points once a minute; written more often, less is read again after a crash.
+const CHECKPOINT_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 /// What the janitor is told.
 pub struct JanitorInbox {
@@ -41,6 +42,8 @@ pub struct Janitor {
     retention_at: Instant,
     checkpoint_at: Instant,
     producers_at: Instant,
+    /// `None`: never again.
+    flush_at: Option<Instant>,
 }
 
 impl Janitor {
@@ -51,8 +54,9 @@ impl Janitor {
             node,
             removals: Removals::new(),
             retention_at: start + logs.initial_delay,
-            checkpoint_at: start + CHECKPOINT_INTERVAL,
+            checkpoint_at: start + checkpoint_interval(&logs),
             producers_at: start + logs.producer_expiry_check_interval,
+            flush_at: next_flush(start + logs.initial_delay, &logs),
         }
     }
 
@@ -60,8 +64,8 @@ impl Janitor {
     pub async fn run(mut self, mut inbox: JanitorInbox) {
         loop {
             let mut due = self.retention_at.min(self.checkpoint_at).min(self.producers_at);
-            if let Some(removal) = self.removals.deadline() {
-                due = due.min(removal);
+            for at in [self.removals.deadline(), self.flush_at].into_iter().flatten() {
+                due = due.min(at);
             }
             task::select! {
                 biased;
@@ -74,17 +78,22 @@ impl Janitor {
     }
 
     fn on_time(&mut self, at: Instant) {
+        let logs = self.node.config().logs;
         if at >= self.checkpoint_at {
             write_checkpoints(&self.node);
-            self.checkpoint_at = at + CHECKPOINT_INTERVAL;
+            self.checkpoint_at = at + checkpoint_interval(&logs);
         }
         if at >= self.retention_at {
             self.apply_retention(at);
-            self.retention_at = at + self.node.config().logs.retention_check_interval;
+            self.retention_at = at + logs.retention_check_interval;
         }
         if at >= self.producers_at {
             self.expire_producers();
-            self.producers_at = at + self.node.config().logs.producer_expiry_check_interval;
+            self.producers_at = at + logs.producer_expiry_check_interval;
+        }
+        if self.flush_at.is_some_and(|due| at >= due) {
+            self.flush_old();
+            self.flush_at = next_flush(at, &logs);
         }
         while let Some(removal) = self.removals.poll(at) {
             if let Err(error) = removal.run() {
@@ -121,6 +130,15 @@ impl Janitor {
         }
     }
 
+    /// `flush.ms`: what lies too long is flushed, also where nothing is appended any more (LOG-05).
+    fn flush_old(&self) {
+        for partition in self.node.partitions.snapshot().partitions() {
+            if partition.is_flush_due() {
+                partition.directory().flusher().flush_soon(Arc::<Partition>::clone(partition));
+            }
+        }
+    }
+
     fn expire_producers(&self) {
         let expiry = self.node.config().logs.producer_expiry;
         let expiry_ms = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
@@ -128,6 +146,21 @@ impl Janitor {
             partition.expire_producers(expiry_ms);
         }
     }
+}
+
+/// All positions are written together, as often as the most frequent of Kafka's three intervals asks for. An interval
+/// of 0 asks for nothing.
+fn checkpoint_interval(logs: &LogsConfig) -> Duration {
+    let asked = [logs.recovery_point_interval, logs.log_start_interval, logs.high_watermark_interval];
+    let asked = asked.into_iter().filter(|interval| !interval.is_zero());
+    asked.fold(CHECKPOINT_INTERVAL_MAX, Duration::min)
+}
+
+/// When logs are looked at for a flush after `at`. The default interval is longer than any process lives; an interval
+/// of 0 asks for nothing.
+fn next_flush(at: Instant, logs: &LogsConfig) -> Option<Instant> {
+    let interval = Some(logs.flush_check_interval).filter(|interval| !interval.is_zero());
+    interval.and_then(|interval| at.checked_add(interval))
 }
 
 /// Writes the positions of all logs into the checkpoint files of their directories.

@@ -119,6 +119,12 @@ impl Partition {
         state.log.as_mut().map_or(0, |log| log.expire_producers(wall_now(), expiration_ms))
     }
 
+    /// Whether what was appended has waited for a flush as long as `flush.messages` and `flush.ms` allow (LOG-05).
+    pub fn is_flush_due(&self) -> bool {
+        let state = self.state.lock();
+        state.log.as_ref().is_some_and(|log| log.flush_is_due(wall_now()))
+    }
+
     /// What the checkpoints should say now; `None` once the log is gone.
     pub fn positions(&self) -> Option<Positions> {
         let state = self.state.lock();

@@ -43,7 +43,7 @@ keys! {
     /// Longest wait of a follower's fetch.
     "replica.fetch.wait.max.ms": Int = "500", Any, ReadOnly, High, Later;
     /// Time between two writes of the high watermarks.
-    "replica.high.watermark.checkpoint.interval.ms": Long = "5000", Any, ReadOnly, High, Later;
+    "replica.high.watermark.checkpoint.interval.ms": Long = "5000", Any, ReadOnly, High, Live;
     /// Time without having caught up after which a follower leaves the in-sync set.
     "replica.lag.time.max.ms": Long = "30000", Any, ReadOnly, High, Live;
     /// How a replica is chosen for a consumer with a rack.
