@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ottla_env::sync::{mpsc, oneshot, watch};
 use ottla_env::task;
-use ottla_env::time::{now, sleep_until, timeout};
+use ottla_env::time::{Instant, now, sleep_until, timeout, timeout_at};
 use ottla_metadata::controller::{Answer, Command, Heartbeat, HeartbeatReply, RegisterBroker};
 use ottla_metadata::features::supported_features;
 use ottla_metadata::image::Endpoint;
@@ -55,7 +55,9 @@ pub struct BrokerLifecycle {
     node: Arc<Node>,
     registration: Registration,
     progress: watch::Receiver<Option<Offset>>,
-    offline: Vec<DirectoryId>,
+    offline: OfflineDirectories,
+    /// Takes the reason why the node cannot go on.
+    fatal: mpsc::Sender<String>,
     /// True from the first heartbeat in which the controller lets the broker take part.
     unfenced: watch::Sender<bool>,
 }
@@ -64,10 +66,11 @@ impl BrokerLifecycle {
     pub fn new(
         node: Arc<Node>,
         registration: Registration,
-        progress: watch::Receiver<Option<Offset>>,
+        (progress, fatal): (watch::Receiver<Option<Offset>>, mpsc::Sender<String>),
     ) -> BrokerLifecycle {
         let unfenced = watch::channel(false).0;
-        BrokerLifecycle { node, registration, progress, offline: Vec::new(), unfenced }
+        let offline = OfflineDirectories::default();
+        BrokerLifecycle { node, registration, progress, offline, fatal, unfenced }
     }
 
     /// Tells when the broker takes part.
@@ -130,7 +133,8 @@ impl BrokerLifecycle {
                 biased;
                 message = told.recv() => match message {
                     Some(Told::Failed(directory)) => {
-                        self.offline.push(directory);
+                        let limit = self.node.config().registration.directory_failure_timeout;
+                        self.offline.on_failed(directory, now() + limit);
                         next = now();
                     }
                     Some(Told::Leave(done)) => {
@@ -142,7 +146,7 @@ impl BrokerLifecycle {
                     None => return,
                 },
                 () = sleep_until(next) => {
-                    let reply = self.beat(false).await;
+                    let reply = self.beat_in_time().await;
                     let interval = self.node.config().registration.heartbeat_interval;
                     // A fenced broker beats again as soon as it has read more, so that a start takes no interval.
                     let fenced = reply.is_none_or(|reply| reply.is_fenced);
@@ -150,6 +154,24 @@ impl BrokerLifecycle {
                 }
             }
         }
+    }
+
+    /// Beats. A broker that cannot tell the controller of a failed directory in time has to go: the controller believes
+    /// that replicas live which do not (LOG-07).
+    async fn beat_in_time(&mut self) -> Option<HeartbeatReply> {
+        let Some(deadline) = self.offline.deadline() else { return self.beat(false).await };
+        let reply = timeout_at(deadline, self.beat(false)).await.ok().flatten();
+        if reply.is_some() {
+            self.offline.on_told();
+        } else if now() >= deadline {
+            let limit = self.node.config().registration.directory_failure_timeout;
+            // One message is enough to end the process.
+            drop(self.fatal.try_send(format!(
+                "the controller could not be told of a failed log directory within {} ms",
+                limit.as_millis()
+            )));
+        }
+        reply
     }
 
     async fn beat(&mut self, want_shut_down: bool) -> Option<HeartbeatReply> {
@@ -161,7 +183,7 @@ impl BrokerLifecycle {
             metadata_offset,
             want_fence: false,
             want_shut_down,
-            offline: self.offline.clone(),
+            offline: self.offline.directories.clone(),
             cordoned: None,
         };
         match self.node.controller.ask(Command::Heartbeat(heartbeat)).await {
@@ -201,5 +223,52 @@ impl BrokerLifecycle {
         if timeout(SHUTDOWN_TIMEOUT, asked).await.is_err() {
             tracing::warn!("the controller does not let the broker go; it goes anyway");
         }
+    }
+}
+
+/// Directories that failed, and until when the controller has to hear of the first one it does not know.
+#[derive(Debug, Default)]
+struct OfflineDirectories {
+    directories: Vec<DirectoryId>,
+    untold_until: Option<Instant>,
+}
+
+impl OfflineDirectories {
+    fn on_failed(&mut self, directory: DirectoryId, tell_until: Instant) {
+        self.directories.push(directory);
+        self.untold_until.get_or_insert(tell_until);
+    }
+
+    /// The controller answered a heartbeat that named all of them.
+    fn on_told(&mut self) {
+        self.untold_until = None;
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.untold_until
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_model::Uuid;
+
+    use super::*;
+
+    /// LOG-07: `log.dir.failure.timeout.ms` counts from the first failure that the controller does not know.
+    #[test]
+    fn a_failed_directory_has_to_be_told_in_time_and_only_once() {
+        let start = now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let directory = |byte| DirectoryId(Uuid::from_bytes([byte; 16]));
+        let mut offline = OfflineDirectories::default();
+        assert_eq!(offline.deadline(), None);
+        offline.on_failed(directory(1), at(100));
+        offline.on_failed(directory(2), at(150));
+        assert_eq!(offline.deadline(), Some(at(100)));
+        offline.on_told();
+        assert_eq!(offline.deadline(), None);
+        offline.on_failed(directory(3), at(300));
+        assert_eq!((offline.deadline(), offline.directories.len()), (Some(at(300)), 3));
     }
 }

@@ -33,7 +33,7 @@ use ottla_model::{
 };
 use ottla_protocol::codec;
 use ottla_protocol::compression::{Compression, Encoding};
-use ottla_security::AllowAll;
+use ottla_security::{AllowAll, Authorizer};
 use ottla_storage::{Durability, FileCache, LogConfig, LogDir, LogDirError, LogOptions};
 
 use crate::access::Access;
@@ -99,6 +99,8 @@ pub struct StartOptions {
     pub disk: Arc<dyn Disk>,
     pub random: Arc<dyn Random>,
     pub loggers: Loggers,
+    /// Who decides what callers may do; without one everything is allowed, as in Kafka.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
 }
 
 /// A node that serves.
@@ -378,7 +380,7 @@ fn assemble(
     let layers = options.layers.clone();
     let node = Node::new(NodeParts {
         identity: Identity { id: config.node_id, cluster_id: formatted.cluster_id },
-        access: Access::new(Arc::new(AllowAll)),
+        access: Access::new(options.authorizer.unwrap_or_else(|| Arc::new(AllowAll))),
         controller,
         groups: Groups::new(config.node_id, group_config(&config.groups), encoding),
         directories,
@@ -429,7 +431,8 @@ async fn serve(
         directories: node.directories.iter().map(|directory| directory.id()).collect(),
         previous_epoch,
     };
-    let mut lifecycle = BrokerLifecycle::new(Arc::clone(&node), registration, follower.progress());
+    let mut lifecycle =
+        BrokerLifecycle::new(Arc::clone(&node), registration, (follower.progress(), failures.clone()));
     lifecycle.register().await?;
     drop(task::spawn(follower.run(node.controller.follow())));
     drop(task::spawn(topic_creation::run(Arc::clone(&node), wanted)));

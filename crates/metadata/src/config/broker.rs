@@ -91,6 +91,8 @@ pub struct RegistrationConfig {
     pub initial_timeout: Duration,
     pub controlled_shutdown: bool,
     pub replica_lag_max: Duration,
+    /// `log.dir.failure.timeout.ms`
+    pub directory_failure_timeout: Duration,
 }
 
 /// Limits of connections, requests and answers.
@@ -297,6 +299,7 @@ fn registration(reader: Reader<'_>) -> Result<RegistrationConfig, ConfigError> {
         initial_timeout: reader.millis("initial.broker.registration.timeout.ms")?,
         controlled_shutdown: reader.boolean("controlled.shutdown.enable")?,
         replica_lag_max: reader.millis("replica.lag.time.max.ms")?,
+        directory_failure_timeout: reader.millis("log.dir.failure.timeout.ms")?,
     })
 }
 
