@@ -67,6 +67,7 @@ pub fn run(
         disk: Arc::new(RealDisk),
         random: Arc::new(OsRandom::new()?),
         loggers: Loggers::new(control),
+        authorizer: None,
     };
     let outcome = task::run(None, serve(options, on_start))?;
     if let Err(error @ (NodeError::Start(_) | NodeError::Failed(_))) = &outcome {

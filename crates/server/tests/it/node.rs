@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use ottla_env::disk::RealDisk;
+use ottla_env::disk::{Disk, RealDisk};
 use ottla_env::net::{SocketOptions, Stream};
 use ottla_env::random::OsRandom;
 use ottla_env::{task, time};
@@ -18,6 +18,7 @@ use ottla_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, RequestHeader, ResponseHeader, create_topics_request,
 };
 use ottla_protocol::{ApiKey, Message, Reader, Writer};
+use ottla_security::Authorizer;
 use ottla_server::{RunningNode, StartError, StartOptions, loggers::Loggers};
 
 /// A directory that is removed with the value.
@@ -45,19 +46,35 @@ impl Drop for Home {
 
 /// Starts a node whose data lie in `home`; `more` are further lines of its properties.
 pub async fn start(home: &Home, more: &str) -> Result<RunningNode, StartError> {
-    let text = format!(
+    start_with(&properties(home.path(), more), Parts::default()).await
+}
+
+/// The properties of a node whose data lie in `directory`; a later line takes the place of an earlier one.
+pub fn properties(directory: &Path, more: &str) -> String {
+    format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=127.0.0.1:9093\n\
          controller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0\n\
          log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=2\n\
          group.initial.rebalance.delay.ms=0\n{more}",
-        home.path().display()
-    );
-    let layers = Layers::new(Properties::parse(&text).unwrap().settings());
+        directory.display()
+    )
+}
+
+/// What a node may have instead of the real things.
+#[derive(Default)]
+pub struct Parts {
+    pub disk: Option<Arc<dyn Disk>>,
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+}
+
+/// Starts a node with these properties.
+pub async fn start_with(properties: &str, parts: Parts) -> Result<RunningNode, StartError> {
     let options = StartOptions {
-        layers,
-        disk: Arc::new(RealDisk),
+        layers: Layers::new(Properties::parse(properties).unwrap().settings()),
+        disk: parts.disk.unwrap_or_else(|| Arc::new(RealDisk)),
         random: Arc::new(OsRandom::new().unwrap()),
         loggers: Loggers::default(),
+        authorizer: parts.authorizer,
     };
     ottla_server::start(options).await
 }
