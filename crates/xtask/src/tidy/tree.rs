@@ -39,7 +39,7 @@ pub struct Tree {
 }
 
 /// Directories that hold no part of the repository.
-const SKIPPED: [&str; 4] = ["target", ".git", "node_modules", "corpus"];
+const SKIPPED: [&str; 3] = ["target", "node_modules", "corpus"];
 
 /// Larger files are data, not text.
 const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -81,6 +81,10 @@ impl Tree {
             let kind = entry.file_type().map_err(failed)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            // In a second work tree of git it is a file.
+            if name == ".git" {
+                continue;
+            }
             if kind.is_dir() {
                 if !SKIPPED.contains(&name.as_str()) {
                     self.paths.insert(path.clone());
