@@ -1,5 +1,8 @@
 //! Records go in and come out, also after a restart.
 
+use std::fs;
+use std::path::Path;
+
 use bytes::Bytes;
 use ottla_env::time::wall_now;
 use ottla_model::{ProducerEpoch, ProducerId, Sequence, Timestamp};
@@ -137,6 +140,43 @@ fn a_repeated_batch_is_stored_once() {
         }
         assert_eq!(append(&mut client, "t", batch(&["c"], by(2))).await, (0, 2));
         assert_eq!(read(&mut client, "t", 0).await.2.len(), 3);
+        node.stop().await;
+    });
+}
+
+/// Copies a directory as a kill would leave it: without the marks of a clean stop.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &target),
+            false => _ = fs::copy(entry.path(), target).unwrap(),
+        }
+    }
+}
+
+/// LOG-04, IDM-09: what was acknowledged before a kill can be read after it, and a repeated batch is acknowledged
+/// again, although nobody appends anything.
+#[test]
+fn after_a_kill_nobody_has_to_append_before_records_are_read() {
+    run(async {
+        let (home, killed) = (Home::new(), Home::new());
+        let (node, mut client) = node_with_topic(&home).await;
+        let producer = BatchProducer {
+            id: ProducerId::new(77).unwrap(),
+            epoch: ProducerEpoch::ZERO,
+            base_sequence: Sequence::new(0),
+        };
+        let sent = batch(&["a", "b"], Some(producer));
+        assert_eq!(append(&mut client, "t", sent.clone()).await, (0, 0));
+        copy(home.path(), killed.path());
+        node.stop().await;
+        let node = start(&killed, "").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        assert_eq!(append(&mut client, "t", sent).await, (0, 0));
+        assert_eq!(read(&mut client, "t", 0).await, (0, 2, vec!["a".to_owned(), "b".to_owned()]));
         node.stop().await;
     });
 }
