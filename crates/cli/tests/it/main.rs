@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod dump_log;
+mod kills;
 mod live;
 mod node;
 mod offline;
