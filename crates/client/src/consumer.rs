@@ -243,7 +243,8 @@ impl Consumer {
         }
     }
 
-    async fn commit_before_giving_up(&self) {
+    /// `&mut`: a future that holds `&self` could not move between threads, since a listener need not be `Sync`.
+    async fn commit_before_giving_up(&mut self) {
         let commits_itself = |group: &crate::config::GroupConfig| group.auto_commit.is_some();
         if self.handle.inner.config.group.as_ref().is_some_and(commits_itself)
             && let Err(error) = self.handle.commit().await

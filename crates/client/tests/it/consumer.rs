@@ -373,3 +373,16 @@ fn a_consumer_without_anything_to_poll_or_with_a_bad_topic_says_so() {
         assert!(consumer.handle().commit_offsets(BTreeMap::new()).await.is_ok(), "nothing to commit");
     });
 }
+
+/// A consumer is driven by a task of its own, on whatever thread has time.
+#[test]
+fn polling_and_closing_can_be_spawned() {
+    fn on_any_thread<T: Send>(value: T) -> T {
+        value
+    }
+    async fn life(mut consumer: Consumer) {
+        on_any_thread(consumer.poll(POLL)).await.unwrap();
+        on_any_thread(consumer.close(POLL)).await;
+    }
+    let _unused = |consumer: Consumer| on_any_thread(life(consumer));
+}
