@@ -1,7 +1,9 @@
 //! The broker under test, and names that no other test has.
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ottla_client::admin::{
@@ -9,19 +11,74 @@ use ottla_client::admin::{
     PARTITIONS_PER_ANSWER, ResourceKind,
 };
 use ottla_client::config::AdminConfig;
+use ottla_env::task;
 
 /// Questions for a topic before it is given up; each takes a round trip.
-const QUESTIONS_MAX: u32 = 10_000;
+pub const QUESTIONS_MAX: u32 = 10_000;
 
-/// Runs `test` against the broker that the environment names, or says that it did not.
+/// Runs `test` against a broker: the one that `OTTLA_TEST_BOOTSTRAP` names, or a node of its own where the binary was built
+/// (`cargo test --workspace` builds it). Says loudly when it did not run.
 pub fn against_broker<F: Future<Output = ()>>(test: impl FnOnce(Broker) -> F) {
-    match std::env::var("OTTLA_TEST_BOOTSTRAP") {
-        Ok(bootstrap) => ottla_env::task::block_on(test(Broker { bootstrap })).unwrap(),
+    if let Ok(bootstrap) = std::env::var("OTTLA_TEST_BOOTSTRAP") {
+        return task::block_on(test(Broker { bootstrap })).unwrap();
+    }
+    let Some(binary) = binary() else {
         // Straight to the descriptor: the test harness hides what goes through the macros.
-        Err(_) => {
-            let text = "NOT RUN: no broker to test against, set OTTLA_TEST_BOOTSTRAP=host:port\n";
-            std::io::stderr().write_all(text.as_bytes()).unwrap();
-        }
+        let text =
+            "NOT RUN: no broker to test against: build the binary, or set OTTLA_TEST_BOOTSTRAP=host:port\n";
+        return std::io::stderr().write_all(text.as_bytes()).unwrap();
+    };
+    let node = Node::start(&binary);
+    task::block_on(test(Broker { bootstrap: node.bootstrap.clone() })).unwrap();
+}
+
+/// The binary, two folders above this test as cargo lays them.
+fn binary() -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    Some(test.parent()?.parent()?.join("ottla")).filter(|binary| binary.is_file())
+}
+
+/// A node for one test, on a directory of its own.
+struct Node {
+    child: Child,
+    directory: PathBuf,
+    bootstrap: String,
+}
+
+impl Node {
+    fn start(binary: &Path) -> Node {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("client"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let listeners = "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0";
+        let text = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:0\nlisteners={listeners}\n\
+             advertised.listeners={listeners}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             offsets.topic.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\n",
+            directory.join("data").display()
+        );
+        let properties = directory.join("server.properties");
+        std::fs::write(&properties, text).unwrap();
+        let mut command = Command::new(binary);
+        command.arg("server").arg(properties).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let listening = "listening listener=PLAINTEXT address=";
+        let line = lines.find(|line| line.contains(listening)).expect("the node starts");
+        let (_, address) = line.split_once(listening).unwrap();
+        let bootstrap = address.split(' ').next().unwrap().to_owned();
+        // Somebody has to read on, or the node would wait for room in the pipe.
+        std::thread::spawn(move || lines.count());
+        Node { child, directory, bootstrap }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It ends with the test, however that ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
