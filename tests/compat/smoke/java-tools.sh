@@ -1,11 +1,26 @@
 #!/usr/bin/env bash
 # Kafka's own console tools against a running broker: create, produce, read by a group, describe.
-#   BOOTSTRAP=HOST:PORT KAFKA_TOOL="command that runs a tool by its script name" java-tools.sh first|again
+#   BOOTSTRAP=HOST:PORT java-tools.sh first|again     "again" runs after the broker was restarted on the same data.
+#   java-tools.sh probe                               succeeds where it can run
+# Kafka's jars are looked for in libs/ below $OTTLA_KAFKA_PEER (~/.cache/kafka-4.3.1).
 set -euo pipefail
 topic=smoke-java group=smoke-java-group
-tool() { $KAFKA_TOOL "$@"; }
+libs=${OTTLA_KAFKA_PEER:-$HOME/.cache/kafka-4.3.1}/libs
+tool() {
+  local class
+  case $1 in
+    kafka-topics.sh) class=org.apache.kafka.tools.TopicCommand ;;
+    kafka-console-producer.sh) class=org.apache.kafka.tools.ConsoleProducer ;;
+    kafka-console-consumer.sh) class=org.apache.kafka.tools.consumer.ConsoleConsumer ;;
+    kafka-consumer-groups.sh) class=org.apache.kafka.tools.consumer.group.ConsumerGroupCommand ;;
+    kafka-configs.sh) class=kafka.admin.ConfigCommand ;;
+  esac
+  shift
+  java -Xmx512m -cp "$libs/*" "$class" "$@"
+}
 fail() { echo "fail java-tools $1: $2" >&2; exit 1; }
 case ${1:?first or again} in
+  probe) java -version 2> /dev/null && ls "$libs"/kafka-clients-*.jar > /dev/null; exit ;;
   first)
     from=1 to=100
     out=$(tool kafka-topics.sh --create --topic "$topic" --partitions 3 --replication-factor 1 --bootstrap-server "$BOOTSTRAP")

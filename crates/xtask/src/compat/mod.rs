@@ -4,6 +4,7 @@
 //! node's life (`node`), the comparison (`verdict`).
 
 mod node;
+mod smoke;
 mod verdict;
 
 use std::fs;
@@ -32,14 +33,21 @@ const SUITES: [Suite; 5] = [
 /// Suites that are kept here for later, and what they wait for.
 const WAITING: [(&str, &str); 1] = [("librdkafka", "three nodes and SASL between them (REP-01, SEC-01)")];
 
+/// Not a suite: our own scripts for clients and tools that have none.
+const SMOKE: &str = "smoke";
+
 /// Runs the suite that the first argument names; further arguments name tests of it.
 pub fn run(arguments: &[String]) -> Result<(), String> {
     let Some((name, tests)) = arguments.split_first() else {
         for suite in &SUITES {
             println!("{}", suite.name);
         }
+        println!("{SMOKE}");
         return Ok(());
     };
+    if name == SMOKE {
+        return smoke::run(&build()?, &home_of(SMOKE), &work_of(SMOKE), tests);
+    }
     if let Some((_, reason)) = WAITING.iter().find(|(waiting, _)| waiting == name) {
         return Err(format!("{name} cannot be run yet: it needs {reason}"));
     }
@@ -55,12 +63,20 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+fn home_of(name: &str) -> PathBuf {
+    root().join("tests/compat").join(name)
+}
+
+fn work_of(name: &str) -> PathBuf {
+    root().join("target/compat").join(name)
+}
+
 fn run_suite(suite: &Suite, tests: &[String]) -> Result<(), String> {
-    let home = root().join("tests/compat").join(suite.name);
+    let home = home_of(suite.name);
     let baseline = verdict::parse_list(&read(&home.join("kafka-4.3.1.txt"))?);
     let later = verdict::parse_later(&read_or_empty(&home.join("later.txt"))?, &baseline)?;
     let binary = build()?;
-    let work = root().join("target/compat").join(suite.name);
+    let work = work_of(suite.name);
     let mut node = Node::start(&binary, &home.join("broker.properties"), &work)?;
     println!("node on {}:{}, its log: {}", suite.host, node.port, node.log.display());
     let outcomes = run_tests(suite, &home, &work, (node.port, tests));

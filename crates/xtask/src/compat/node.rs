@@ -13,6 +13,7 @@ pub struct Node {
     pub port: u16,
     /// What the node wrote to its output.
     pub log: PathBuf,
+    properties: PathBuf,
     child: Child,
 }
 
@@ -48,19 +49,16 @@ impl Node {
         let properties = work.join("broker.properties");
         fs::write(&properties, text).map_err(|error| failed("write into", error))?;
         let log = work.join("node.log");
-        let output = File::create(&log).map_err(|error| failed("write into", error))?;
-        let errors = output.try_clone().map_err(|error| failed("write into", error))?;
-        let child = Command::new(binary)
-            .arg("server")
-            .arg(&properties)
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .map_err(|error| format!("cannot run {}: {error}", binary.display()))?;
-        let mut node = Node { port, log, child };
+        let child = spawn(binary, &properties, &log)?;
+        let mut node = Node { port, log, properties, child };
         node.await_listening()?;
         Ok(node)
+    }
+
+    /// Starts the stopped node again, on the same port and directories.
+    pub fn start_again(&mut self, binary: &Path) -> Result<(), String> {
+        self.child = spawn(binary, &self.properties, &self.log)?;
+        self.await_listening()
     }
 
     fn await_listening(&mut self) -> Result<(), String> {
@@ -112,6 +110,15 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(binary: &Path, properties: &Path, log: &Path) -> Result<Child, String> {
+    let failed = |error: std::io::Error| format!("cannot write into {}: {error}", log.display());
+    let output = File::options().create(true).append(true).open(log).map_err(failed)?;
+    let errors = output.try_clone().map_err(failed)?;
+    let mut command = Command::new(binary);
+    command.arg("server").arg(properties).stdin(Stdio::null()).stdout(output).stderr(errors);
+    command.spawn().map_err(|error| format!("cannot run {}: {error}", binary.display()))
 }
 
 /// The usual port if it is free, and one that the system chooses.
