@@ -19,6 +19,7 @@ use ottla_protocol::reply::ReplyHead;
 use ottla_protocol::{EncodeError, ErrorCode};
 use ottla_replication::{AckOutcome, RequestId};
 use ottla_security::Operation;
+use ottla_storage::AppendError;
 
 use crate::caller::Caller;
 use crate::error_code;
@@ -131,7 +132,7 @@ pub fn begin(
     }
 }
 
-/// What refuses the request as a whole (PRD-01, PRD-02).
+/// What refuses the request as a whole (PRD-02).
 fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestView)) -> Option<ErrorCode> {
     if view.authorship(frame).transactional {
         let id = view.transactional_id(frame);
@@ -142,7 +143,7 @@ fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestV
         // Nobody has begun a transaction here, so there is none this batch could belong to.
         return Some(ErrorCode::InvalidTxnState);
     }
-    (!matches!(view.acks(), -1..=1)).then_some(ErrorCode::InvalidRequiredAcks)
+    None
 }
 
 fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &ProduceRequestView)) {
@@ -159,6 +160,10 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
         let row = match (target, partition.records) {
             (Err(error), _) => answer.refused(index, error),
             (Ok(_), None) => Row::refused(index, ErrorCode::InvalidRecord),
+            // As in Kafka the number of acks comes after the partition: that one's own faults are told first.
+            (Ok(_), Some(range)) if !range.is_empty() && !matches!(job.acks, -1..=1) => {
+                Row::refused(index, ErrorCode::InvalidRequiredAcks)
+            }
             (Ok(target), Some(range)) => match frame.get_mut(range) {
                 Some(records) => append_one(job, &target, (slot, index), records)
                     .unwrap_or_else(|error| answer.failed(&target, index, &error)),
@@ -215,6 +220,17 @@ fn append_one(
     })
 }
 
+/// Whether Kafka's answer says where the log begins: not where the size, the bytes or the directory are the fault.
+fn tells_log_start(error: &AppendError) -> bool {
+    match error {
+        AppendError::Producer(_) | AppendError::NotContiguous { .. } | AppendError::OffsetsExhausted => true,
+        AppendError::TooLarge { .. }
+        | AppendError::Malformed { .. }
+        | AppendError::NoSpace(_)
+        | AppendError::Disk(_) => false,
+    }
+}
+
 impl Answer {
     fn new(
         node: &Arc<Node>,
@@ -249,7 +265,9 @@ impl Answer {
                     row.error_message = Some(message.clone());
                 }
             }
-            ProduceError::Append { log_start, .. } => row.log_start = Some(*log_start),
+            ProduceError::Append { error, log_start } => {
+                row.log_start = tells_log_start(error).then_some(*log_start);
+            }
         }
         if code == ErrorCode::NotLeaderOrFollower {
             row.current_leader = self.leaders.of(target.id());

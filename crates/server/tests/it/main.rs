@@ -1,5 +1,13 @@
 //! A whole node on a real directory, spoken to in frames.
 
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod admission;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod batches;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod durability;
+mod gated_disk;
+mod gatekeeper;
 mod groups;
 mod hostile;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]

@@ -1,0 +1,123 @@
+//! When an acknowledgement is given: what waits for the device, for how long, and what does not.
+//!
+//! Source: requirements PRD-19, LOG-06; `ottla.ack.durability`.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use ottla_env::task;
+use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
+use ottla_protocol::{ApiKey, Message, Reader};
+use ottla_server::RunningNode;
+
+use crate::batches::{codes, parts, plain, request, rows, values};
+use crate::gated_disk::{Gate, GatedDisk};
+use crate::node::{Client, Home, Parts, properties, run, start_with};
+
+/// A node on whose disk the syncs of partition `t-0` can be held up.
+async fn gated_node(home: &Home, more: &str) -> (RunningNode, Gate, Client) {
+    let gate = Gate::default();
+    let disk = GatedDisk { gate: gate.clone(), directory: "t-0" };
+    let with_gate = Parts { disk: Some(Arc::new(disk)), ..Parts::default() };
+    let node = start_with(&properties(home.path(), more), with_gate).await.unwrap();
+    let mut client = Client::connect(&node).await;
+    client.create_topic("t", 1).await;
+    (node, gate, client)
+}
+
+/// A batch for the gated partition.
+fn asked(acks: i16, value: &str) -> ProduceRequest {
+    request(acks, &parts(&[("t", 0, &plain(&[value]))]))
+}
+
+/// Sends without waiting for the answer.
+async fn send(client: &mut Client, request: &ProduceRequest) {
+    let frame = client.frame(ApiKey::Produce, 8, request);
+    client.send_raw(&frame).await;
+}
+
+/// Code and offset of the next answer.
+async fn answer(client: &Client) -> (i16, i64) {
+    read(&client.receive().await.unwrap())
+}
+
+fn read(frame: &[u8]) -> (i16, i64) {
+    let answer = ProduceResponse::decode(&mut Reader::new(&frame[4..]), 8).unwrap();
+    let row = rows(answer).remove(0);
+    (row.error_code, row.base_offset)
+}
+
+/// Whether nothing was answered so far.
+async fn is_silent(client: &Client) -> bool {
+    task::select! {
+        biased;
+        _ = client.receive() => false,
+        () = task::yield_now() => true,
+    }
+}
+
+/// PRD-19, LOG-06: `acks=all` waits for the flush and shares it; `acks=1` does not wait. What is not flushed is not
+/// read.
+#[test]
+fn acks_all_waits_for_the_flush_and_acks_1_does_not() {
+    run(async {
+        let home = Home::new();
+        let (node, gate, mut client) = gated_node(&home, "").await;
+        let mut other = Client::connect(&node).await;
+        gate.close();
+        send(&mut client, &asked(-1, "a")).await;
+        send(&mut client, &asked(-1, "b")).await;
+        // Both are stored once a third one lies behind them.
+        let sent = Cell::new(0);
+        let behind_both = |answer: &ProduceResponse| {
+            sent.set(sent.get() + 1);
+            answer.responses[0].partition_responses[0].base_offset == sent.get() + 1
+        };
+        other.ask_until((ApiKey::Produce, 8), &asked(1, "c"), behind_both).await;
+        assert!(values(&mut other, "t", 0).await.is_empty(), "read before it was flushed");
+        assert!(is_silent(&client).await, "acknowledged before it was flushed");
+        gate.open();
+        let (one, two) = (answer(&client).await, answer(&client).await);
+        assert_eq!((one.0, two.0), (0, 0));
+        assert!(one.1 < two.1, "answers in the order of the requests");
+        assert_eq!(codes(&mut other, 8, &asked(-1, "d")).await, [0]);
+        let all = values(&mut other, "t", 0).await;
+        let wanted = all.iter().filter(|value| ["a", "b", "d"].contains(&value.as_str()));
+        assert_eq!(wanted.collect::<Vec<_>>(), ["a", "b", "d"]);
+        node.stop().await;
+    });
+}
+
+/// PRD-19: who waited as long as the request allows is told so; the records stay.
+#[test]
+fn a_flush_that_takes_too_long_times_the_request_out() {
+    run(async {
+        let home = Home::new();
+        let (node, gate, mut client) = gated_node(&home, "").await;
+        gate.close();
+        for (timeout_ms, value) in [(0, "a"), (1, "b"), (-1, "c")] {
+            let impatient = ProduceRequest { timeout_ms, ..asked(-1, value) };
+            assert_eq!(codes(&mut client, 8, &impatient).await, [7], "{timeout_ms} ms");
+        }
+        gate.open();
+        assert_eq!(codes(&mut client, 8, &asked(-1, "d")).await, [0]);
+        assert_eq!(values(&mut client, "t", 0).await, ["a", "b", "c", "d"]);
+        node.stop().await;
+    });
+}
+
+/// LOG-06: a topic of Kafka's durability waits for no device.
+#[test]
+fn a_page_cache_topic_waits_for_no_flush() {
+    run(async {
+        let home = Home::new();
+        let (node, gate, mut client) = gated_node(&home, "ottla.ack.durability=page-cache\n").await;
+        gate.close();
+        for value in ["a", "b"] {
+            assert_eq!(codes(&mut client, 8, &asked(-1, value)).await, [0]);
+        }
+        assert_eq!(values(&mut client, "t", 0).await, ["a", "b"]);
+        gate.open();
+        node.stop().await;
+    });
+}
