@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_metadata::image::MetadataImage;
-use ottla_model::{BrokerId, ListenerName, TopicPartition};
+use ottla_model::{BrokerId, LeaderEpoch, ListenerName, TopicPartition};
 use ottla_protocol::produce::{CurrentLeader, NodeEndpoint};
+use ottla_replication::Standing;
 
 use crate::caller::Caller;
 use crate::node::Node;
+use crate::partition::Partition;
 use crate::topology;
 
 /// The leaders one answer names.
@@ -37,16 +39,26 @@ impl Leaders {
     pub fn of(&mut self, id: &TopicPartition) -> Option<CurrentLeader> {
         let topic = self.image.topics.by_name(id.topic.as_str())?;
         let partition = topic.partition(id.partition)?;
-        if let Some(leader) = partition.leader
+        let (leader, epoch) = (partition.leader, partition.leader_epoch);
+        Some(self.name(leader, epoch))
+    }
+
+    /// The leader as the replica here knows it, which may be later than the metadata; its endpoint is remembered.
+    pub fn of_replica(&mut self, replica: &Partition) -> Option<CurrentLeader> {
+        match replica.standing() {
+            Standing::Follower { leader, epoch } => Some(self.name(leader, epoch)),
+            Standing::Leader { .. } | Standing::Offline | Standing::Removed => self.of(replica.id()),
+        }
+    }
+
+    fn name(&mut self, leader: Option<BrokerId>, epoch: LeaderEpoch) -> CurrentLeader {
+        if let Some(leader) = leader
             && let Some(endpoint) = topology::alive_endpoint(&self.image, leader, &self.listener)
         {
             let rack = self.image.cluster.broker(leader).and_then(|broker| broker.rack.clone());
             self.named.insert(leader, (endpoint.host.clone(), endpoint.port, rack));
         }
-        Some(CurrentLeader {
-            leader_id: partition.leader.map_or(-1, BrokerId::value),
-            leader_epoch: Some(partition.leader_epoch),
-        })
+        CurrentLeader { leader_id: leader.map_or(-1, BrokerId::value), leader_epoch: Some(epoch) }
     }
 
     /// The endpoints of all leaders named so far.

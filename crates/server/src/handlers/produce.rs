@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_env::time::{Instant, now};
-use ottla_model::{Offset, Timestamp, TopicId, Uuid};
+use ottla_model::{Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
 use ottla_protocol::produce::{
     CurrentLeader, ProduceOutcome, ProduceRequestView, ProduceResponseWriter, TopicLabel,
 };
@@ -156,9 +156,11 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
     }
     for (slot, (topic, partition)) in ranges.into_iter().enumerate() {
         let index = partition.index;
-        let target = topic.and_then(|topic| find_partition(job, &topic, index));
+        let target = topic.map_err(|error| (error, None)).and_then(|topic| {
+            find_partition(job, &topic, index).map_err(|error| (error, named(&topic, index)))
+        });
         let row = match (target, partition.records) {
-            (Err(error), _) => answer.refused(index, error),
+            (Err((error, id)), _) => answer.refused(index, error, id.as_ref()),
             (Ok(_), None) => Row::refused(index, ErrorCode::InvalidRecord),
             // As in Kafka the number of acks comes after the partition: that one's own faults are told first.
             (Ok(_), Some(range)) if !range.is_empty() && !matches!(job.acks, -1..=1) => {
@@ -172,6 +174,11 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
         };
         answer.rows.push(row);
     }
+}
+
+/// What a client calls a partition, where there can be such a one.
+fn named(topic: &str, index: i32) -> Option<TopicPartition> {
+    Some(TopicPartition::new(TopicName::new(topic).ok()?, PartitionIndex::new(index)?))
 }
 
 /// The topic as the partition table names it.
@@ -249,13 +256,21 @@ impl Answer {
         Answer { head, topics: topics.collect(), rows: Vec::with_capacity(view.partition_count()), leaders }
     }
 
-    fn refused(&mut self, index: i32, error: ErrorCode) -> Row {
-        Row::refused(index, error)
+    /// Nothing was tried. Where another broker leads, it is named.
+    fn refused(&mut self, index: i32, error: ErrorCode, id: Option<&TopicPartition>) -> Row {
+        let mut row = Row::refused(index, error);
+        if error == ErrorCode::NotLeaderOrFollower {
+            row.current_leader = id.and_then(|id| self.leaders.of(id));
+        }
+        row
     }
 
     fn failed(&mut self, target: &Partition, index: i32, error: &ProduceError) -> Row {
         let code = error_code::of_produce(error);
         let mut row = Row::refused(index, code);
+        if code == ErrorCode::NotLeaderOrFollower {
+            row.current_leader = self.leaders.of_replica(target);
+        }
         match error {
             ProduceError::Refused(_) => {}
             ProduceError::Invalid { error, log_start } => {
@@ -268,9 +283,6 @@ impl Answer {
             ProduceError::Append { error, log_start } => {
                 row.log_start = tells_log_start(error).then_some(*log_start);
             }
-        }
-        if code == ErrorCode::NotLeaderOrFollower {
-            row.current_leader = self.leaders.of(target.id());
         }
         row
     }
@@ -321,13 +333,16 @@ impl Waiting {
             }
         }
         for (slot, row) in self.answer.rows.iter_mut().enumerate() {
-            if row.waits_in.is_some() {
+            if let Some(partition) = &row.waits_in {
                 row.error = match self.wait.outcome(slot) {
                     Some(AckOutcome::Committed) => ErrorCode::None,
                     Some(AckOutcome::TooFewInSync { .. }) => ErrorCode::NotEnoughReplicasAfterAppend,
                     Some(AckOutcome::Lost(standing)) => error_code::of_standing(standing),
                     Some(AckOutcome::TimedOut) | None => ErrorCode::RequestTimedOut,
                 };
+                if row.error == ErrorCode::NotLeaderOrFollower {
+                    row.current_leader = self.answer.leaders.of_replica(partition);
+                }
             }
         }
         self.answer.finish()

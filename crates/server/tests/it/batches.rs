@@ -3,6 +3,8 @@
 //! Owns: right batches, batches with single bytes changed, requests over several partitions, answers as rows.
 //! Does not own: what the tests expect.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use ottla_env::time::wall_now;
 use ottla_model::{ProducerEpoch, ProducerId, Sequence, Timestamp, Uuid};
@@ -132,6 +134,19 @@ pub async fn append(client: &mut Client, topic: &str, batch: &Bytes) -> (i16, i6
     let request = request(-1, &parts(&[(topic, 0, batch)]));
     let row = rows(client.ask(ApiKey::Produce, 9, &request).await).remove(0);
     (row.error_code, row.base_offset)
+}
+
+/// Appends to partition 0 with `acks=1` until so many records of others lie in front; tells how many it were.
+pub async fn append_behind(client: &mut Client, topic: &str, others: i64) -> i64 {
+    let own = Cell::new(0);
+    let behind = |answer: &ProduceResponse| {
+        let offset = answer.responses[0].partition_responses[0].base_offset;
+        own.set(own.get() + 1);
+        offset == own.get() - 1 + others
+    };
+    let request = request(1, &parts(&[(topic, 0, &plain(&["behind"]))]));
+    client.ask_until((ApiKey::Produce, 9), &request, behind).await;
+    own.get()
 }
 
 /// The values of all records in a partition.

@@ -2,7 +2,6 @@
 //!
 //! Source: requirements PRD-19, LOG-06; `ottla.ack.durability`.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use ottla_env::task;
@@ -10,7 +9,7 @@ use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_protocol::{ApiKey, Message, Reader};
 use ottla_server::RunningNode;
 
-use crate::batches::{codes, parts, plain, request, rows, values};
+use crate::batches::{append_behind, codes, parts, plain, request, rows, values};
 use crate::gated_disk::{Gate, GatedDisk};
 use crate::node::{Client, Home, Parts, properties, run, start_with};
 
@@ -68,12 +67,7 @@ fn acks_all_waits_for_the_flush_and_acks_1_does_not() {
         send(&mut client, &asked(-1, "a")).await;
         send(&mut client, &asked(-1, "b")).await;
         // Both are stored once a third one lies behind them.
-        let sent = Cell::new(0);
-        let behind_both = |answer: &ProduceResponse| {
-            sent.set(sent.get() + 1);
-            answer.responses[0].partition_responses[0].base_offset == sent.get() + 1
-        };
-        other.ask_until((ApiKey::Produce, 8), &asked(1, "c"), behind_both).await;
+        append_behind(&mut other, "t", 2).await;
         assert!(values(&mut other, "t", 0).await.is_empty(), "read before it was flushed");
         assert!(is_silent(&client).await, "acknowledged before it was flushed");
         gate.open();

@@ -1,4 +1,4 @@
-//! A disk whose syncs wait at a gate.
+//! A disk whose syncs wait at a gate, or fail there.
 //!
 //! Owns: the gate, and which files it is for. Does not own: the files, which are real.
 
@@ -11,23 +11,41 @@ use parking_lot::{Condvar, Mutex};
 
 /// Closed, no sync of a gated file returns. A test that closes it opens it before its node stops.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub struct Gate(Arc<(Mutex<Position>, Condvar)>);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Position {
+    #[default]
+    Open,
+    Closed,
+    Failing,
+}
 
 impl Gate {
     pub fn close(&self) {
-        *self.0.0.lock() = true;
+        self.turn(Position::Closed);
     }
 
     pub fn open(&self) {
-        *self.0.0.lock() = false;
+        self.turn(Position::Open);
+    }
+
+    /// Every sync fails from now on.
+    pub fn fail(&self) {
+        self.turn(Position::Failing);
+    }
+
+    fn turn(&self, position: Position) {
+        *self.0.0.lock() = position;
         self.0.1.notify_all();
     }
 
-    fn pass(&self) {
-        let mut closed = self.0.0.lock();
-        while *closed {
-            self.0.1.wait(&mut closed);
+    fn pass(&self) -> io::Result<()> {
+        let mut position = self.0.0.lock();
+        while *position == Position::Closed {
+            self.0.1.wait(&mut position);
         }
+        if *position == Position::Failing { Err(io::Error::other("the device is gone")) } else { Ok(()) }
     }
 }
 
@@ -45,16 +63,14 @@ struct GatedFile {
 }
 
 impl GatedFile {
-    fn pass(&self) {
-        if let Some(gate) = &self.gate {
-            gate.pass();
-        }
+    fn pass(&self) -> io::Result<()> {
+        self.gate.as_ref().map_or(Ok(()), Gate::pass)
     }
 }
 
 impl Disk for GatedDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        let gated = path.parent().is_some_and(|parent| parent.ends_with(self.directory));
+        let gated = path.ancestors().skip(1).any(|directory| directory.ends_with(self.directory));
         let gate = gated.then(|| self.gate.clone());
         Ok(Arc::new(GatedFile { file: RealDisk.open(path, mode)?, gate }))
     }
@@ -138,12 +154,12 @@ impl File for GatedFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.pass();
+        self.pass()?;
         self.file.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.pass();
+        self.pass()?;
         self.file.sync_all()
     }
 

@@ -11,6 +11,10 @@ mod gatekeeper;
 mod groups;
 mod hostile;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod leadership;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod node;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod planted;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
