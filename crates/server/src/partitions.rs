@@ -158,7 +158,10 @@ impl Partitions {
             },
         };
         match partition.on_state(&state_of(&change.after)) {
-            StateChange::Led { .. } => followed.led.push(partition),
+            StateChange::Led { .. } => {
+                partition.flush_what_was_found();
+                followed.led.push(partition);
+            }
             StateChange::Followed { .. } => followed.lost.push(id),
             StateChange::Updated | StateChange::Stale => {}
         }

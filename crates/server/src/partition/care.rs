@@ -6,10 +6,12 @@
 //! Source: requirements LOG-02 to LOG-06; performance design 4.8.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ottla_env::time::{now, wall_now};
 use ottla_model::Offset;
+use ottla_replication::AckDurability;
 use ottla_storage::{RemovedFiles, Retention};
 
 use super::Partition;
@@ -56,6 +58,17 @@ impl Partition {
         state.replica.on_flushed(flushed, now());
         self.settle(&mut state);
         Ok(())
+    }
+
+    /// Nobody knows what of the records that a crash left was flushed, and until they are, nobody may read them: they
+    /// do not wait for the next append (LOG-04).
+    pub fn flush_what_was_found(self: &Arc<Partition>) {
+        let is_unflushed = |log: &ottla_storage::Log| log.flushed() < log.log_end();
+        if self.settings().replication.durability == AckDurability::Flushed
+            && self.with_log(is_unflushed) == Some(true)
+        {
+            self.directory.flusher().flush_soon(Arc::<Partition>::clone(self));
+        }
     }
 
     /// Finishes segments that were closed, and reserves space ahead of a growing log. A closed segment is flushed,

@@ -17,4 +17,6 @@ mod node;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod planted;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod producers;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
