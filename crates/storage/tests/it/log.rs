@@ -384,6 +384,30 @@ fn repetitions_are_recognised_after_a_restart() {
     assert_eq!(log.log_end(), offset(2));
 }
 
+/// IDM-09: a follower knows the producers of what it took, whatever their sequences, and finds repetitions once it leads.
+#[test]
+fn a_follower_that_comes_to_lead_recognises_repetitions() {
+    let disk = SimDisk::new(0);
+    let mut leader = create(&disk, LogConfig::default());
+    let mut log = create(&SimDisk::new(1), LogConfig::default());
+    for sequence in [40, 41] {
+        let mut sent = batch(5, &["a"], producer(sequence));
+        leader.append_as_leader(&mut sent, &as_client(0)).unwrap();
+        log.append_as_follower(&sent, &FollowerAppend { epoch: epoch(0), now: time(0) }).unwrap().unwrap();
+    }
+    for (sequence, at) in [(40, 0), (41, 1)] {
+        let again = log.append_as_leader(&mut batch(5, &["a"], producer(sequence)), &as_client(1)).unwrap();
+        assert!(
+            matches!(again, LeaderAppended::Duplicate { first_offset, .. } if first_offset == offset(at)),
+            "{again:?}"
+        );
+    }
+    let gap = log.append_as_leader(&mut batch(5, &["a"], producer(43)), &as_client(1));
+    assert!(matches!(gap, Err(AppendError::Producer(_))));
+    log.append_as_leader(&mut batch(5, &["a"], producer(42)), &as_client(1)).unwrap();
+    assert_eq!(log.log_end(), offset(3));
+}
+
 /// LOG-04: a missing or foreign index is made again from the segment.
 #[test]
 fn missing_indexes_are_rebuilt() {
