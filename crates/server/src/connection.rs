@@ -49,6 +49,7 @@ thread_local! {
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<FileReply, DispatchError>> + Send>>;
+type Reserving = Pin<Box<dyn Future<Output = Option<Reserved>> + Send>>;
 
 /// A request whose answer is not there yet.
 struct Pending {
@@ -69,6 +70,8 @@ pub struct ConnectionTask {
     produce: ProduceRequestView,
     /// Memory for the frame that is being read, where it is larger than a read buffer.
     memory: Option<Reserved>,
+    /// Waits for that memory; the socket is not read meanwhile.
+    reserving: Option<Reserving>,
     /// A request that waits for its turn.
     next: Option<Request>,
 }
@@ -88,6 +91,7 @@ impl ConnectionTask {
             pending: VecDeque::new(),
             produce: ProduceRequestView::default(),
             memory: None,
+            reserving: None,
             next: None,
         }
     }
@@ -113,15 +117,20 @@ impl ConnectionTask {
                 return Ok(());
             }
             self.release_buffer();
-            let may_read = self.may_read();
+            self.ask_for_memory();
+            let may_read = self.may_read() && self.reserving.is_none();
             let deadline = self.machine.deadline();
             let front = self.pending.front_mut();
             task::select! {
                 biased;
                 answer = answer_of(front) => self.on_answer(answer),
+                memory = reserved(self.reserving.as_mut()) => {
+                    self.memory = memory;
+                    self.reserving = None;
+                }
                 readable = self.stream.readable(), if may_read => {
                     readable?;
-                    if !self.read().await? {
+                    if !self.read()? {
                         return Ok(());
                     }
                 }
@@ -261,13 +270,21 @@ impl ConnectionTask {
             && (overtakes_nothing || (self.next.is_none() && self.machine.announced_bytes().is_none()))
     }
 
-    /// Reads what is there. `false`: the client sends no more.
-    async fn read(&mut self) -> io::Result<bool> {
-        if let Some(bytes) = self.machine.announced_bytes().filter(|bytes| *bytes > READ_BYTES)
+    /// A frame that is larger than a read buffer needs memory of the node before it is read on.
+    fn ask_for_memory(&mut self) {
+        let large = self.machine.announced_bytes().filter(|bytes| *bytes > READ_BYTES);
+        if let Some(bytes) = large
             && self.memory.is_none()
+            && self.reserving.is_none()
+            && self.may_read()
         {
-            self.memory = self.node.memory.reserve(bytes).await;
+            let budget = Arc::clone(&self.node.memory);
+            self.reserving = Some(Box::pin(async move { budget.reserve(bytes).await }));
         }
+    }
+
+    /// Reads what is there. `false`: the client sends no more.
+    fn read(&mut self) -> io::Result<bool> {
         self.machine.put_buffer(take_buffer());
         let Some(buffer) = self.machine.read_buffer() else { return Ok(true) };
         match self.stream.try_read_buf(buffer) {
@@ -311,6 +328,14 @@ impl ConnectionTask {
 async fn answer_of(front: Option<&mut Pending>) -> Result<FileReply, DispatchError> {
     match front {
         Some(pending) => pending.answering.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The memory that is waited for, or never while none is.
+async fn reserved(reserving: Option<&mut Reserving>) -> Option<Reserved> {
+    match reserving {
+        Some(reserving) => reserving.as_mut().await,
         None => std::future::pending().await,
     }
 }

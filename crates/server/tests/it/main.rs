@@ -5,6 +5,8 @@ mod admission;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod batches;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod connections;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod durability;
 mod gated_disk;
 mod gatekeeper;

@@ -1,0 +1,301 @@
+//! How connections begin, wait and end, and how much of them fits into memory.
+//!
+//! Source: requirements WIRE-01, WIRE-08, WIRE-12, WIRE-13, TRAP-35; `socket.request.max.bytes`,
+//! `queued.max.request.bytes`, `connections.max.idle.ms`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_env::{task, time};
+use ottla_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    MetadataRequest, MetadataResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    SaslHandshakeRequest, SaslHandshakeResponse, incremental_alter_configs_request, metadata_request,
+};
+use ottla_protocol::{ApiKey, Message, Reader};
+
+use crate::batches::{append, append_behind, codes, parts, plain, request};
+use crate::gated_disk::{Gate, GatedDisk};
+use crate::gatekeeper::{Gatekeeper, TRAPDOOR};
+use crate::node::{Client, Home, Parts, properties, run, start, start_with};
+
+fn software() -> ApiVersionsRequest {
+    ApiVersionsRequest { client_software_name: "test".to_owned(), client_software_version: "1.0".to_owned() }
+}
+
+async fn brokers(client: &mut Client) -> usize {
+    let answer: MetadataResponse = client.ask(ApiKey::Metadata, 12, &MetadataRequest::default()).await;
+    answer.brokers.len()
+}
+
+/// WIRE-01: `socket.request.max.bytes` counts what follows the size field.
+#[test]
+fn a_request_may_have_just_the_configured_size() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "socket.request.max.bytes=2000\n").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        client.create_topic("t", 1).await;
+        let sized = |client: &mut Client, length: usize| {
+            let request = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(length)]))]));
+            client.frame(ApiKey::Produce, 9, &request)
+        };
+        let overhead = sized(&mut client, 1000).len() - 1000;
+        let fitting = sized(&mut client, 2004 - overhead);
+        assert_eq!(fitting.len(), 2004);
+        client.send_raw(&fitting).await;
+        assert!(client.receive().await.is_some());
+        let larger = sized(&mut client, 2005 - overhead);
+        client.send_raw(&larger).await;
+        assert_eq!(client.receive().await, None);
+        node.stop().await;
+    });
+}
+
+/// WIRE-12: a connection on which nothing happens is closed, one that is used is not.
+#[test]
+fn an_idle_connection_is_closed() {
+    run(async {
+        let home = Home::new();
+        let idle = Duration::from_millis(150);
+        let node = start(&home, "connections.max.idle.ms=150\nconnection.failed.authentication.delay.ms=1\n");
+        let node = node.await.unwrap();
+        let began = time::now();
+        let (quiet, mut busy) = (Client::connect(&node).await, Client::connect(&node).await);
+        let mut closed = false;
+        while !closed {
+            assert_eq!(brokers(&mut busy).await, 1);
+            closed = task::select! {
+                biased;
+                answer = quiet.receive() => answer.is_none(),
+                () = task::yield_now() => false,
+            };
+        }
+        assert!(time::now() - began >= idle, "closed too early");
+        assert_eq!(brokers(&mut busy).await, 1, "a busy connection outlives the idle one");
+        assert_eq!(busy.receive().await, None);
+        node.stop().await;
+    });
+}
+
+/// WIRE-13: whoever speaks TLS or HTTP here sees the end at once, and whoever wants SASL is told that there is none.
+#[test]
+fn a_stranger_on_a_plaintext_listener_is_turned_away_at_once() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let hello = [0x16, 3, 1, 0, 0xa5, 1, 0, 0, 0xa1, 3, 3];
+        for bytes in [&hello[..], b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n"] {
+            let client = Client::connect(&node).await;
+            client.send_raw(bytes).await;
+            assert_eq!(client.receive().await, None, "{bytes:?}");
+        }
+        let mut client = Client::connect(&node).await;
+        let request = SaslHandshakeRequest { mechanism: "PLAIN".to_owned() };
+        let answer: SaslHandshakeResponse = client.ask(ApiKey::SaslHandshake, 1, &request).await;
+        assert_eq!((answer.error_code, answer.mechanisms.len()), (34, 0));
+        let answer: SaslAuthenticateResponse =
+            client.ask(ApiKey::SaslAuthenticate, 2, &SaslAuthenticateRequest::default()).await;
+        assert_eq!(answer.error_code, 34);
+        assert_eq!(brokers(&mut client).await, 1, "the connection stays");
+        node.stop().await;
+    });
+}
+
+/// WIRE-08: versions may be asked for at any time, and again.
+#[test]
+fn versions_are_told_as_often_as_they_are_asked_for() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        for version in [0, 4, 3, 4, 1, 2] {
+            let answer: ApiVersionsResponse = client.ask(ApiKey::ApiVersions, version, &software()).await;
+            assert_eq!(answer.error_code, 0);
+            assert_eq!(brokers(&mut client).await, 1);
+        }
+        node.stop().await;
+    });
+}
+
+/// `queued.max.request.bytes`: what does not fit is not read until there is room, whoever else is served meanwhile.
+#[test]
+fn requests_beyond_the_node_s_memory_wait_their_turn() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "socket.request.max.bytes=1000000\nqueued.max.request.bytes=1000000\n");
+        let node = node.await.unwrap();
+        let (mut first, mut second) = (Client::connect(&node).await, Client::connect(&node).await);
+        let mut small = Client::connect(&node).await;
+        small.create_topic("t", 1).await;
+        let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
+        let (one, two) = (first.frame(ApiKey::Produce, 9, &large), second.frame(ApiKey::Produce, 9, &large));
+        // The first one holds the memory while its last byte is missing.
+        first.send_raw(&one[..one.len() - 1]).await;
+        second.send_raw(&two[..1000]).await;
+        for _ in 0..20 {
+            assert_eq!(brokers(&mut small).await, 1);
+        }
+        let rest = async {
+            second.send_raw(&two[1000..]).await;
+            second.receive().await.unwrap()
+        };
+        // Long enough for a request that is read to be answered.
+        let until = time::now() + Duration::from_millis(300);
+        let others = async {
+            while time::now() < until {
+                assert_eq!(brokers(&mut small).await, 1);
+            }
+        };
+        let mut rest = std::pin::pin!(rest);
+        let early = task::select! {
+            biased;
+            answer = &mut rest => Some(answer),
+            () = others => None,
+        };
+        assert_eq!(early, None, "more was read than there is memory for");
+        first.send_raw(&one[one.len() - 1..]).await;
+        for answer in [first.receive().await.unwrap(), rest.await] {
+            let answer = ottla_protocol::messages::ProduceResponse::decode(&mut Reader::new(&answer[5..]), 9);
+            assert_eq!(answer.unwrap().responses[0].partition_responses[0].error_code, 0);
+        }
+        node.stop().await;
+    });
+}
+
+/// A request that waits for memory holds up neither the answers before it nor the end of the node.
+#[test]
+fn who_waits_for_memory_is_still_answered() {
+    run(async {
+        let home = Home::new();
+        let gate = Gate::default();
+        let disk = GatedDisk { gate: gate.clone(), directory: "t-0" };
+        let with_gate = Parts { disk: Some(Arc::new(disk)), ..Parts::default() };
+        let more = "socket.request.max.bytes=1000000\nqueued.max.request.bytes=1000000\n";
+        let node = start_with(&properties(home.path(), more), with_gate).await.unwrap();
+        let (mut first, mut second) = (Client::connect(&node).await, Client::connect(&node).await);
+        let mut small = Client::connect(&node).await;
+        small.create_topic("t", 1).await;
+        let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
+        let held = first.frame(ApiKey::Produce, 9, &large);
+        first.send_raw(&held[..held.len() - 1]).await;
+        gate.close();
+        let before = second.frame(ApiKey::Produce, 9, &request(-1, &parts(&[("t", 0, &plain(&["a"]))])));
+        let behind = second.frame(ApiKey::Produce, 9, &large);
+        second.send_raw(&[&before[..], &behind[..1000]].concat()).await;
+        append_behind(&mut small, "t", 1).await;
+        gate.open();
+        let answer = time::timeout(Duration::from_secs(10), second.receive()).await;
+        assert!(answer.expect("an answer in time").is_some());
+        time::timeout(Duration::from_secs(10), node.stop()).await.expect("the node stops");
+    });
+}
+
+/// A client that went away with half a request gives its memory back.
+#[test]
+fn memory_of_a_client_that_went_away_is_free_again() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "socket.request.max.bytes=1000000\nqueued.max.request.bytes=1000000\n");
+        let node = node.await.unwrap();
+        let mut client = Client::connect(&node).await;
+        client.create_topic("t", 1).await;
+        let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
+        for _ in 0..5 {
+            let mut gone = Client::connect(&node).await;
+            let frame = gone.frame(ApiKey::Produce, 9, &large);
+            gone.send_raw(&frame[..600_000]).await;
+        }
+        assert_eq!(codes(&mut client, 9, &large).await, [0]);
+        node.stop().await;
+    });
+}
+
+/// TRAP-35: a fault of the node in one request ends that connection and nothing else.
+#[test]
+fn a_fault_in_one_request_ends_only_its_connection() {
+    run(async {
+        let home = Home::new();
+        let permits = [crate::gatekeeper::CREATE];
+        let with_trapdoor = Parts { authorizer: Gatekeeper::only(&permits), ..Parts::default() };
+        let node = start_with(&properties(home.path(), ""), with_trapdoor).await.unwrap();
+        let mut witness = Client::connect(&node).await;
+        for _ in 0..20 {
+            let mut client = Client::connect(&node).await;
+            let topic = metadata_request::MetadataRequestTopic {
+                name: Some(TRAPDOOR.to_owned()),
+                ..Default::default()
+            };
+            let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+            let frame = client.frame(ApiKey::Metadata, 12, &request);
+            client.send_raw(&frame).await;
+            assert_eq!(client.receive().await, None);
+            let mut client = Client::connect(&node).await;
+            let batch = plain(&["a"]);
+            let frame = client.frame(ApiKey::Produce, 9, &request_for(&batch));
+            client.send_raw(&frame).await;
+            assert_eq!(client.receive().await, None);
+            assert_eq!(brokers(&mut witness).await, 1);
+        }
+        witness.create_topic("t", 1).await;
+        assert_eq!(append(&mut witness, "t", &plain(&["a"])).await, (29, -1));
+        node.stop().await;
+    });
+}
+
+fn request_for(batch: &bytes::Bytes) -> ottla_protocol::messages::ProduceRequest {
+    request(-1, &parts(&[(TRAPDOOR, 0, batch)]))
+}
+
+/// TRAP-35: every operation on every kind of config is answered, the ones that make no sense too, and the node serves
+/// on.
+#[test]
+fn every_operation_on_every_kind_of_config_is_answered() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        client.create_topic("t", 1).await;
+        let keys = ["cleanup.policy", "retention.ms", "no.such.key", "", "log.cleanup.policy", "preallocate"];
+        let resources = [
+            (2, "t"),
+            (2, "missing"),
+            (4, "1"),
+            (4, ""),
+            (4, "x"),
+            (8, "1"),
+            (16, "m"),
+            (32, "g"),
+            (0, ""),
+            (99, "x"),
+        ];
+        for (kind, name) in resources {
+            for operation in [0, 1, 2, 3, 4, -1, 127] {
+                for value in [Some("delete"), Some(""), Some(",,"), Some("-1"), None] {
+                    let configs = keys.map(|key| incremental_alter_configs_request::AlterableConfig {
+                        name: key.to_owned(),
+                        config_operation: operation,
+                        value: value.map(str::to_owned),
+                    });
+                    let resource = |config| incremental_alter_configs_request::AlterConfigsResource {
+                        resource_type: kind,
+                        resource_name: name.to_owned(),
+                        configs: vec![config],
+                    };
+                    for config in configs {
+                        let request = IncrementalAlterConfigsRequest {
+                            resources: vec![resource(config)],
+                            validate_only: true,
+                        };
+                        let answer: IncrementalAlterConfigsResponse =
+                            client.ask(ApiKey::IncrementalAlterConfigs, 1, &request).await;
+                        assert_eq!(answer.responses.len(), 1);
+                        assert_ne!(answer.responses[0].error_code, -1, "{request:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(append(&mut client, "t", &plain(&["a"])).await, (0, 0));
+        node.stop().await;
+    });
+}
