@@ -96,7 +96,7 @@ fn find(node: &Node, caller: &Caller, replica: bool, at: &PartitionRef) -> Resul
 pub struct Look {
     pub found: Vec<Found>,
     pub bytes: u64,
-    /// An error, a divergence or older data: the answer does not wait.
+    /// An error, a divergence, older data, or more than the request takes: the answer does not wait.
     pub at_once: bool,
 }
 
@@ -111,7 +111,9 @@ pub fn look(terms: &Terms, targets: &[Target]) -> Look {
                 look.bytes += u64::from(outcome.read.bytes);
                 left = left.saturating_sub(outcome.read.bytes);
                 let older = outcome.behind_active_segment && outcome.read.bytes > 0;
-                look.at_once |= outcome.diverging.is_some() || older;
+                // What waits behind the limits of this request comes with the next one (TRAP-13).
+                let more = outcome.read.bytes > 0 && outcome.read.end < outcome.limits.up_to;
+                look.at_once |= outcome.diverging.is_some() || older || more;
             }
             Err(_) => look.at_once = true,
         }
