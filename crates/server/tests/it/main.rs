@@ -15,10 +15,16 @@ mod hostile;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod leadership;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod limits;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod node;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod plain_requests;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod planted;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod producers;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod versions;

@@ -86,7 +86,12 @@ pub fn run(story: impl Future<Output = ()>) {
 
 /// The address of the node's listener for clients.
 pub fn address(node: &RunningNode) -> SocketAddr {
-    node.addresses().iter().find(|(name, _)| name.as_str() == "PLAINTEXT").unwrap().1
+    address_of(node, "PLAINTEXT")
+}
+
+/// The address of the node's listener of this name.
+pub fn address_of(node: &RunningNode, listener: &str) -> SocketAddr {
+    node.addresses().iter().find(|(name, _)| name.as_str() == listener).unwrap().1
 }
 
 /// A connection that sends one request at a time.
@@ -97,7 +102,11 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(node: &RunningNode) -> Client {
-        let stream = Stream::connect(address(node), SocketOptions::default()).await.unwrap();
+        Client::connect_to(address(node)).await
+    }
+
+    pub async fn connect_to(address: SocketAddr) -> Client {
+        let stream = Stream::connect(address, SocketOptions::default()).await.unwrap();
         Client { stream, correlation: 0 }
     }
 
