@@ -78,6 +78,9 @@ pub enum StartError {
     Snapshot(#[from] SnapshotError),
     #[error("quorum-state cannot be used: {0}")]
     Election(#[from] ElectionStateError),
+    /// Registering would be tried until it takes too long, and the reason would be lost.
+    #[error("the controller cannot begin: {0}")]
+    Controller(String),
     #[error(transparent)]
     Lifecycle(#[from] LifecycleError),
     #[error("a thread could not be started")]
@@ -413,7 +416,7 @@ fn group_config(groups: &GroupsConfig) -> GroupConfig {
 async fn serve(
     assembled: Assembled,
     doors: Doors,
-    (driver, failures, failed): (
+    (driver, failures, mut failed): (
         task::Dedicated<Result<(), DriverError>>,
         mpsc::Sender<String>,
         mpsc::Receiver<String>,
@@ -433,7 +436,11 @@ async fn serve(
     };
     let mut lifecycle =
         BrokerLifecycle::new(Arc::clone(&node), registration, (follower.progress(), failures.clone()));
-    lifecycle.register().await?;
+    task::select! {
+        biased;
+        Some(reason) = failed.recv() => return Err(StartError::Controller(reason)),
+        registered = lifecycle.register() => registered?,
+    };
     drop(task::spawn(follower.run(node.controller.follow())));
     drop(task::spawn(topic_creation::run(Arc::clone(&node), wanted)));
     let (stop_janitor, stop) = oneshot::channel();

@@ -1,11 +1,17 @@
 //! Input that no client sends: each gets what Kafka gives, and the node serves on.
 
 use std::fs;
+use std::time::Duration;
 
-use ottla_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
+use ottla_env::time;
+use ottla_model::Uuid;
+use ottla_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse, RegisterBrokerRecord,
+};
 use ottla_protocol::{ApiKey, Message, Reader};
 
-use crate::node::{Client, Home, run, start};
+use crate::node::{Client, Home, Parts, run, start, start_with};
+use crate::planted::plant_records;
 
 /// WIRE-01, WIRE-05: frames of impossible size, unknown APIs and versions end the connection, and only that.
 #[test]
@@ -105,5 +111,21 @@ fn a_directory_in_use_is_refused() {
         let error = start(&home, "").await.err().unwrap().to_string();
         assert!(error.contains("Failed to acquire lock"), "{error}");
         node.stop().await;
+    });
+}
+
+/// STG-01: a cluster that cannot begin with what it was given is a failed start with the reason, at once.
+#[test]
+fn a_controller_that_cannot_begin_ends_the_start() {
+    run(async {
+        let home = Home::new();
+        // The first records are written in their oldest versions, and this one has no log directories there.
+        let record = RegisterBrokerRecord { log_dirs: vec![Uuid::ZERO], ..RegisterBrokerRecord::default() };
+        let properties = plant_records(&home, &[record.into()], "");
+        let begun = time::now();
+        let error = start_with(&properties, Parts::default()).await.err().unwrap().to_string();
+        assert!(error.starts_with("the controller cannot begin: "), "{error}");
+        assert!(error.contains("logDirs"), "{error}");
+        assert!(time::now() - begun < Duration::from_secs(30), "waited for a controller that was gone");
     });
 }

@@ -72,9 +72,14 @@ pub fn plant(home: &Home, topics: &[Planted], more: &str) -> String {
     };
     let records: Vec<MetadataRecord> =
         std::iter::once(absent.into()).chain(topics.iter().flat_map(Planted::records)).collect();
+    plant_records(home, &records, more)
+}
+
+/// Writes the files of a node that begins with these records, and gives its properties.
+pub fn plant_records(home: &Home, records: &[MetadataRecord], more: &str) -> String {
     let cluster = NewCluster::new(&FormatRequest::default()).unwrap();
     fs::create_dir_all(home.path()).unwrap();
-    fs::write(home.path().join(BOOTSTRAP_FILE), cluster.bootstrap_file(&records, wall_now()).unwrap())
+    fs::write(home.path().join(BOOTSTRAP_FILE), cluster.bootstrap_file(records, wall_now()).unwrap())
         .unwrap();
     fs::write(home.path().join("meta.properties"), "version=1\ncluster.id=planted\nnode.id=1\n").unwrap();
     let quorum = "controller.quorum.voters=1@127.0.0.1:9093\nbroker.session.timeout.ms=3600000\n";
