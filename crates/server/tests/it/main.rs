@@ -4,7 +4,6 @@
 mod admission;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod batches;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod connections;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod durability;
@@ -12,9 +11,7 @@ mod gated_disk;
 mod gatekeeper;
 mod groups;
 mod hostile;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod leadership;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod limits;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod node;
