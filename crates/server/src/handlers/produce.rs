@@ -51,8 +51,8 @@ struct Row {
     record_errors: Vec<RecordRefusal>,
     error_message: Option<String>,
     current_leader: Option<CurrentLeader>,
-    /// Where the outcome of the wait comes from.
-    waits_in: Option<Arc<Partition>>,
+    /// Where the outcome of the wait comes from, and under which number.
+    waits_in: Option<(Arc<Partition>, RequestId)>,
 }
 
 impl Row {
@@ -92,7 +92,6 @@ struct Job<'a> {
     caller: &'a Caller,
     version: i16,
     acks: i16,
-    request: RequestId,
     deadline: Instant,
     wait: Option<Arc<ProduceWait>>,
     /// Refuses every partition alike.
@@ -113,7 +112,6 @@ pub fn begin(
         caller,
         version: head.version,
         acks,
-        request: node.request_ids.next(),
         deadline: now() + timeout,
         wait: (acks == -1).then(|| Arc::new(ProduceWait::new(view.partition_count()))),
         refusal: refusal(node, caller, (frame, view)),
@@ -126,7 +124,7 @@ pub fn begin(
     }
     match job.wait {
         Some(wait) if answer.rows.iter().any(|row| row.waits_in.is_some()) => {
-            Ok(Produced::Waiting(Waiting { answer, wait, request: job.request, deadline: job.deadline }))
+            Ok(Produced::Waiting(Waiting { answer, wait, deadline: job.deadline }))
         }
         Some(_) | None => Ok(Produced::Answered(answer.finish()?)),
     }
@@ -215,14 +213,16 @@ fn append_one(
     records: &mut [u8],
 ) -> Result<Row, ProduceError> {
     let request = AppendRequest { records, version: job.version, all_in_sync: job.acks == -1 };
+    // A number for each: a partition may stand in the request twice.
+    let request_id = job.node.request_ids.next();
     let producing =
-        job.wait.as_ref().map(|wait| Producing { wait, slot, request: job.request, deadline: job.deadline });
+        job.wait.as_ref().map(|wait| Producing { wait, slot, request: request_id, deadline: job.deadline });
     let appended = target.produce(request, producing.as_ref())?;
     Ok(Row {
         base_offset: Some(appended.base_offset),
         log_append_time: appended.log_append_time,
         log_start: Some(appended.log_start),
-        waits_in: appended.must_wait.then(|| Arc::clone(target)),
+        waits_in: appended.must_wait.then(|| (Arc::clone(target), request_id)),
         ..Row::refused(index, ErrorCode::None)
     })
 }
@@ -317,7 +317,6 @@ impl Answer {
 pub struct Waiting {
     answer: Answer,
     wait: Arc<ProduceWait>,
-    request: RequestId,
     deadline: Instant,
 }
 
@@ -326,14 +325,14 @@ impl Waiting {
     pub async fn finish(mut self) -> Result<Bytes, EncodeError> {
         if !self.wait.done(self.deadline).await {
             for row in &self.answer.rows {
-                if let Some(partition) = &row.waits_in {
+                if let Some((partition, request)) = &row.waits_in {
                     partition.on_deadline(now());
-                    partition.forget(self.request);
+                    partition.forget(*request);
                 }
             }
         }
         for (slot, row) in self.answer.rows.iter_mut().enumerate() {
-            if let Some(partition) = &row.waits_in {
+            if let Some((partition, _)) = &row.waits_in {
                 row.error = match self.wait.outcome(slot) {
                     Some(AckOutcome::Committed) => ErrorCode::None,
                     Some(AckOutcome::TooFewInSync { .. }) => ErrorCode::NotEnoughReplicasAfterAppend,

@@ -100,6 +100,23 @@ fn a_flush_that_takes_too_long_times_the_request_out() {
     });
 }
 
+/// PRD-19: a partition that stands in a request twice has two outcomes, and the request waits for both.
+#[test]
+fn a_partition_may_stand_in_a_request_twice() {
+    run(async {
+        let home = Home::new();
+        let (node, gate, mut client) = gated_node(&home, "").await;
+        let (first, second) = (plain(&["a"]), plain(&["b"]));
+        let twice = request(-1, &parts(&[("t", 0, &first), ("t", 0, &second)]));
+        assert_eq!(codes(&mut client, 8, &twice).await, [0, 0]);
+        assert_eq!(values(&mut client, "t", 0).await, ["a", "b"]);
+        gate.close();
+        assert_eq!(codes(&mut client, 8, &ProduceRequest { timeout_ms: 1, ..twice }).await, [7, 7]);
+        gate.open();
+        node.stop().await;
+    });
+}
+
 /// LOG-06: a topic of Kafka's durability waits for no device.
 #[test]
 fn a_page_cache_topic_waits_for_no_flush() {
