@@ -4,7 +4,9 @@
 //! Apache Kafka 4.3.1 answered is in the protocol's test data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use ottla_env::time;
 use ottla_model::Uuid;
 use ottla_protocol::codec::{Kind, json::Tags};
 use ottla_protocol::messages::{
@@ -12,6 +14,7 @@ use ottla_protocol::messages::{
     MetadataRequest, MetadataResponse, OffsetCommitResponse, RequestHeader, ResponseHeader, metadata_request,
 };
 use ottla_protocol::{ApiKey, Message, Reader, Writer};
+use ottla_testkit::random::SeededRandom;
 
 use crate::node::{Client, Home, address_of, run, start};
 use crate::plain_requests::{Subject, body};
@@ -284,3 +287,62 @@ fn topic_ids_are_offered_as_a_set() {
         node.stop().await;
     });
 }
+
+/// Bytes changed, inserted and removed here and there; the same for the same seed.
+fn damaged(body: &[u8], random: &SeededRandom) -> Vec<u8> {
+    let mut bytes = body.to_vec();
+    for _ in 0..=random.index(3) {
+        let at = random.index(bytes.len() + 1);
+        let odd = [0, 1, 2, 0x7f, 0x80, 0xff][random.index(6)];
+        match (random.index(3), bytes.get_mut(at)) {
+            (0, Some(byte)) => *byte = odd,
+            (1, Some(_)) => drop(bytes.remove(at)),
+            _ => bytes.insert(at, odd),
+        }
+    }
+    bytes
+}
+
+/// TRAP-35, WIRE-05: a request that can be read is answered, whatever stands in it; one that cannot ends its connection.
+/// Either way the node serves on.
+#[test]
+fn whatever_can_be_read_is_answered() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let mut witness = Client::connect(&node).await;
+        let subject = prepare(&mut witness).await;
+        let random = SeededRandom::new(7);
+        let mut client = Client::connect(&node).await;
+        for key in versions(&mut witness, 4).await.api_keys {
+            let api = ApiKey::from_number(key.api_key).unwrap();
+            let mut requests =
+                MESSAGES.iter().filter(|info| info.kind == Kind::Request && info.key == Some(key.api_key));
+            let decode = requests.next().unwrap().decode;
+            let first = if api == ApiKey::Produce { 3 } else { key.min_version };
+            for version in first..=key.max_version {
+                for _ in 0..DAMAGES {
+                    let bytes = damaged(&body(api, version, &subject).unwrap(), &random);
+                    let readable = decode(&mut Reader::new(&bytes), version);
+                    client.send_raw(&frame(api, version, &bytes)).await;
+                    match (time::timeout(PATIENCE, client.receive()).await, readable) {
+                        (Ok(Some(answer)), _) => drop(shown(api, version, &answer)),
+                        // A producer that wants no answer is told of a failure by the end.
+                        (Ok(None), Ok(request)) if api != ApiKey::Produce => {
+                            panic!("{api:?} {version} ends by {request:?}")
+                        }
+                        // A producer that wants no answer, a request that waits for others.
+                        (Ok(None) | Err(_), _) => client = Client::connect(&node).await,
+                    }
+                }
+            }
+        }
+        assert_eq!(versions(&mut witness, 4).await.error_code, 0);
+        node.stop().await;
+    });
+}
+
+/// Damaged requests for each version of each API.
+const DAMAGES: usize = 8;
+/// How long an answer is waited for that may not come.
+const PATIENCE: Duration = Duration::from_millis(20);
