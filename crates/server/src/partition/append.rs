@@ -184,7 +184,7 @@ impl Partition {
 
     /// On a flushed topic every append is flushed: at once where somebody waits for it, soon otherwise. On others
     /// `flush.messages` and `flush.ms` ask for it (LOG-05).
-    pub(super) fn ask_for_flush(self: &Arc<Partition>, somebody_waits: bool, flush_is_due: bool) {
+    fn ask_for_flush(self: &Arc<Partition>, somebody_waits: bool, flush_is_due: bool) {
         match (self.settings.load().replication.durability, somebody_waits) {
             (AckDurability::PageCache, _) if flush_is_due => {
                 self.directory.flusher().flush_later(Arc::<Partition>::clone(self));

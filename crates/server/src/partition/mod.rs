@@ -148,21 +148,14 @@ impl Partition {
         self.low_watermark.subscribe()
     }
 
-    /// The controller's word on the partition. What a new leader found in its log and does not know to be stable is
-    /// flushed at once: records and repeated batches wait for it, whether or not anybody appends.
-    pub fn on_state(self: &Arc<Partition>, word: &PartitionState) -> StateChange {
+    /// The controller's word on the partition.
+    pub fn on_state(&self, word: &PartitionState) -> StateChange {
         let mut state = self.state.lock();
         let change = state.replica.on_state(word, now());
-        let mut is_stable = true;
         if let (StateChange::Led { epoch, .. }, Some(log)) = (&change, &mut state.log) {
             log.begin_epoch(*epoch);
-            is_stable = log.flushed() == log.log_end();
         }
         self.settle(&mut state);
-        drop(state);
-        if !is_stable {
-            self.ask_for_flush(true, false);
-        }
         change
     }
 
