@@ -15,6 +15,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use ottla_model::Offset;
+
 use crate::RequestId;
 use crate::read::Limit;
 use crate::role::Standing;
@@ -59,10 +61,9 @@ struct Parked {
 }
 
 /// Nothing is allocated before the first request waits: most replicas never see one.
-#[derive(Default)]
 pub(crate) struct FetchWaiters {
     queues: Option<Box<Queues>>,
-    /// Bytes appended since this replica was opened.
+    /// Bytes appended since this replica was opened, and those that lay there.
     appended_bytes: u64,
     /// The same, when the high watermark last was the log end.
     committed_bytes: u64,
@@ -78,6 +79,19 @@ struct Queues {
 }
 
 impl FetchWaiters {
+    /// Of a log that was just opened. How many bytes lie between a limit and the log end is not known then: as many as
+    /// anybody waits for.
+    pub fn new(limits: Limits) -> FetchWaiters {
+        let unseen = u64::from(u32::MAX);
+        let seen = |limit: Offset| if limit == limits.log_end { unseen } else { 0 };
+        FetchWaiters {
+            queues: None,
+            appended_bytes: unseen,
+            committed_bytes: seen(limits.high_watermark),
+            stable_bytes: seen(limits.last_stable),
+        }
+    }
+
     pub fn wait(&mut self, waiter: FetchWaiter) {
         let base = match waiter.limit {
             Limit::LogEnd => self.appended_bytes,

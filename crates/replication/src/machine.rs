@@ -44,14 +44,9 @@ impl Replica {
     pub fn new(me: BrokerId, config: ReplicationConfig, positions: LogPositions) -> Replica {
         let role =
             Role::Follower { leader: None, epoch: LeaderEpoch::ZERO, partition_epoch: PartitionEpoch::ZERO };
-        Replica {
-            me,
-            config,
-            watermarks: Watermarks::new(positions),
-            role,
-            acks: PendingAcks::default(),
-            fetches: FetchWaiters::default(),
-        }
+        let watermarks = Watermarks::new(positions);
+        let fetches = FetchWaiters::new(watermarks.limits());
+        Replica { me, config, watermarks, role, acks: PendingAcks::default(), fetches }
     }
 
     /// The controller's word on the partition arrived. A word older than the last one changes nothing.
@@ -250,6 +245,11 @@ impl Replica {
     /// The range a reader may read now. Inside the log but beyond the reader's limit is empty, not an error (FET-15).
     pub fn readable(&self, attempt: &ReadAttempt) -> Result<Readable, ReadRefused> {
         self.may_serve(attempt.leader_epoch, attempt.from_any_replica)?;
+        if let (Reader::Follower(broker), Role::Leader(leadership)) = (attempt.reader, &self.role)
+            && !leadership.has_follower(broker)
+        {
+            return Err(ReadRefused::UnknownReplica(broker));
+        }
         read::range(self.watermarks.start(), self.watermarks.limits(), attempt)
     }
 

@@ -155,6 +155,10 @@ impl Leadership {
         }
     }
 
+    pub fn has_follower(&self, broker: BrokerId) -> bool {
+        self.followers.iter().any(|follower| follower.broker == broker)
+    }
+
     pub fn epoch(&self) -> LeaderEpoch {
         self.epoch
     }

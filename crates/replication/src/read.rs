@@ -19,6 +19,8 @@ pub enum Reader {
     Committed,
     /// A follower of this partition.
     Follower(BrokerId),
+    /// Somebody who wants to see a replica as it is (ListOffsets with another replica id than a client's).
+    Inspector,
 }
 
 /// The offset below which a reader may read (FET-17).
@@ -45,7 +47,7 @@ impl Reader {
         match self {
             Reader::Uncommitted => Limit::HighWatermark,
             Reader::Committed => Limit::LastStable,
-            Reader::Follower(_) => Limit::LogEnd,
+            Reader::Follower(_) | Reader::Inspector => Limit::LogEnd,
         }
     }
 }
@@ -81,6 +83,8 @@ pub enum ReadRefused {
     FencedEpoch { got: LeaderEpoch, current: LeaderEpoch },
     #[error("the reader's leader epoch {got} is newer than {current}")]
     UnknownEpoch { got: LeaderEpoch, current: LeaderEpoch },
+    #[error("broker {0} is no follower of the partition")]
+    UnknownReplica(BrokerId),
     #[error("offset {got} lies outside {log_start}..={log_end}")]
     OutOfRange { got: Offset, log_start: Offset, log_end: Offset },
 }

@@ -189,6 +189,12 @@ fn bytes_that_only_become_committed_wake_too() {
     check("lead 1 isr 1,2 of 1,2 | append 3 | wait r1 hw 30 @9 | from 2 3", "r1 wakes Bytes");
 }
 
+/// FET-14: what lay above the high watermark when the log was opened counts too.
+#[test]
+fn bytes_of_an_earlier_run_wake_when_they_are_committed() {
+    check("log 0 8 5 | lead 2 isr 1,2 of 1,2 | wait r1 hw 30 @9 | from 2 8", "r1 wakes Bytes");
+}
+
 /// FET-13
 #[test]
 fn a_reader_wakes_at_its_deadline() {
@@ -215,6 +221,15 @@ fn each_reader_has_its_own_limit_and_beyond_the_log_is_an_error() {
     check(
         "log 2 2 2 | lead 1 isr 1 of 1 | append 8 | read plain 1 | read plain 11",
         "offset 1 lies outside 2..=10, offset 11 lies outside 2..=10",
+    );
+}
+
+/// FET-34: who is no follower of this leader reads nothing as one.
+#[test]
+fn a_stranger_reads_nothing() {
+    check(
+        "lead 3 isr 1 of 1,2 | append 8 | read 2 2 | read 5 2 | read 1 2",
+        "0..8, broker 5 is no follower of the partition, broker 1 is no follower of the partition",
     );
 }
 

@@ -16,7 +16,7 @@ use ottla_coordinator::group::{
 use ottla_coordinator::runtime::{Runtime, Shard, Unavailable};
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::task;
-use ottla_model::{BrokerId, GroupId, PartitionIndex, coordinator_partition};
+use ottla_model::{GroupId, PartitionIndex, coordinator_partition};
 use ottla_protocol::compression::Encoding;
 
 use super::shard_task::{COMMAND_QUEUE_LENGTH, Message, ShardTask};
@@ -34,15 +34,14 @@ struct Shards {
 /// All group shards of this node.
 #[derive(Debug)]
 pub struct Groups {
-    me: BrokerId,
     config: GroupConfig,
     encoding: Encoding,
     shards: ArcSwap<Shards>,
 }
 
 impl Groups {
-    pub fn new(me: BrokerId, config: GroupConfig, encoding: Encoding) -> Groups {
-        Groups { me, config, encoding, shards: ArcSwap::default() }
+    pub fn new(config: GroupConfig, encoding: Encoding) -> Groups {
+        Groups { config, encoding, shards: ArcSwap::default() }
     }
 
     /// Asks the coordinator of the command's group.
@@ -102,7 +101,7 @@ impl Groups {
         self.on_lost(index, Unavailable::NotCoordinator).await;
         let runtime = Runtime::new(GroupShard::new(self.config), self.config.runtime());
         let (sender, messages) = mpsc::channel(COMMAND_QUEUE_LENGTH);
-        let shard = ShardTask::new(runtime, partition, self.encoding, self.me);
+        let shard = ShardTask::new(runtime, partition, self.encoding);
         drop(task::spawn(shard.run(messages)));
         let current = self.shards.load();
         let mut by_partition = current.by_partition.clone();

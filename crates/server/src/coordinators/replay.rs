@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_coordinator::runtime::{EncodedRecord, TransactionOutcome};
-use ottla_model::{BrokerId, Offset, ProducerId};
+use ottla_model::{Offset, ProducerId};
 use ottla_protocol::compression::{CompressionError, UnpackLimits};
 use ottla_protocol::record::{Batch, BatchError, Batches, ControlKind, RecordBuffer, RecordError, Records};
 use ottla_replication::{ReadAttempt, Reader};
@@ -44,18 +44,14 @@ pub enum Replayed {
 }
 
 /// Reads everything from the log start to the log end at the time of the call; returns where it ended.
-pub fn replay(
-    partition: &Arc<Partition>,
-    me: BrokerId,
-    mut each: impl FnMut(Replayed),
-) -> Result<Offset, ReplayError> {
+pub fn replay(partition: &Arc<Partition>, mut each: impl FnMut(Replayed)) -> Result<Offset, ReplayError> {
     let (mut at, end) = (partition.log_start(), partition.log_end());
     let mut unpacked = RecordBuffer::new(UnpackLimits::bytes(UNPACKED_BYTES_MAX));
     let mut bytes = Vec::new();
     while at < end {
         let read = partition.read(&ReadRequest {
             attempt: ReadAttempt {
-                reader: Reader::Follower(me),
+                reader: Reader::Inspector,
                 offset: at,
                 leader_epoch: None,
                 from_any_replica: true,

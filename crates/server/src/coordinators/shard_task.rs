@@ -16,7 +16,7 @@ use ottla_coordinator::runtime::{AppendBatch, Now, RequestId, Runtime, Shard, Un
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::time::{now, sleep_until_some, wall_now};
 use ottla_env::{task, time};
-use ottla_model::{BrokerId, Offset};
+use ottla_model::Offset;
 use ottla_protocol::compression::Encoding;
 use ottla_protocol::record::{BatchBuilder, BatchOptions, BuildError, NewRecord};
 use ottla_replication::{AppendRefused, Standing};
@@ -40,7 +40,6 @@ pub struct ShardTask<S: Shard> {
     runtime: Runtime<S>,
     partition: Arc<Partition>,
     encoding: Encoding,
-    me: BrokerId,
     next_request: u64,
     waiting: HashMap<RequestId, oneshot::Sender<S::Answer>>,
 }
@@ -50,13 +49,8 @@ fn moment() -> Now {
 }
 
 impl<S: Shard> ShardTask<S> {
-    pub fn new(
-        runtime: Runtime<S>,
-        partition: Arc<Partition>,
-        encoding: Encoding,
-        me: BrokerId,
-    ) -> ShardTask<S> {
-        ShardTask { runtime, partition, encoding, me, next_request: 0, waiting: HashMap::new() }
+    pub fn new(runtime: Runtime<S>, partition: Arc<Partition>, encoding: Encoding) -> ShardTask<S> {
+        ShardTask { runtime, partition, encoding, next_request: 0, waiting: HashMap::new() }
     }
 
     /// Loads the shard from its partition and serves it until it is stopped or nobody can ask any more.
@@ -88,7 +82,7 @@ impl<S: Shard> ShardTask<S> {
     fn load(&mut self) {
         let (began, runtime) = (time::now(), &mut self.runtime);
         let (mut records, mut skipped) = (0_u64, 0_u64);
-        let end = replay(&self.partition, self.me, |replayed| match replayed {
+        let end = replay(&self.partition, |replayed| match replayed {
             Replayed::Record { record, producer } => {
                 records += 1;
                 if let Err(error) = runtime.on_record(record, producer) {

@@ -74,6 +74,7 @@ fn of_producer(error: &ProducerError) -> ErrorCode {
 fn of_read_refused(error: &ReadRefused) -> ErrorCode {
     match error {
         ReadRefused::Unavailable(standing) => of_standing(*standing),
+        ReadRefused::UnknownReplica(_) => ErrorCode::NotLeaderOrFollower,
         ReadRefused::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
         ReadRefused::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
         ReadRefused::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,

@@ -16,18 +16,20 @@ use ottla_security::Operation;
 use crate::caller::Caller;
 use crate::error_code;
 use crate::node::Node;
-use crate::partition::{FoundOffset, LookError, Partition};
+use crate::partition::{Asker, FoundOffset, LookError};
 
-/// What a negative timestamp stands for, with the first version that may ask for it.
+/// What a negative timestamp stands for.
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
-const LARGEST_TIMESTAMP: (i64, i16) = (-3, 7);
-const EARLIEST_LOCAL: (i64, i16) = (-4, 8);
-const LATEST_TIERED: (i64, i16) = (-5, 9);
-const EARLIEST_PENDING_UPLOAD: (i64, i16) = (-6, 11);
+const LARGEST_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// First version with a code for "not known yet".
 const FIRST_WITH_NOT_AVAILABLE: i16 = 5;
+/// Replica id of a client.
+const CONSUMER: i32 = -1;
 /// Replica id of a tool that looks at any replica.
 const DEBUGGING: i32 = -2;
 
@@ -39,10 +41,12 @@ pub async fn handle(
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
     let reader = match (request.replica_id, request.isolation_level) {
-        (-1 | DEBUGGING, 0) => Reader::Uncommitted,
-        (-1 | DEBUGGING, _) => Reader::Committed,
-        (id, _) => ottla_model::BrokerId::new(id).map_or(Reader::Uncommitted, Reader::Follower),
+        (CONSUMER, 0) => Reader::Uncommitted,
+        (CONSUMER, _) => Reader::Committed,
+        // Replicas and tools see a log as it is.
+        _ => Reader::Inspector,
     };
+    let from_any_replica = request.replica_id == DEBUGGING;
     let mut asked = HashSet::new();
     let mut twice = HashSet::new();
     for topic in &request.topics {
@@ -53,6 +57,7 @@ pub async fn handle(
             }
         }
     }
+    let mut answered = HashSet::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let allowed = node.access.may_topic(caller, Operation::Describe, &topic.name);
@@ -63,11 +68,15 @@ pub async fn handle(
             } else if duplicate {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                find(node, version, reader, (&topic.name, wanted))
+                let epoch = LeaderEpoch::new(wanted.current_leader_epoch);
+                find(node, version, Asker { reader, epoch, from_any_replica }, (&topic.name, wanted))
             };
             partition_row(version, wanted.partition_index, found)
         };
-        let partitions = topic.partitions.iter().map(row).collect();
+        // What was asked for twice is refused once.
+        let once =
+            |wanted: &&ListOffsetsPartition| answered.insert((topic.name.clone(), wanted.partition_index));
+        let partitions = topic.partitions.iter().filter(once).map(row).collect();
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { throttle_time_ms: 0, topics }
@@ -77,43 +86,35 @@ pub async fn handle(
 fn find(
     node: &Node,
     version: i16,
-    reader: Reader,
+    asker: Asker,
     (topic, wanted): (&str, &ListOffsetsPartition),
 ) -> Result<Option<FoundOffset>, ErrorCode> {
+    // Whether the timestamp may be asked for comes before whether the partition is here (LO-01).
+    if wanted.timestamp < 0 && first_version_of(wanted.timestamp).is_none_or(|first| version < first) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
     let partition = node.local_partition(topic, wanted.partition_index)?;
-    let epoch = LeaderEpoch::new(wanted.current_leader_epoch);
-    let at_least = |first: i16| if version >= first { Ok(()) } else { Err(ErrorCode::UnsupportedVersion) };
     let found = match wanted.timestamp {
-        LATEST => partition.latest(reader, epoch).map(Some),
-        EARLIEST => partition.earliest(epoch).map(Some),
-        time if time == LARGEST_TIMESTAMP.0 => {
-            at_least(LARGEST_TIMESTAMP.1)?;
-            partition.by_time(None, reader, epoch)
-        }
-        time if time == EARLIEST_LOCAL.0 => {
-            at_least(EARLIEST_LOCAL.1)?;
-            partition.earliest(epoch).map(Some)
-        }
-        time if time == LATEST_TIERED.0 => {
-            at_least(LATEST_TIERED.1)?;
-            nothing_tiered(&partition, epoch)
-        }
-        time if time == EARLIEST_PENDING_UPLOAD.0 => {
-            at_least(EARLIEST_PENDING_UPLOAD.1)?;
-            nothing_tiered(&partition, epoch)
-        }
-        time if time < 0 => return Err(ErrorCode::UnsupportedVersion),
-        time => partition.by_time(Some(Timestamp::from_millis(time)), reader, epoch),
+        LATEST => partition.latest(asker).map(Some),
+        EARLIEST | EARLIEST_LOCAL => partition.earliest(asker).map(Some),
+        LARGEST_TIMESTAMP => partition.by_time(None, asker),
+        // No record lies in an object store: the answer names no offset, after the same checks as every other.
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => partition.earliest(asker).map(|_| None),
+        time => partition.by_time(Some(Timestamp::from_millis(time)), asker),
     };
     found.map_err(|error| code_of(version, &error))
 }
 
-/// No record lies in an object store: the answer names no offset, after the same checks as every other.
-fn nothing_tiered(
-    partition: &Partition,
-    epoch: Option<LeaderEpoch>,
-) -> Result<Option<FoundOffset>, LookError> {
-    partition.earliest(epoch).map(|_| None)
+/// The first version that may ask for a special timestamp; `None` for a negative one without a meaning.
+fn first_version_of(timestamp: i64) -> Option<i16> {
+    match timestamp {
+        LATEST | EARLIEST => Some(1),
+        LARGEST_TIMESTAMP => Some(7),
+        EARLIEST_LOCAL => Some(8),
+        LATEST_TIERED => Some(9),
+        EARLIEST_PENDING_UPLOAD => Some(11),
+        _ => None,
+    }
 }
 
 fn code_of(version: i16, error: &LookError) -> ErrorCode {

@@ -50,7 +50,7 @@ fn find(
     let current = LeaderEpoch::new(wanted.current_leader_epoch);
     let Some(epoch) = LeaderEpoch::new(wanted.leader_epoch) else {
         // An epoch below all epochs is as unknown as one above, once the caller is known to be up to date.
-        partition.earliest(current).map_err(|error| error_code::of_look(&error))?;
+        partition.epoch_end(LeaderEpoch::ZERO, current).map_err(|error| error_code::of_look(&error))?;
         return Ok(None);
     };
     let end = partition.epoch_end(epoch, current).map_err(|error| error_code::of_look(&error))?;

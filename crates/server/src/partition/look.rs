@@ -59,6 +59,16 @@ pub enum LookError {
     EpochUndetermined(LeaderEpoch),
 }
 
+/// Who asks for an offset.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    pub reader: Reader,
+    /// The epoch the asker believes in; `None` skips the check (FET-30).
+    pub epoch: Option<LeaderEpoch>,
+    /// Whether a follower may answer: to a tool it may (LO-04).
+    pub from_any_replica: bool,
+}
+
 /// An offset that was asked for by time or by a special name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundOffset {
@@ -72,35 +82,20 @@ impl Partition {
     /// segments.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadOutcome, LookError> {
         let state = self.state.lock();
+        if let Some(outcome) = diverged(&state, request)? {
+            return Ok(outcome);
+        }
         let limits = state.replica.readable(&request.attempt)?;
         let Some(log) = &state.log else {
             return Err(ReadRefused::Unavailable(state.replica.standing()).into());
         };
-        if let Some(epoch) = request.last_fetched_epoch {
-            let known = log.epoch_end(epoch);
-            match divergence(epoch, request.attempt.offset, known) {
-                Ok(None) => {}
-                Ok(Some(end)) => {
-                    let read = LogRead { slices: Vec::new(), bytes: 0, end: request.attempt.offset };
-                    let diverging = Some(end);
-                    return Ok(ReadOutcome {
-                        limits,
-                        read,
-                        aborted: None,
-                        diverging,
-                        behind_active_segment: false,
-                    });
-                }
-                Err(epoch) => return Err(LookError::EpochUndetermined(epoch)),
-            }
-        }
         let plan = plan(&state, request, &limits)?;
         let behind_active_segment = request.attempt.offset < log.active_base();
         drop(state);
         let read = self.resolve(&plan)?;
         let aborted = match request.attempt.reader {
             Reader::Committed => Some(self.aborted(request.attempt.offset, read.end)?),
-            Reader::Uncommitted | Reader::Follower(_) => None,
+            Reader::Uncommitted | Reader::Follower(_) | Reader::Inspector => None,
         };
         Ok(ReadOutcome { limits, read, aborted, diverging: None, behind_active_segment })
     }
@@ -119,9 +114,10 @@ impl Partition {
     }
 
     /// The end of what a reader may read: ListOffsets "latest" (−1).
-    pub fn latest(&self, reader: Reader, epoch: Option<LeaderEpoch>) -> Result<FoundOffset, LookError> {
+    pub fn latest(&self, asker: Asker) -> Result<FoundOffset, LookError> {
+        let Asker { reader, epoch, from_any_replica } = asker;
         let state = self.state.lock();
-        state.replica.may_serve(epoch, false)?;
+        state.replica.may_serve(epoch, from_any_replica)?;
         if reader.limit() != Limit::LogEnd {
             state.replica.positions_are_known()?;
         }
@@ -130,9 +126,9 @@ impl Partition {
     }
 
     /// The first offset that can be read: ListOffsets "earliest" (−2, −4).
-    pub fn earliest(&self, epoch: Option<LeaderEpoch>) -> Result<FoundOffset, LookError> {
+    pub fn earliest(&self, asker: Asker) -> Result<FoundOffset, LookError> {
         let state = self.state.lock();
-        state.replica.may_serve(epoch, false)?;
+        state.replica.may_serve(asker.epoch, asker.from_any_replica)?;
         let start = state.replica.log_start();
         let first = state.log.as_ref().and_then(|log| log.epochs().first().copied());
         let epoch = first.filter(|first| first.start <= start).map(|first| first.epoch);
@@ -141,14 +137,10 @@ impl Partition {
 
     /// The first record at or after a time, or the record with the largest time; `None` when there is none below
     /// what the reader may read (LO-02).
-    pub fn by_time(
-        &self,
-        time: Option<Timestamp>,
-        reader: Reader,
-        epoch: Option<LeaderEpoch>,
-    ) -> Result<Option<FoundOffset>, LookError> {
+    pub fn by_time(&self, time: Option<Timestamp>, asker: Asker) -> Result<Option<FoundOffset>, LookError> {
+        let Asker { reader, epoch, from_any_replica } = asker;
         let state = self.state.lock();
-        state.replica.may_serve(epoch, false)?;
+        state.replica.may_serve(epoch, from_any_replica)?;
         let Some(log) = &state.log else {
             return Err(ReadRefused::Unavailable(state.replica.standing()).into());
         };
@@ -217,18 +209,23 @@ fn plan(state: &State, request: &ReadRequest, limits: &Readable) -> Result<ReadP
     Ok(log.plan_read(request.attempt.offset, read)?)
 }
 
-/// Whether the reader's log went another way (FET-31). `Err`: the history here does not say.
-fn divergence(
-    last_epoch: LeaderEpoch,
-    offset: Offset,
-    known: Option<EpochEnd>,
-) -> Result<Option<EpochEnd>, LeaderEpoch> {
+/// Whether the reader's log went another way (FET-31). Looked at before the range: a reader that is ahead of this log is
+/// told where the logs part, not that its offset is out of range. Below the log start the range decides.
+fn diverged(state: &State, request: &ReadRequest) -> Result<Option<ReadOutcome>, LookError> {
+    let (Some(epoch), Some(log)) = (request.last_fetched_epoch, &state.log) else { return Ok(None) };
+    let at_end = ReadAttempt { offset: state.replica.log_end(), ..request.attempt };
+    let limits = state.replica.readable(&at_end)?;
+    let offset = request.attempt.offset;
+    let known = log.epoch_end(epoch);
     let known = known.map(|end| ottla_replication::EpochEnd { epoch: end.epoch, end: end.end });
-    match Divergence::between(last_epoch, offset, known) {
-        Divergence::None => Ok(None),
-        Divergence::At(end) => Ok(Some(EpochEnd { epoch: end.epoch, end: end.end })),
-        Divergence::Undetermined => Err(last_epoch),
-    }
+    let diverging = match Divergence::between(epoch, offset, known) {
+        Divergence::Undetermined => return Err(LookError::EpochUndetermined(epoch)),
+        Divergence::At(end) if offset >= limits.log_start => EpochEnd { epoch: end.epoch, end: end.end },
+        Divergence::At(_) | Divergence::None => return Ok(None),
+    };
+    let read = LogRead { slices: Vec::new(), bytes: 0, end: offset };
+    let diverging = Some(diverging);
+    Ok(Some(ReadOutcome { limits, read, aborted: None, diverging, behind_active_segment: false }))
 }
 
 /// A waiter for `wanted_bytes` more.

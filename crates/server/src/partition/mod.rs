@@ -33,7 +33,7 @@ use ottla_storage::Log;
 use parking_lot::Mutex;
 
 pub use append::{AppendRequest, ProduceError, Producing};
-pub use look::{FoundOffset, LookError, ReadOutcome, ReadRequest, waiter};
+pub use look::{Asker, FoundOffset, LookError, ReadOutcome, ReadRequest, waiter};
 
 use crate::log_directory::LogDirectory;
 use crate::topic_settings::TopicSettings;
@@ -221,7 +221,7 @@ impl Partition {
     }
 
     /// An operation on the log failed: the directory goes offline, unless only space is missing.
-    fn failed(&self, error: &io::Error) {
+    pub fn failed(&self, error: &io::Error) {
         self.directory.fail(&self.id, error);
     }
 
