@@ -28,6 +28,9 @@ use crate::partition::ReadOutcome;
 /// Measured: below, the copy is cheaper than a second system call.
 pub const INLINE_BYTES_MAX: u32 = 32 * 1024;
 
+/// First version whose readers are told who leads instead. The field is there before, but Kafka leaves it to followers.
+const FIRST_WITH_LEADERS: i16 = 16;
+
 /// A reply to a client: bytes and ranges of segment files.
 pub type FileReply = Reply<Arc<dyn File>>;
 
@@ -53,6 +56,7 @@ pub fn answer(
     context: &FetchContext,
     (targets, found): (&[Target], &[Found]),
 ) -> Result<FileReply, AnswerError> {
+    let version = head.version;
     let told: Vec<Told> = found.iter().map(told_of).collect();
     let (session_id, included) = settle_session(node, context, &told);
     let rows: Vec<usize> = (0..found.len()).filter(|at| included.get(*at).copied().unwrap_or(true)).collect();
@@ -70,7 +74,8 @@ pub fn answer(
             else {
                 continue;
             };
-            write_row(&mut writer, (wanted.partition, target, found), &mut leaders)?;
+            let helps = if version >= FIRST_WITH_LEADERS { Some(&mut leaders) } else { None };
+            write_row(&mut writer, (wanted.partition, target, found), helps)?;
         }
     }
     Ok(writer.finish(&leaders.endpoints())?)
@@ -143,13 +148,14 @@ fn inline_bytes(rows: &[usize], found: &[Found]) -> usize {
 fn write_row(
     writer: &mut FetchResponseWriter<Arc<dyn File>>,
     (index, target, found): (i32, &Target, &Found),
-    leaders: &mut Leaders,
+    leaders: Option<&mut Leaders>,
 ) -> Result<(), AnswerError> {
     let outcome = match found {
         Ok(outcome) => outcome,
         Err(error) => {
             let moved = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
-            let current_leader = target.id.as_ref().filter(|_| moved).and_then(|id| leaders.of(id));
+            let current_leader = leaders.filter(|_| moved).zip(target.id.as_ref());
+            let current_leader = current_leader.and_then(|(leaders, id)| leaders.of(id));
             writer.partition(&FetchOutcome { current_leader, ..FetchOutcome::refused(index, *error) });
             return Ok(());
         }
@@ -172,7 +178,12 @@ fn write_row(
         records_bytes: usize::try_from(outcome.read.bytes).unwrap_or(0),
         ..FetchOutcome::refused(index, ErrorCode::None)
     });
-    write_records(writer, outcome)
+    write_records(writer, outcome).inspect_err(|error| {
+        // This answer cannot be given any more; the next one tells what became of the directory (LOG-07).
+        if let (AnswerError::Read(error), Ok(partition)) = (error, &target.partition) {
+            partition.failed(error);
+        }
+    })
 }
 
 fn write_records(

@@ -85,18 +85,24 @@ fn find(node: &Node, caller: &Caller, replica: bool, at: &PartitionRef) -> Resul
         }
     };
     let index = ottla_model::PartitionIndex::new(at.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    let local = node.local_partition(topic.name.as_str(), at.partition);
-    let local = local.and_then(|partition| {
-        if partition.topic_id() == topic.id { Ok(partition) } else { Err(ErrorCode::InconsistentTopicId) }
-    });
+    let mut local = node.local_partition(topic.name.as_str(), at.partition);
+    if let TopicRef::Id(_) = at.topic {
+        local = local.and_then(|partition| of_topic(partition, topic.id));
+    }
     Ok((local, TopicPartition::new(topic.name.clone(), index)))
+}
+
+/// The partition, if its log is that of the topic asked for. The table of partitions is ahead of the image for a moment:
+/// a topic that was deleted and made again has its new log already (FET-21).
+fn of_topic(partition: Arc<Partition>, topic: TopicId) -> Result<Arc<Partition>, ErrorCode> {
+    if partition.topic_id() == topic { Ok(partition) } else { Err(ErrorCode::InconsistentTopicId) }
 }
 
 /// A look at all partitions: what was found, and whether it is reason enough to answer.
 pub struct Look {
     pub found: Vec<Found>,
     pub bytes: u64,
-    /// An error, a divergence, older data, or more than the request takes: the answer does not wait.
+    /// An error, a divergence, older data, or a limit that keeps more from being added: the answer does not wait.
     pub at_once: bool,
 }
 
@@ -104,6 +110,7 @@ pub struct Look {
 pub fn look(terms: &Terms, targets: &[Target]) -> Look {
     let mut left = terms.bytes_max;
     let mut look = Look { found: Vec::with_capacity(targets.len()), bytes: 0, at_once: false };
+    let mut limited = false;
     for target in targets {
         let found = read_one(terms, target, (left, look.bytes == 0));
         match &found {
@@ -111,24 +118,27 @@ pub fn look(terms: &Terms, targets: &[Target]) -> Look {
                 look.bytes += u64::from(outcome.read.bytes);
                 left = left.saturating_sub(outcome.read.bytes);
                 let older = outcome.behind_active_segment && outcome.read.bytes > 0;
-                // What waits behind the limits of this request comes with the next one (TRAP-13).
-                let more = outcome.read.bytes > 0 && outcome.read.end < outcome.limits.up_to;
-                look.at_once |= outcome.diverging.is_some() || older || more;
+                limited |= outcome.read.end < outcome.limits.up_to;
+                look.at_once |= outcome.diverging.is_some() || older;
             }
             Err(_) => look.at_once = true,
         }
         look.found.push(found);
     }
+    // Where a limit of the request leaves batches out, waiting brings no more of them (TRAP-13).
+    look.at_once |= limited && look.bytes > 0;
     look
 }
 
 fn read_one(terms: &Terms, target: &Target, (left, nothing_yet): (u32, bool)) -> Found {
     let partition = target.partition.as_ref().map_err(|error| *error)?;
-    let attempt = attempt(terms, &target.wanted).ok_or(ErrorCode::OffsetOutOfRange)?;
+    let attempt = attempt(terms, &target.wanted);
     let asked = u32::try_from(target.wanted.partition_bytes_max).unwrap_or(0);
     let request = ReadRequest {
         attempt,
-        last_fetched_epoch: LeaderEpoch::new(target.wanted.last_fetched_epoch),
+        // A negative offset lies below every log, whatever its epochs.
+        last_fetched_epoch: Offset::new(target.wanted.fetch_offset)
+            .and_then(|_| LeaderEpoch::new(target.wanted.last_fetched_epoch)),
         bytes_max: asked.min(left),
         at_least_one_batch: nothing_yet,
     };
@@ -142,13 +152,14 @@ fn read_one(terms: &Terms, target: &Target, (left, nothing_yet): (u32, bool)) ->
     })
 }
 
-/// What a reader attempts in one partition; `None` for an offset that no log has.
-pub fn attempt(terms: &Terms, wanted: &Wanted) -> Option<ReadAttempt> {
-    Some(ReadAttempt {
+/// What a reader attempts in one partition. A negative offset becomes one that no log has: it is out of range, after the
+/// reader's epoch was checked.
+pub fn attempt(terms: &Terms, wanted: &Wanted) -> ReadAttempt {
+    ReadAttempt {
         reader: terms.reader,
-        offset: Offset::new(wanted.fetch_offset)?,
+        offset: Offset::new(wanted.fetch_offset).unwrap_or(Offset::MAX),
         leader_epoch: LeaderEpoch::new(wanted.current_leader_epoch),
         from_any_replica: terms.version >= FIRST_FROM_FOLLOWER
             && !matches!(terms.reader, Reader::Follower(_)),
-    })
+    }
 }

@@ -186,15 +186,14 @@ impl SessionCache {
 
     /// Reads the session part of a request and says what to read.
     pub fn on_request(&mut self, request: SessionRequest, now_ms: i64) -> Result<FetchContext, SessionError> {
-        let SessionRequest { session_id, session_epoch, by_topic_id, from_replica, partitions, .. } =
-            &request;
+        let SessionRequest { session_id, session_epoch, by_topic_id, from_replica, .. } = &request;
         match (*session_id, *session_epoch) {
             (id, 0 | -1) => {
                 if id != 0 {
                     self.sessions.remove(&id);
                 }
                 let (by_topic_id, from_replica) = (*by_topic_id, *from_replica);
-                let close_only = *session_epoch == -1 || partitions.is_empty();
+                let close_only = *session_epoch == -1;
                 let partitions = request.partitions;
                 if close_only {
                     return Ok(FetchContext::Sessionless { partitions });
@@ -302,13 +301,13 @@ impl SessionCache {
             stale.filter(|(_, session)| now_ms - session.used_ms > EVICTION_AGE_MS).map(|(id, _)| *id);
         let victim = stale.or_else(|| {
             let may_go = |session: &Session| {
-                let old = now_ms - session.created_ms > EVICTION_AGE_MS;
+                let old = session.used_ms - session.created_ms > EVICTION_AGE_MS;
                 old || (from_replica && !session.from_replica)
             };
             let rank = |session: &Session| (session.from_replica, session.partitions.len());
             let candidates = self.sessions.iter().filter(|(_, session)| may_go(session));
             let (id, session) = candidates.min_by_key(|(id, session)| (rank(session), **id))?;
-            (rank(session) <= (from_replica, size)).then_some(*id)
+            (rank(session) < (from_replica, size)).then_some(*id)
         });
         match victim {
             Some(id) => {
@@ -454,6 +453,19 @@ mod tests {
         assert!(cache.is_empty());
     }
 
+    /// FET-01, FET-02: a session may begin with nothing; one that is left with nothing is closed.
+    #[test]
+    fn a_session_may_begin_without_partitions() {
+        let mut cache = SessionCache::new(10);
+        assert_eq!(open(&mut cache, &[], 0, 7), 7);
+        let context = cache.on_request(request(7, 1, &["a"]), 1).unwrap();
+        assert_eq!(names(&context), ["a"]);
+        assert_eq!(open(&mut cache, &[], 0, 8), 8);
+        let context = cache.on_request(request(8, 1, &[]), 1).unwrap();
+        assert!(matches!(context, FetchContext::Sessionless { ref partitions } if partitions.is_empty()));
+        assert_eq!(cache.len(), 1);
+    }
+
     /// FET-01
     #[test]
     fn epoch_zero_and_minus_one_close_the_session_they_name() {
@@ -474,15 +486,31 @@ mod tests {
         let mut cache = SessionCache::new(1);
         open(&mut cache, &["a", "b"], 0, 7);
         assert_eq!(open(&mut cache, &["a", "b", "c"], 1, 8), 0, "a young session stays");
-        let context = cache.on_request(request(7, 1, &[]), EVICTION_AGE_MS).unwrap();
-        cache.on_incremental_answer(&context, &[told(false, 5), told(false, 5)]);
         let later = EVICTION_AGE_MS + 1;
+        let context = cache.on_request(request(7, 1, &[]), later).unwrap();
+        cache.on_incremental_answer(&context, &[told(false, 5), told(false, 5)]);
         assert_eq!(open(&mut cache, &["a"], later, 9), 0, "a larger session stays");
+        assert_eq!(open(&mut cache, &["c", "d"], later, 9), 0, "one as large stays");
         assert_eq!(open(&mut cache, &["a", "b", "c"], later, 10), 10);
         let replica = SessionRequest { from_replica: true, ..request(0, 0, &["a"]) };
         let context = cache.on_request(replica, later + 1).unwrap();
         assert_eq!(cache.on_full_answer(&context, &[told(false, 5)], (later + 1, 11)), 11);
         assert_eq!(cache.len(), 1);
         assert_eq!(cache.evictions(), 2);
+    }
+
+    /// FET-05: two minutes without a request, and anybody may have the place; those of replicas stay as long as all.
+    #[test]
+    fn a_session_that_nobody_uses_gives_way_to_any() {
+        let mut cache = SessionCache::new(2);
+        open(&mut cache, &["a", "b"], 0, 7);
+        open(&mut cache, &["a", "b"], 0, 8);
+        let context = cache.on_request(request(8, 1, &[]), 1).unwrap();
+        cache.on_incremental_answer(&context, &[told(false, 5), told(false, 5)]);
+        assert_eq!(open(&mut cache, &["a"], EVICTION_AGE_MS, 9), 0);
+        assert_eq!(open(&mut cache, &["a"], EVICTION_AGE_MS + 1, 9), 9, "the one used last stays");
+        assert_eq!(cache.on_request(request(7, 1, &[]), 0).unwrap_err(), SessionError::NotFound(7));
+        assert_eq!((cache.len(), cache.evictions()), (2, 1));
+        assert!(cache.on_request(request(8, 2, &[]), EVICTION_AGE_MS).is_ok());
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: requirements FET-01 to FET-34, SEC-36, KIP-227, KIP-516.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +58,7 @@ pub fn decode(body: &[u8], version: i16) -> Result<Fetch, DecodeError> {
         let of_topic = topic.partitions();
         forgotten.extend(of_topic.map(|partition| PartitionRef { topic: label.clone(), partition }));
     }
+    let partitions = each_once(partitions);
     Ok(Fetch {
         session: SessionRequest {
             session_id: view.session_id,
@@ -70,6 +73,22 @@ pub fn decode(body: &[u8], version: i16) -> Result<Fetch, DecodeError> {
         bytes_min: u64::try_from(view.min_bytes).unwrap_or(0),
         wait: Duration::from_millis(u64::try_from(view.max_wait_ms).unwrap_or(0)),
     })
+}
+
+/// A partition that is named twice is asked for once: what was said last holds, at the place of the first.
+fn each_once(partitions: Vec<(PartitionRef, Wanted)>) -> Vec<(PartitionRef, Wanted)> {
+    let mut places: HashMap<PartitionRef, usize> = HashMap::with_capacity(partitions.len());
+    let mut once: Vec<(PartitionRef, Wanted)> = Vec::with_capacity(partitions.len());
+    for (partition, wanted) in partitions {
+        match places.entry(partition.clone()) {
+            Entry::Occupied(place) => once[*place.get()].1 = wanted,
+            Entry::Vacant(place) => {
+                place.insert(once.len());
+                once.push((partition, wanted));
+            }
+        }
+    }
+    once
 }
 
 fn topic_ref(label: TopicLabel<'_>) -> TopicRef {
@@ -138,8 +157,7 @@ async fn wait_for_enough(
             let (Ok(partition), Ok(found)) = (&target.partition, found) else { continue };
             partition.park(waiter(request, terms.reader, share, deadline), &poll);
             // What happened between the look and the parking woke nobody.
-            let seen =
-                read::attempt(terms, &target.wanted).and_then(|attempt| partition.limits(&attempt).ok());
+            let seen = partition.limits(&read::attempt(terms, &target.wanted)).ok();
             if seen
                 .is_none_or(|seen| seen.up_to > found.limits.up_to || seen.log_start > found.limits.log_start)
             {
