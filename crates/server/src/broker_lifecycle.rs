@@ -119,6 +119,7 @@ impl BrokerLifecycle {
             features: features.map(|known| (known.name.to_owned(), known.range)).collect(),
             rack: self.node.settings().rack.clone(),
             directories: self.registration.directories.clone(),
+            cordoned: self.node.cordoned(),
             previous_epoch: self.registration.previous_epoch,
             tells_clean_shutdown: true,
             migrating: false,
@@ -184,7 +185,7 @@ impl BrokerLifecycle {
             want_fence: false,
             want_shut_down,
             offline: self.offline.directories.clone(),
-            cordoned: None,
+            cordoned: Some(self.node.cordoned()),
         };
         match self.node.controller.ask(Command::Heartbeat(heartbeat)).await {
             Ok(Answer::Heartbeat(Ok(reply))) => {

@@ -18,6 +18,7 @@ use ottla_model::{DirectoryId, TopicPartition};
 use ottla_storage::LogDir;
 
 use crate::flusher::Flusher;
+use crate::formatting::Identified;
 
 /// Most partitions that wait for the janitor at once; those beyond are found by its next round.
 pub const CARE_QUEUE_LENGTH: usize = 1024;
@@ -27,6 +28,7 @@ pub const CARE_QUEUE_LENGTH: usize = 1024;
 pub struct LogDirectory {
     files: LogDir,
     id: DirectoryId,
+    keeps_partitions: bool,
     flusher: Arc<Flusher>,
     failures: mpsc::Sender<DirectoryId>,
     care: mpsc::Sender<TopicPartition>,
@@ -42,9 +44,15 @@ pub struct Reports {
 }
 
 impl LogDirectory {
-    pub fn new(files: LogDir, id: DirectoryId, flusher: Arc<Flusher>, reports: Reports) -> LogDirectory {
+    /// `keeps_partitions`: it is one of `log.dirs`, and not the metadata's alone.
+    pub fn new(
+        Identified { files, id }: Identified,
+        keeps_partitions: bool,
+        flusher: Arc<Flusher>,
+        reports: Reports,
+    ) -> LogDirectory {
         let Reports { failures, care } = reports;
-        LogDirectory { files, id, flusher, failures, care }
+        LogDirectory { files, id, keeps_partitions, flusher, failures, care }
     }
 
     pub fn path(&self) -> &Path {
@@ -58,6 +66,10 @@ impl LogDirectory {
 
     pub fn id(&self) -> DirectoryId {
         self.id
+    }
+
+    pub fn keeps_partitions(&self) -> bool {
+        self.keeps_partitions
     }
 
     pub fn flusher(&self) -> &Flusher {

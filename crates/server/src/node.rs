@@ -15,7 +15,7 @@ use ottla_env::sync::{mpsc, watch};
 use ottla_env::time::timeout;
 use ottla_metadata::config::{BrokerConfig, Layers};
 use ottla_metadata::image::MetadataImage;
-use ottla_model::{BrokerEpoch, BrokerId, ClusterId, TopicName};
+use ottla_model::{BrokerEpoch, BrokerId, ClusterId, DirectoryId, TopicName};
 use ottla_protocol::ErrorCode;
 use parking_lot::Mutex;
 
@@ -214,6 +214,20 @@ impl Node {
         if let Err(error) = self.wanted.try_send(wanted) {
             tracing::debug!(%error, "a topic is not created now; the client will ask again");
         }
+    }
+
+    /// The directories that partitions lie in: those of `log.dirs`. The metadata may have another one of their own.
+    pub fn data_directories(&self) -> impl Iterator<Item = &Arc<LogDirectory>> {
+        self.directories.iter().filter(|directory| directory.keeps_partitions())
+    }
+
+    /// Directories that are to take no new replicas (`cordoned.log.dirs`).
+    pub fn cordoned(&self) -> Vec<DirectoryId> {
+        let config = self.config();
+        let cordoned = |directory: &&Arc<LogDirectory>| {
+            config.cordoned_log_dirs.iter().any(|path| **path == *directory.path())
+        };
+        self.data_directories().filter(cordoned).map(|directory| directory.id()).collect()
     }
 
     /// Whether no new replicas go to the directory (`cordoned.log.dirs`).

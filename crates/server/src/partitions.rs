@@ -268,8 +268,13 @@ impl Partitions {
     fn emptiest(&self) -> Option<&Arc<LogDirectory>> {
         let usable =
             |directory: &&Arc<LogDirectory>| directory.is_online() && !self.node.is_cordoned(directory);
-        let directories = self.node.directories.iter().filter(usable);
-        directories.min_by_key(|directory| directory.files().log_count())
+        let config = self.node.config();
+        // The metadata log lies in one of them and is no partition of a topic.
+        let count = |directory: &&Arc<LogDirectory>| {
+            let of_metadata = usize::from(*directory.path() == *config.metadata_log.dir);
+            directory.files().log_count().saturating_sub(of_metadata)
+        };
+        self.node.data_directories().filter(usable).min_by_key(count)
     }
 
     /// Tells the controller where replicas lie that it did not place itself.

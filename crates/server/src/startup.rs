@@ -373,7 +373,8 @@ fn assemble(
         let reports = Reports { failures: failures_sender.clone(), care: care_sender.clone() };
         let name = identified.id.to_string();
         let flusher = Flusher::start(&name).map_err(StartError::Thread)?;
-        directories.push(Arc::new(LogDirectory::new(identified.files, identified.id, flusher, reports)));
+        let keeps_partitions = config.log_dirs.iter().any(|path| **path == *identified.files.path());
+        directories.push(Arc::new(LogDirectory::new(identified, keeps_partitions, flusher, reports)));
     }
     let (wanted_sender, wanted) = mpsc::channel(CREATION_QUEUE_LENGTH);
     let memory = config.network.queued_request_bytes_max;
@@ -385,7 +386,7 @@ fn assemble(
         identity: Identity { id: config.node_id, cluster_id: formatted.cluster_id },
         access: Access::new(options.authorizer.unwrap_or_else(|| Arc::new(AllowAll))),
         controller,
-        groups: Groups::new(config.node_id, group_config(&config.groups), encoding),
+        groups: Groups::new(group_config(&config.groups), encoding),
         directories,
         disk: options.disk,
         random: options.random,
@@ -431,7 +432,7 @@ async fn serve(
     let registration = Registration {
         incarnation,
         endpoints: doors.broker_endpoints.clone(),
-        directories: node.directories.iter().map(|directory| directory.id()).collect(),
+        directories: node.data_directories().map(|directory| directory.id()).collect(),
         previous_epoch,
     };
     let mut lifecycle =
@@ -502,7 +503,7 @@ async fn watch_directories(
         let directory = node.directories.iter().find(|directory| directory.id() == failed);
         let metadata =
             directory.is_some_and(|directory| *directory.path() == *node.config().metadata_log.dir);
-        if metadata || node.directories.iter().all(|directory| !directory.is_online()) {
+        if metadata || node.data_directories().all(|directory| !directory.is_online()) {
             let path = directory.map(|directory| directory.path().display().to_string()).unwrap_or_default();
             // One message is enough to end the process.
             drop(fatal.try_send(format!("log directory {path} failed and the node cannot go on without it")));

@@ -26,6 +26,8 @@ pub struct BrokerConfig {
     pub listeners: Listeners,
     /// `log.dirs`, at least one.
     pub log_dirs: Vec<PathBuf>,
+    /// `cordoned.log.dirs`: those of `log_dirs` that take no new replicas.
+    pub cordoned_log_dirs: Vec<PathBuf>,
     pub quorum: QuorumConfig,
     pub metadata_log: MetadataLogConfig,
     pub registration: RegistrationConfig,
@@ -185,6 +187,7 @@ impl BrokerConfig {
             rack: reader.optional_text("broker.rack")?,
             listeners,
             metadata_log: metadata_log(reader, &log_dirs)?,
+            cordoned_log_dirs: cordoned_log_dirs(reader, &log_dirs)?,
             log_dirs,
             quorum,
             registration: registration(reader)?,
@@ -272,6 +275,15 @@ fn ensure_listeners_are_plaintext(listeners: &Listeners) -> Result<(), ConfigErr
         None => return Ok(()),
     };
     Err(ConfigError::UnsupportedProtocol { listener: name.clone(), protocol })
+}
+
+/// `*` stands for all of them; what else is in the list was found among them by the rules.
+fn cordoned_log_dirs(reader: Reader<'_>, log_dirs: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
+    let cordoned = reader.list("cordoned.log.dirs")?;
+    if cordoned.iter().any(|dir| dir == "*") {
+        return Ok(log_dirs.to_vec());
+    }
+    Ok(cordoned.iter().map(PathBuf::from).collect())
 }
 
 fn metadata_log(reader: Reader<'_>, log_dirs: &[PathBuf]) -> Result<MetadataLogConfig, ConfigError> {

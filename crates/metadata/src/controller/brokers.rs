@@ -32,6 +32,8 @@ pub struct RegisterBroker {
     pub features: Vec<(String, VersionRange)>,
     pub rack: Option<String>,
     pub directories: Vec<DirectoryId>,
+    /// Those of them that take no new replicas (KIP-1066).
+    pub cordoned: Vec<DirectoryId>,
     /// The epoch the broker had when it last went down cleanly.
     pub previous_epoch: Option<BrokerEpoch>,
     /// Whether the broker is one that would name `previous_epoch` (request version 3 and later).
@@ -175,7 +177,9 @@ fn registration(
         fenced: same_incarnation.is_none_or(|existing| existing.fenced),
         in_controlled_shutdown: same_incarnation.is_some_and(|existing| existing.in_controlled_shutdown),
         log_dirs: directories.iter().map(|directory| directory.0).collect(),
-        cordoned_log_dirs: None,
+        cordoned_log_dirs: version
+            .has_cordoned_directories()
+            .then(|| request.cordoned.iter().map(|directory| directory.0).collect()),
     }
 }
 

@@ -76,6 +76,7 @@ fn a_directory_belongs_to_one_broker() {
                 ottla_metadata::features::VersionRange { min: 7, max: 30 },
             )],
             rack: None,
+            cordoned: Vec::new(),
             directories,
             previous_epoch: None,
             tells_clean_shutdown: true,

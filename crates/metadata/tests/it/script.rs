@@ -130,6 +130,7 @@ fn register(world: &mut World, words: &[&str]) -> String {
         }],
         features: features(words),
         rack: option(words, "rack").map(str::to_owned),
+        cordoned: Vec::new(),
         directories: (1..=count).map(|number| directory(id, number)).collect(),
         previous_epoch: known.filter(|_| clean).map(|known| known.epoch),
         tells_clean_shutdown: true,

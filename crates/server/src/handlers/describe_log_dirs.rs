@@ -34,7 +34,7 @@ pub async fn handle(
     let wanted: Option<HashMap<String, HashSet<i32>>> = request.topics.map(|topics| {
         topics.into_iter().map(|topic| (topic.topic, topic.partitions.into_iter().collect())).collect()
     });
-    let directories = node.directories.iter();
+    let directories = node.data_directories();
     DescribeLogDirsResponse {
         results: directories.map(|directory| row(node, directory, wanted.as_ref())).collect(),
         ..DescribeLogDirsResponse::default()

@@ -25,7 +25,7 @@ keys! {
     /// Level of zstd where the broker compresses again.
     "compression.zstd.level": Int = "3", Between(-131072, 22), ClusterWide, Medium, Live;
     /// Log directories that get no new partitions; `*` means all.
-    "cordoned.log.dirs": List = "", List(MayBeEmpty), PerBroker, Medium, Later;
+    "cordoned.log.dirs": List = "", List(MayBeEmpty), PerBroker, Medium, Live;
     /// Class that may veto new topics; a Java class cannot run in this process.
     "create.topic.policy.class.name": Class null, Any, ReadOnly, Low, Refused;
     /// Whether clients may delete topics.
