@@ -6,7 +6,14 @@ mod admission;
 mod batches;
 mod connections;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod directories;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod durability;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod faults;
+mod fetch_limits;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod fetch_refusals;
 mod gated_disk;
 mod gatekeeper;
 mod groups;
@@ -21,6 +28,8 @@ mod plain_requests;
 mod planted;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod producers;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod reading;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
