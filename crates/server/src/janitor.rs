@@ -176,6 +176,7 @@ pub fn write_checkpoints(node: &Node) {
 }
 
 fn write_one(directory: &LogDirectory, partitions: &[&Arc<Partition>]) -> Result<(), CheckpointError> {
+    let _turn = directory.checkpoint_turn();
     let mut recovery: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
     let (mut starts, mut high_watermarks) = (BTreeMap::new(), BTreeMap::new());
     for partition in partitions {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use ottla_env::sync::mpsc;
 use ottla_model::{DirectoryId, TopicPartition};
 use ottla_storage::LogDir;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::flusher::Flusher;
 use crate::formatting::Identified;
@@ -29,6 +30,8 @@ pub struct LogDirectory {
     files: LogDir,
     id: DirectoryId,
     keeps_partitions: bool,
+    /// Held while the checkpoints are written: two writers would take each other's new file away.
+    checkpoints: Mutex<()>,
     flusher: Arc<Flusher>,
     failures: mpsc::Sender<DirectoryId>,
     care: mpsc::Sender<TopicPartition>,
@@ -52,7 +55,7 @@ impl LogDirectory {
         reports: Reports,
     ) -> LogDirectory {
         let Reports { failures, care } = reports;
-        LogDirectory { files, id, keeps_partitions, flusher, failures, care }
+        LogDirectory { files, id, keeps_partitions, checkpoints: Mutex::new(()), flusher, failures, care }
     }
 
     pub fn path(&self) -> &Path {
@@ -70,6 +73,12 @@ impl LogDirectory {
 
     pub fn keeps_partitions(&self) -> bool {
         self.keeps_partitions
+    }
+
+    /// The turn to write the checkpoints. What is written is looked up under it, so that it is never older than what
+    /// stands there.
+    pub fn checkpoint_turn(&self) -> MutexGuard<'_, ()> {
+        self.checkpoints.lock()
     }
 
     pub fn flusher(&self) -> &Flusher {
