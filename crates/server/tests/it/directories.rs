@@ -9,7 +9,7 @@ use ottla_protocol::ApiKey;
 use ottla_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use ottla_protocol::messages::{
     DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, incremental_alter_configs_request,
+    incremental_alter_configs_request,
 };
 use ottla_security::Operation;
 use ottla_server::RunningNode;
@@ -17,8 +17,8 @@ use ottla_server::RunningNode;
 use crate::faults::{FaultyDisk, State};
 use crate::node::{Client, Home, Parts, properties, run, start, start_with};
 use crate::reading::{
-    append, ask_fetch, batch, code, create, describe, fetch, forbidding, from, look, offset, offset_at,
-    receive_fetch, rows, try_append, values,
+    BROKER, append, ask_fetch, batch, code, create, describe, fetch, forbidding, from, look, offset,
+    offset_at, receive_fetch, rows, set_config, try_append, values,
 };
 
 /// The paths of three directories, and the line that names them.
@@ -96,24 +96,6 @@ fn a_directory_of_the_metadata_alone_holds_no_partitions() {
     });
 }
 
-/// Sets a config of broker 1 while it runs.
-async fn set_on_broker(client: &mut Client, name: &str, value: &str) {
-    let config = incremental_alter_configs_request::AlterableConfig {
-        name: name.to_owned(),
-        config_operation: 0,
-        value: Some(value.to_owned()),
-    };
-    let resource = incremental_alter_configs_request::AlterConfigsResource {
-        resource_type: 4,
-        resource_name: "1".to_owned(),
-        configs: vec![config],
-    };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-    let answer: IncrementalAlterConfigsResponse =
-        client.ask(ApiKey::IncrementalAlterConfigs, 1, &request).await;
-    assert_eq!(answer.responses[0].error_code, code::NONE, "{answer:?}");
-}
-
 async fn until_cordoned(client: &mut Client, expected: [bool; 3]) {
     let request = DescribeLogDirsRequest { topics: None };
     let cordoned = |answer: &DescribeLogDirsResponse| {
@@ -135,12 +117,12 @@ fn a_cordoned_directory_gets_no_new_partitions() {
         until_cordoned(&mut client, [false, true, false]).await;
         create(&mut client, "t", 4, &[]).await;
         assert_eq!(counts(&mut client).await, [2, 0, 2]);
-        set_on_broker(&mut client, "cordoned.log.dirs", "").await;
+        set_config(&mut client, (BROKER, "1"), ("cordoned.log.dirs", "")).await;
         until_cordoned(&mut client, [false; 3]).await;
         create(&mut client, "u", 2, &[]).await;
         assert_eq!(counts(&mut client).await, [2, 2, 2]);
         let both = format!("{},{}", paths[0].display(), paths[1].display());
-        set_on_broker(&mut client, "cordoned.log.dirs", &both).await;
+        set_config(&mut client, (BROKER, "1"), ("cordoned.log.dirs", &both)).await;
         until_cordoned(&mut client, [true, true, false]).await;
         create(&mut client, "v", 2, &[]).await;
         assert_eq!(counts(&mut client).await, [2, 2, 4]);

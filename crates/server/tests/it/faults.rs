@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ottla_env::disk::{DirEntry, Disk, File, FileMeta, LockGuard, OpenMode, RealDisk, Space};
 use parking_lot::{Condvar, Mutex};
@@ -27,6 +28,17 @@ struct Switch {
     below: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
+    meeting: Mutex<Meeting>,
+    arrived: Condvar,
+}
+
+/// Openings of segments that wait for each other.
+#[derive(Debug, Default)]
+struct Meeting {
+    of: &'static str,
+    wanted: usize,
+    inside: usize,
+    most: usize,
 }
 
 /// The real disk, but for what lies below one directory. Clones are the same disk.
@@ -38,7 +50,19 @@ pub struct FaultyDisk {
 impl FaultyDisk {
     pub fn new(below: &Path) -> FaultyDisk {
         let (state, changed) = (Mutex::new(State::Working), Condvar::new());
-        FaultyDisk { switch: Arc::new(Switch { below: below.to_owned(), state, changed }) }
+        let (meeting, arrived) = (Mutex::default(), Condvar::new());
+        FaultyDisk { switch: Arc::new(Switch { below: below.to_owned(), state, changed, meeting, arrived }) }
+    }
+
+    /// From now on segments in directories of that name's beginning are opened once so many openings have come together,
+    /// or after a while.
+    pub fn meet(&self, of: &'static str, wanted: usize) {
+        *self.switch.meeting.lock() = Meeting { of, wanted, ..Meeting::default() };
+    }
+
+    /// How many openings have come together at most.
+    pub fn met(&self) -> usize {
+        self.switch.meeting.lock().most
     }
 
     pub fn set(&self, state: State) {
@@ -71,6 +95,21 @@ impl Switch {
         }
     }
 
+    fn meet(&self, path: &Path) {
+        let directory = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let is_segment = path.extension().is_some_and(|extension| extension == "log");
+        let mut meeting = self.meeting.lock();
+        if !is_segment || meeting.wanted == 0 || !directory.starts_with(meeting.of) {
+            return;
+        }
+        meeting.inside += 1;
+        meeting.most = meeting.most.max(meeting.inside);
+        self.arrived.notify_all();
+        let late = Instant::now() + Duration::from_secs(3);
+        while meeting.most < meeting.wanted && !self.arrived.wait_until(&mut meeting, late).timed_out() {}
+        meeting.inside -= 1;
+    }
+
     fn flush(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         while *state == State::FlushesWait {
@@ -87,6 +126,7 @@ impl Disk for FaultyDisk {
             return RealDisk.open(path, mode);
         }
         self.switch.read()?;
+        self.switch.meet(path);
         let inner = RealDisk.open(path, mode)?;
         Ok(Arc::new(FaultyFile { inner, switch: Arc::clone(&self.switch) }))
     }

@@ -33,6 +33,8 @@ mod reading;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod recovery;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod retention;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod transactions;

@@ -4,16 +4,19 @@
 //! Does not own: what the tests expect.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use ottla_env::{task, time};
 use ottla_model::{Timestamp, Uuid};
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::messages::fetch_response::PartitionData;
 use ottla_protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest,
-    FetchResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    ProduceRequest, ProduceResponse, ResponseHeader, create_topics_request, delete_records_request,
-    list_offsets_request, metadata_request, produce_request,
+    FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, ResponseHeader,
+    create_topics_request, delete_records_request, incremental_alter_configs_request, list_offsets_request,
+    metadata_request, produce_request,
 };
 use ottla_protocol::record::{Batch, BatchBuilder, BatchOptions, Batches, NewRecord};
 use ottla_protocol::{ApiKey, Message, Reader};
@@ -26,6 +29,10 @@ pub const LONG_AGO: i64 = 1_700_000_000_000;
 
 /// Room for everything a test writes.
 pub const PLENTY: i32 = 1 << 24;
+
+/// Kinds of resources that have configs.
+pub const TOPIC: i8 = 2;
+pub const BROKER: i8 = 4;
 
 /// Error codes, by name.
 pub mod code {
@@ -95,6 +102,11 @@ pub async fn create(client: &mut Client, name: &str, partitions: i32, configs: &
     let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only: false };
     let answer: CreateTopicsResponse = client.ask(ApiKey::CreateTopics, 7, &request).await;
     assert_eq!(answer.topics[0].error_code, code::NONE, "{answer:?}");
+    // On a slow device the answer comes before the partitions.
+    let deadline = time::now() + Duration::from_secs(60);
+    while describe(client, name).await.topics[0].error_code != code::NONE {
+        assert!(time::now() < deadline, "{name} does not appear");
+    }
 }
 
 /// Error code and base offset of a request with `acks=all`.
@@ -223,6 +235,27 @@ pub async fn log_start(client: &mut Client, topic: &str) -> i64 {
     offset(client, 10, &offset_at(topic, -2)).await.1
 }
 
+/// Waits until something outside the node's answers is as wanted; a device may take its time.
+pub async fn until(wanted: impl Fn() -> bool) {
+    let deadline = time::now() + Duration::from_secs(60);
+    while !wanted() {
+        assert!(time::now() < deadline, "it did not happen in a minute");
+        task::yield_now().await;
+    }
+}
+
+/// Waits until partition 0 begins there.
+pub async fn until_log_start(client: &mut Client, topic: &str, expected: i64) {
+    let deadline = time::now() + Duration::from_secs(60);
+    loop {
+        let start = log_start(client, topic).await;
+        if start == expected {
+            return;
+        }
+        assert!(time::now() < deadline, "{topic} still begins at {start}, not at {expected}");
+    }
+}
+
 /// The metadata of one topic.
 pub async fn describe(client: &mut Client, topic: &str) -> MetadataResponse {
     let request = MetadataRequest {
@@ -241,6 +274,24 @@ pub async fn topic_id(client: &mut Client, topic: &str) -> (Uuid, i32) {
     let answer = describe(client, topic).await;
     assert_eq!(answer.topics[0].error_code, code::NONE, "{answer:?}");
     (answer.topics[0].topic_id, answer.topics[0].partitions[0].leader_epoch)
+}
+
+/// Sets one config of a resource while the node runs.
+pub async fn set_config(client: &mut Client, (kind, of): (i8, &str), (name, value): (&str, &str)) {
+    let config = incremental_alter_configs_request::AlterableConfig {
+        name: name.to_owned(),
+        config_operation: 0,
+        value: Some(value.to_owned()),
+    };
+    let resource = incremental_alter_configs_request::AlterConfigsResource {
+        resource_type: kind,
+        resource_name: of.to_owned(),
+        configs: vec![config],
+    };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    let answer: IncrementalAlterConfigsResponse =
+        client.ask(ApiKey::IncrementalAlterConfigs, 1, &request).await;
+    assert_eq!(answer.responses[0].error_code, code::NONE, "{answer:?}");
 }
 
 /// Deletes the records of partition 0 below an offset.

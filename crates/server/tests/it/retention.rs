@@ -3,19 +3,15 @@
 use std::fs;
 use std::sync::Arc;
 
-use ottla_env::task;
 use ottla_env::time::wall_now;
 use ottla_protocol::ApiKey;
-use ottla_protocol::messages::{
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ListOffsetsResponse, ProduceResponse,
-    incremental_alter_configs_request,
-};
+use ottla_protocol::messages::ProduceResponse;
 
 use crate::faults::{FaultyDisk, State};
 use crate::node::{Client, Home, Parts, properties, run, start, start_with};
 use crate::reading::{
-    LONG_AGO, append, batch_at, code, create, delete_below, keyed_batch_at, log_start, look, offset,
-    offset_at, produce, values,
+    LONG_AGO, TOPIC, append, batch_at, code, create, delete_below, keyed_batch_at, log_start, look, offset,
+    offset_at, produce, set_config, until, until_log_start, values,
 };
 
 /// The janitor looks a hundred times in a second, and files go at once.
@@ -30,11 +26,6 @@ async fn fill(client: &mut Client, topic: &str, (first, minutes): (i64, i64)) {
     for minute in 0..minutes {
         append(client, (topic, 0), keyed_batch_at(first + minute * 120_000, Some("k"), &["x"])).await;
     }
-}
-
-async fn until_log_start(client: &mut Client, topic: &str, expected: i64) {
-    let moved = |answer: &ListOffsetsResponse| answer.topics[0].partitions[0].offset == expected;
-    client.ask_until((ApiKey::ListOffsets, 10), &offset_at(topic, -2), moved).await;
 }
 
 /// Waits until every log was looked at since this call: a record that is too old goes twice, and between that lies a
@@ -128,7 +119,7 @@ fn the_policy_decides_what_goes() {
             create(&mut client, topic, 1, &[SEGMENT_MS, ("retention.bytes", "1")]).await;
             fill(&mut client, topic, (LONG_AGO, 4)).await;
             delete_below(&mut client, topic, 2).await;
-            set_on_topic(&mut client, topic, ("cleanup.policy", policy)).await;
+            set_config(&mut client, (TOPIC, topic), ("cleanup.policy", policy)).await;
         }
         node.stop().await;
         let node = start(&home, OFTEN).await.unwrap();
@@ -137,29 +128,11 @@ fn the_policy_decides_what_goes() {
         after_a_round(&mut client).await;
         for topic in ["compacted", "none"] {
             assert_eq!(log_start(&mut client, topic).await, 2, "{topic}");
-            while segments(&home, topic) != ["00000000000000000002.log", "00000000000000000003.log"] {
-                task::yield_now().await;
-            }
+            let left = ["00000000000000000002.log", "00000000000000000003.log"];
+            until(|| segments(&home, topic) == left).await;
         }
         node.stop().await;
     });
-}
-
-async fn set_on_topic(client: &mut Client, topic: &str, (name, value): (&str, &str)) {
-    let config = incremental_alter_configs_request::AlterableConfig {
-        name: name.to_owned(),
-        config_operation: 0,
-        value: Some(value.to_owned()),
-    };
-    let resource = incremental_alter_configs_request::AlterConfigsResource {
-        resource_type: 2,
-        resource_name: topic.to_owned(),
-        configs: vec![config],
-    };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-    let answer: IncrementalAlterConfigsResponse =
-        client.ask(ApiKey::IncrementalAlterConfigs, 1, &request).await;
-    assert_eq!(answer.responses[0].error_code, code::NONE, "{answer:?}");
 }
 
 /// The segment files of partition 0, those that wait for their removal too.
