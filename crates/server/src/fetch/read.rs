@@ -163,3 +163,19 @@ pub fn attempt(terms: &Terms, wanted: &Wanted) -> ReadAttempt {
             && !matches!(terms.reader, Reader::Follower(_)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_model::Uuid;
+
+    use super::*;
+
+    /// FET-21: the log of a topic that was made again is not that of the one asked for.
+    #[test]
+    fn a_log_of_another_topic_is_inconsistent() {
+        let [old, new] = [1, 2].map(|byte| TopicId::new(Uuid::from_bytes([byte; 16])).unwrap());
+        let partition = crate::partition::tests::partition(new);
+        assert!(of_topic(Arc::clone(&partition), new).is_ok());
+        assert_eq!(of_topic(partition, old).err(), Some(ErrorCode::InconsistentTopicId));
+    }
+}

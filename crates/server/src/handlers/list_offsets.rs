@@ -142,3 +142,20 @@ fn partition_row(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_model::Offset;
+    use ottla_replication::OffsetUnavailable;
+
+    use super::*;
+
+    /// LO-03: before version 5 there is no code for it.
+    #[test]
+    fn old_clients_are_told_that_there_is_no_leader() {
+        let unknown = OffsetUnavailable { high_watermark: Offset::ZERO, epoch_start: Offset::MAX };
+        let unknown = LookError::NotKnownYet(unknown);
+        assert_eq!(code_of(4, &unknown), ErrorCode::LeaderNotAvailable);
+        assert_eq!(code_of(5, &unknown), ErrorCode::OffsetNotAvailable);
+    }
+}

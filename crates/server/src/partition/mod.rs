@@ -15,6 +15,8 @@
 mod append;
 mod care;
 mod look;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::io;

@@ -22,6 +22,7 @@ mod leadership;
 mod limits;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod node;
+mod offsets;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod plain_requests;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
