@@ -62,6 +62,8 @@ pub struct Formatted {
     pub cluster_id: ClusterId,
     /// In the order of the configuration; the metadata directory is among them.
     pub directories: Vec<Identified>,
+    /// Directories of the configuration that cannot be accessed.
+    pub unusable: Vec<PathBuf>,
     /// The voters of the configuration, or this node itself.
     pub voters: Voters,
 }
@@ -114,7 +116,7 @@ impl Formatter<'_> {
         for index in unmarked {
             self.mark(&identified[index], &cluster_id)?;
         }
-        Ok(Formatted { cluster_id, directories: identified, voters })
+        Ok(Formatted { cluster_id, directories: identified, unusable: Vec::new(), voters })
     }
 
     fn refuse_other_controllers(&self) -> Result<(), FormattingError> {

@@ -5,6 +5,7 @@
 //!
 //! Source: architecture, "How the pieces behave".
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,8 @@ pub struct Node {
     pub producer_ids: ProducerIds,
     pub request_ids: RequestIds,
     pub directories: Vec<Arc<LogDirectory>>,
+    /// Directories of `log.dirs` that could not be accessed at the start.
+    pub unusable: Vec<PathBuf>,
     pub disk: Arc<dyn Disk>,
     pub random: Arc<dyn Random>,
     pub loggers: Loggers,
@@ -96,6 +99,7 @@ pub struct NodeParts {
     pub controller: ControllerHandle,
     pub groups: Groups,
     pub directories: Vec<Arc<LogDirectory>>,
+    pub unusable: Vec<PathBuf>,
     pub disk: Arc<dyn Disk>,
     pub random: Arc<dyn Random>,
     pub loggers: Loggers,
@@ -119,6 +123,7 @@ impl Node {
             producer_ids: ProducerIds::default(),
             request_ids: RequestIds::default(),
             directories: parts.directories,
+            unusable: parts.unusable,
             disk: parts.disk,
             random: parts.random,
             loggers: parts.loggers,

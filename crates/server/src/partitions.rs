@@ -254,6 +254,10 @@ impl Partitions {
             Some(directory) => {
                 return Err(format!("log directory {} is offline", directory.path().display()));
             }
+            // It was placed before, so its log may lie where this node cannot look.
+            None if wanted.is_some_and(|id| !id.is_reserved()) && !self.node.unusable.is_empty() => {
+                return Err("it may lie in a log directory that is offline".to_owned());
+            }
             None => self.emptiest().ok_or("every log directory is offline or takes no new partitions")?,
         };
         let log = directory.files().create_log(id.clone(), change.topic.id, options).map_err(|error| {

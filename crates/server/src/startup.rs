@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_coordinator::GroupConfig;
@@ -223,10 +224,7 @@ fn identify(
     doors: &Doors,
     cache: &Arc<FileCache>,
 ) -> Result<Formatted, StartError> {
-    let mut directories = Vec::new();
-    for path in formatting::directory_paths(config) {
-        directories.push(LogDir::open(Arc::clone(cache), path)?);
-    }
+    let (directories, unusable) = open_directories(config, cache)?;
     let voter_endpoint = |endpoint: &Endpoint| VoterEndpoint {
         listener: endpoint.listener.clone(),
         host: endpoint.host.clone(),
@@ -239,12 +237,41 @@ fn identify(
         controller_endpoints: doors.controller_endpoints.iter().map(voter_endpoint).collect(),
     };
     let mut formatted = formatter.run(directories)?;
+    formatted.unusable = unusable;
     for directory in &mut formatted.directories {
         for warning in directory.files.begin()? {
             tracing::warn!(%warning, "a checkpoint is not used");
         }
     }
     Ok(formatted)
+}
+
+/// Takes the directories. One that cannot be accessed is left out, unless it is the metadata's or there is no other for
+/// partitions (LOG-07); one that somebody else uses, or that is not understood, keeps the node from starting.
+fn open_directories(
+    config: &BrokerConfig,
+    cache: &Arc<FileCache>,
+) -> Result<(Vec<LogDir>, Vec<PathBuf>), StartError> {
+    let (mut directories, mut unusable) = (Vec::new(), Vec::new());
+    let mut last_error = None;
+    for path in formatting::directory_paths(config) {
+        let opened = LogDir::open(Arc::clone(cache), path.clone());
+        match opened.and_then(|directory| directory.meta().map(|_| directory)) {
+            Ok(directory) => directories.push(directory),
+            Err(error @ LogDirError::Disk { .. }) if path != config.metadata_log.dir => {
+                tracing::error!(error = %chain(&error), "the log directory is offline");
+                unusable.push(path);
+                last_error = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let keeps_partitions =
+        |directory: &LogDir| config.log_dirs.iter().any(|path| **path == *directory.path());
+    match last_error {
+        Some(error) if !directories.iter().any(keeps_partitions) => Err(error.into()),
+        Some(_) | None => Ok((directories, unusable)),
+    }
 }
 
 /// Reads snapshot and log of the metadata.
@@ -388,6 +415,7 @@ fn assemble(
         controller,
         groups: Groups::new(group_config(&config.groups), encoding),
         directories,
+        unusable: formatted.unusable,
         disk: options.disk,
         random: options.random,
         loggers: options.loggers,

@@ -3,6 +3,7 @@
 //! Source: requirement LOG-09, KIP-113, KIP-827, KIP-1066.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_protocol::ErrorCode;
@@ -34,10 +35,16 @@ pub async fn handle(
     let wanted: Option<HashMap<String, HashSet<i32>>> = request.topics.map(|topics| {
         topics.into_iter().map(|topic| (topic.topic, topic.partitions.into_iter().collect())).collect()
     });
-    let directories = node.data_directories();
-    DescribeLogDirsResponse {
-        results: directories.map(|directory| row(node, directory, wanted.as_ref())).collect(),
-        ..DescribeLogDirsResponse::default()
+    let known = node.data_directories().map(|directory| row(node, directory, wanted.as_ref()));
+    let unusable = node.unusable.iter().map(|path| offline(path));
+    DescribeLogDirsResponse { results: known.chain(unusable).collect(), ..DescribeLogDirsResponse::default() }
+}
+
+fn offline(path: &Path) -> DescribeLogDirsResult {
+    DescribeLogDirsResult {
+        error_code: ErrorCode::KafkaStorageError.number(),
+        log_dir: path.display().to_string(),
+        ..DescribeLogDirsResult::default()
     }
 }
 
@@ -46,11 +53,10 @@ fn row(
     directory: &Arc<LogDirectory>,
     wanted: Option<&HashMap<String, HashSet<i32>>>,
 ) -> DescribeLogDirsResult {
-    let log_dir = directory.path().display().to_string();
     if !directory.is_online() {
-        let error_code = ErrorCode::KafkaStorageError.number();
-        return DescribeLogDirsResult { error_code, log_dir, ..DescribeLogDirsResult::default() };
+        return offline(directory.path());
     }
+    let log_dir = directory.path().display().to_string();
     let mut topics: BTreeMap<String, Vec<DescribeLogDirsPartition>> = BTreeMap::new();
     for partition in node.partitions.load().partitions() {
         let (name, index) = (partition.id().topic.as_str(), partition.id().partition.value());

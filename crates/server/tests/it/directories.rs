@@ -1,6 +1,7 @@
 //! A node with several log directories: what lies where, and what becomes of one that fails.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -270,6 +271,47 @@ fn a_directory_that_fails_goes_offline_alone() {
         assert_eq!(values(&answer.responses[0].partitions[0]), ["0:a"]);
         assert_eq!(append(&mut client, ("t", at), batch(&["b"])).await, 1);
         node.stop().await;
+    });
+}
+
+/// LOG-07, LOG-09: a node starts without a directory that it cannot access, and makes nothing anew that may lie there; with
+/// the directory back, all is there. Without that of the metadata it does not start.
+#[test]
+fn a_node_starts_without_a_directory_that_is_gone() {
+    run(async {
+        let Failing { home, node, disk: _, at } = failing().await;
+        node.stop().await;
+        let ([first, second, _], dirs) = three(&home);
+        let aside = home.path().join("aside");
+        fs::rename(&second, &aside).unwrap();
+        fs::write(&second, "no directory").unwrap();
+        let node = start(&home, &dirs).await.unwrap();
+        let mut client = Client::connect(&node).await;
+        let all: Vec<_> = (0..3).map(|index| from(index, 0)).collect();
+        let answer = ask_fetch(&mut client, &fetch(&[("t", &all)])).await;
+        for (_, index, error, _) in rows(&answer) {
+            let expected = if index == at { code::NOT_LEADER_OR_FOLLOWER } else { code::NONE };
+            assert_eq!(error, expected, "partition {index}");
+        }
+        create(&mut client, "u", 2, &[]).await;
+        let told = describe_dirs(&mut client, 4, None).await;
+        let mut told: Vec<(String, i16, usize)> =
+            told.results.into_iter().map(|row| (row.log_dir, row.error_code, row.topics.len())).collect();
+        told.sort();
+        let codes: Vec<(i16, usize)> = told.iter().map(|row| (row.1, row.2)).collect();
+        assert_eq!(codes, [(code::NONE, 2), (code::KAFKA_STORAGE_ERROR, 0), (code::NONE, 2)]);
+        node.stop().await;
+        fs::remove_file(&second).unwrap();
+        fs::rename(&aside, &second).unwrap();
+        let node = start(&home, &dirs).await.unwrap();
+        let mut client = Client::connect(&node).await;
+        assert_eq!(values(&look(&mut client, ("t", at), 0).await), ["0:a"]);
+        assert_eq!(append(&mut client, ("t", at), batch(&["b"])).await, 1);
+        node.stop().await;
+        fs::rename(&first, &aside).unwrap();
+        fs::write(&first, "no directory").unwrap();
+        let error = start(&home, &dirs).await.err().unwrap().to_string();
+        assert!(error.contains("cannot access"), "{error}");
     });
 }
 

@@ -193,6 +193,30 @@ fn a_partition_named_twice_is_answered_once() {
     });
 }
 
+/// FET-05: where no session has a place, a fetch is answered without one.
+#[test]
+fn sessions_beyond_the_slots_are_not_made() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "max.incremental.fetch.session.cache.slots=2\n").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        create(&mut client, "t", 1, &[]).await;
+        append(&mut client, ("t", 0), batch(&["a"])).await;
+        let first = FetchRequest { session_epoch: 0, ..fetch(&[("t", &[from(0, 0)])]) };
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            let answer = ask_fetch(&mut client, &first).await;
+            assert_eq!(values(&answer.responses[0].partitions[0]), ["0:a"]);
+            sessions.push(answer.session_id);
+        }
+        assert!(sessions[0] > 0 && sessions[1] > 0 && sessions[2] == 0, "{sessions:?}");
+        let last = FetchRequest { session_id: sessions[0], session_epoch: -1, ..fetch(&[]) };
+        assert_eq!(ask_fetch(&mut client, &last).await.session_id, 0);
+        assert!(ask_fetch(&mut client, &first).await.session_id > 0, "a place is free again");
+        node.stop().await;
+    });
+}
+
 /// TRAP-31: without a session every partition that was asked for is in the answer, in the order of the request.
 #[test]
 fn an_answer_names_every_partition_asked_for() {

@@ -215,7 +215,8 @@ async fn epoch_end(client: &mut Client, (asked, believed): (i32, i32)) -> (i16, 
     (told.error_code, told.leader_epoch, told.end_offset)
 }
 
-/// FET-34: records of a replica's fetch are for replicas; in a cluster of one there is no other.
+/// FET-34, FET-22: records of a replica's fetch are for replicas; in a cluster of one there is no other. Who asks in vain is
+/// told who leads.
 #[test]
 fn a_stranger_gets_nothing_as_a_replica() {
     run(async {
@@ -228,6 +229,18 @@ fn a_stranger_gets_nothing_as_a_replica() {
             let request = FetchRequest { replica_id, ..fetch(&[("t", &[from(0, 0)])]) };
             let answer = ask_fetch(&mut client, &request).await;
             assert_eq!((rows(&answer)[0].2, rows(&answer)[0].3), (code::NOT_LEADER_OR_FOLLOWER, 0));
+        }
+        let (id, epoch) = topic_id(&mut client, "t").await;
+        for version in [15, 16, 17] {
+            let mut request = fetch_by_id(&[(id, &[from(0, 0)])]);
+            request.replica_state.replica_id = 5;
+            let answer: FetchResponse = client.ask(ApiKey::Fetch, version, &request).await;
+            let told = &answer.responses[0].partitions[0];
+            assert_eq!(told.error_code, code::NOT_LEADER_OR_FOLLOWER);
+            let leader = (told.current_leader.leader_id, told.current_leader.leader_epoch);
+            assert_eq!(leader, if version >= 16 { (1, epoch) } else { (-1, -1) }, "version {version}");
+            let nodes: Vec<i32> = answer.node_endpoints.iter().map(|node| node.node_id).collect();
+            assert_eq!(nodes, if version >= 16 { vec![1] } else { vec![] }, "version {version}");
         }
         node.stop().await;
     });

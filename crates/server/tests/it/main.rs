@@ -2,6 +2,7 @@
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod admission;
+mod advertised;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod batches;
 mod connections;

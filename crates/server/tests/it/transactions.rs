@@ -126,8 +126,8 @@ fn everything_is_sent_and_what_was_aborted_is_named() {
     });
 }
 
-/// FET-14, FET-17, LO-02, TRAP-16: a transaction that is open hides itself and all behind it from those who want committed
-/// records, and from nobody else. Who waits for it gets it when it is decided.
+/// FET-17, LO-02, TRAP-16: a transaction that is open hides itself and all behind it from those who want committed
+/// records, and from nobody else.
 #[test]
 fn an_open_transaction_hides_what_follows() {
     run(async {

@@ -106,7 +106,8 @@ fn a_log_of_an_idempotent_producer_is_kafkas_byte_for_byte() {
     rewrite("hex-idempotent.txt", "e-idem-0", LogConfig::default(), |_| {});
 }
 
-/// LOG-00, FET-18: the index of aborted transactions, and the state after the last marker.
+/// LOG-00, FET-17, FET-18: the index of aborted transactions, and the state after the last marker, which ends its
+/// transaction once it is replicated.
 #[test]
 fn a_log_of_transactions_is_kafkas_byte_for_byte() {
     // The data is of 2023 and the markers of 2026; that topic did not roll by time.
