@@ -111,24 +111,27 @@ fn some_fetches_do_not_wait() {
         let (_, epoch) = topic_id(&mut client, "t").await;
         let end = from(0, 2);
         let ahead = FetchPartition { last_fetched_epoch: epoch, ..from(0, 3) };
-        let (wait, min_bytes) = (FOR_EVER, 1 << 20);
-        let cases: [(&str, Vec<(&str, Vec<FetchPartition>)>, i32, i32); 7] = [
-            ("nothing is asked for", vec![], wait, min_bytes),
-            ("no wait", vec![("t", vec![end.clone()])], 0, min_bytes),
-            ("less than no wait", vec![("t", vec![end.clone()])], -1, min_bytes),
-            ("no minimum", vec![("t", vec![end.clone()])], wait, 0),
-            ("an error", vec![("t", vec![end.clone()]), ("missing", vec![from(0, 0)])], wait, min_bytes),
-            ("older segments", vec![("t", vec![from(0, 0)])], wait, min_bytes),
-            ("a log that went another way", vec![("t", vec![ahead])], wait, min_bytes),
+        let (there, missing) = (("t", [end]), ("missing", [from(0, 0)]));
+        let patient = |topics: &[(&str, &[FetchPartition])]| FetchRequest {
+            max_wait_ms: FOR_EVER,
+            min_bytes: 1 << 20,
+            ..fetch(topics)
+        };
+        let at_end = patient(&[(there.0, &there.1)]);
+        let cases = [
+            ("nothing is asked for", patient(&[])),
+            ("no wait", FetchRequest { max_wait_ms: 0, ..at_end.clone() }),
+            ("less than no wait", FetchRequest { max_wait_ms: -1, ..at_end.clone() }),
+            ("no minimum", FetchRequest { min_bytes: 0, ..at_end }),
+            ("an error", patient(&[(there.0, &there.1), (missing.0, &missing.1)])),
+            ("older segments", patient(&[("t", &[from(0, 0)])])),
+            ("a log that went another way", patient(&[("t", &[ahead])])),
         ];
-        for (story, topics, max_wait_ms, min_bytes) in cases {
-            let topics: Vec<(&str, &[FetchPartition])> =
-                topics.iter().map(|(name, partitions)| (*name, partitions.as_slice())).collect();
-            let answer =
-                ask_fetch(&mut client, &FetchRequest { max_wait_ms, min_bytes, ..fetch(&topics) }).await;
-            assert_eq!(rows(&answer).len(), topics.len(), "{story}");
+        for (story, request) in cases {
+            let answer = ask_fetch(&mut client, &request).await;
+            assert_eq!(rows(&answer).len(), request.topics.len(), "{story}");
         }
-        let short = FetchRequest { max_wait_ms: 20, min_bytes, ..fetch(&[("t", &[from(0, 1)])]) };
+        let short = FetchRequest { max_wait_ms: 20, ..patient(&[("t", &[from(0, 1)])]) };
         let answer = ask_fetch(&mut client, &short).await;
         assert_eq!(values(&answer.responses[0].partitions[0]), ["1:b"], "in the end what there is");
         node.stop().await;

@@ -71,7 +71,6 @@ fn a_partition_asked_for_twice_is_refused_once() {
             partition_index,
             timestamp,
             current_leader_epoch: -1,
-            ..Default::default()
         };
         let mut request: ListOffsetsRequest = offset_at("t", -1);
         request.topics[0].partitions =
