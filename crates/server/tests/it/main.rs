@@ -2,7 +2,6 @@
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod admission;
-mod advertised;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod batches;
 mod connections;
@@ -10,7 +9,6 @@ mod connections;
 mod directories;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod durability;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod faults;
 mod fetch_limits;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
