@@ -6,5 +6,6 @@ mod kills;
 mod live;
 mod node;
 mod offline;
+mod process;
 mod storage;
 mod transcript;

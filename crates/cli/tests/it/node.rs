@@ -1,90 +1,9 @@
 //! Whole nodes: `ottla server`, `ottla dev` and `kafka-server-stop` as processes.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
 
+use crate::process::{Place, Process};
 use crate::transcript::run;
-
-/// A process whose standard output is read line by line.
-struct Process {
-    child: Child,
-    out: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(args: &[&str]) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        Process { child, out }
-    }
-
-    /// Reads on to a line with this text; panics when the process ends before.
-    fn line_with(&mut self, text: &str) -> String {
-        let mut seen = Vec::new();
-        loop {
-            let mut line = String::new();
-            let got = self.out.read_line(&mut line).unwrap();
-            assert!(got > 0, "the process ended without a line with '{text}': {seen:#?}");
-            if line.contains(text) {
-                return line;
-            }
-            seen.push(line);
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Mostly it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A directory of one test.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Place {
-        let path = std::env::temp_dir().join(format!("ottla-node-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Place(path)
-    }
-
-    /// Properties of a node that listens on free ports.
-    fn properties(&self, node_id: i32, more: &str) -> String {
-        let data = self.0.join("data");
-        let listeners = "PLAINTEXT://localhost:0,CONTROLLER://localhost:0";
-        let text = format!(
-            "process.roles=broker,controller\nnode.id={node_id}\ncontroller.listener.names=CONTROLLER\n\
-             controller.quorum.bootstrap.servers=localhost:0\nlisteners={listeners}\n\
-             advertised.listeners={listeners}\nlog.dirs={}\noffsets.topic.replication.factor=1\n{more}\n",
-            data.display()
-        );
-        let path = self.0.join(format!("{node_id}.properties"));
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// QS-03: the lines that Testcontainers waits for; and a stop that leaves everything in order.
 #[test]
