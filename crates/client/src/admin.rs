@@ -40,7 +40,8 @@ pub(crate) use offsets::{Question, read_answer};
 pub use topics::*;
 
 use crate::cluster::{
-    Attempt, CallOptions, Cluster, ClusterImage, ClusterOptions, CoordinatorKind, Deadline, Shared, Target,
+    Attempt, CallOptions, Cluster, ClusterImage, ClusterOptions, CoordinatorError, CoordinatorKind, Deadline,
+    Shared, Target,
 };
 use crate::config::AdminConfig;
 use crate::connection::Request;
@@ -161,6 +162,10 @@ impl Admin {
                 let found = self.shared().find_coordinator(CoordinatorKind::Group, group).await;
                 let coordinator = match found {
                     Ok(coordinator) => coordinator,
+                    // In the end there was no node to ask, as Kafka's client has it.
+                    Err(CoordinatorError::Call(CallError::NoNode { .. } | CallError::Connect { .. })) => {
+                        return Attempt::Again(CallError::NoNode { call: deadline.call }.into());
+                    }
                     Err(error) => return GroupCallError::attempt(error.into()),
                 };
                 let target = Target::Broker(coordinator);

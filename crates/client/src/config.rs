@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 pub use admin::AdminConfig;
 pub use cluster_access::{BackoffConfig, CommonConfig, Endpoint, RecoveryStrategy};
 pub use consumer::{AssignorKind, ConsumerConfig, GroupConfig, IsolationLevel, OffsetReset};
-pub use iso_duration::parse_iso_duration;
+pub use iso_duration::{SignedDuration, parse_iso_duration, parse_signed_iso_duration};
 pub use key::{ClientKind, Effect, Key, Kind, keys};
 pub use producer::{Acks, PartitionerKind, ProducerConfig};
 pub use value::Value;

@@ -59,7 +59,8 @@ impl Admin {
         names: &[String],
         per_answer: i32,
     ) -> Result<Outcomes<TopicDescription, DescribeTopicError>, CallError> {
-        let deadline = self.deadline("describeTopics");
+        // Kafka's client asks for the nodes first.
+        let deadline = self.deadline("listNodes");
         let described = match self.describe_by_page(deadline, names, per_answer).await {
             // Brokers before 3.8.
             Err(CallError::Unsupported { .. }) => self.describe_by_metadata(deadline, names).await?,

@@ -74,7 +74,7 @@ impl Admin {
         partitions: Option<&[TopicPartition]>,
         require_stable: bool,
     ) -> Result<PartitionOutcomes<CommittedOffset, ListGroupOffsetsError>, ListGroupOffsetsError> {
-        let deadline = self.deadline("listConsumerGroupOffsets");
+        let deadline = self.deadline("offsetFetch(api=FIND_COORDINATOR)");
         match self.fetch_offsets(deadline, group, &in_groups(group, partitions, require_stable)).await {
             // Versions before 8 have one group outside of the list.
             Err(GroupCallError::Call(CallError::Unwritable { .. })) => {
@@ -101,7 +101,7 @@ impl Admin {
         group: &str,
         offsets: &BTreeMap<TopicPartition, CommittedOffset>,
     ) -> Result<PartitionOutcomes<(), AlterGroupOffsetsError>, AlterGroupOffsetsError> {
-        let deadline = self.deadline("alterConsumerGroupOffsets");
+        let deadline = self.deadline("offsetCommit(api=FIND_COORDINATOR)");
         let request = OffsetCommitRequest {
             group_id: group.to_owned(),
             topics: commit_topics(offsets),
@@ -130,7 +130,7 @@ impl Admin {
         group: &str,
         partitions: &[TopicPartition],
     ) -> Result<PartitionOutcomes<(), DeleteGroupOffsetsError>, DeleteGroupOffsetsError> {
-        let deadline = self.deadline("deleteConsumerGroupOffsets");
+        let deadline = self.deadline("offsetDelete(api=FIND_COORDINATOR)");
         let topics = by_topic(partitions).into_iter().map(|(name, indexes)| OffsetDeleteRequestTopic {
             name,
             partitions: indexes

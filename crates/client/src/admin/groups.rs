@@ -5,19 +5,24 @@
 //!
 //! Source: Kafka protocol guide, ListGroups, DescribeGroups, ConsumerGroupDescribe, DeleteGroups; KIP-518, KIP-848.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use ottla_model::{BrokerId, PartitionIndex, TopicName, TopicPartition};
+use ottla_protocol::messages::list_groups_response::ListedGroup;
 use ottla_protocol::messages::{
     ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest,
-    consumer_group_describe_response as modern, describe_groups_response as classic,
+    ListGroupsResponse, consumer_group_describe_response as modern, describe_groups_response as classic,
 };
 
 use super::error::operation_error;
-use super::{Admin, Attempt, Outcomes};
-use crate::cluster::{CoordinatorError, CoordinatorKind};
+use super::{Admin, Attempt, Deadline, Outcomes};
+use crate::cluster::{CoordinatorError, CoordinatorKind, Node};
 use crate::consumer::group_protocol::read_assignment;
 use crate::error::{CallError, ErrorCode, ServerError};
+
+/// Calls by the names that Java's admin client gives them while it looks for the coordinator.
+const DESCRIBE: &str = "describeConsumerGroups(api=FIND_COORDINATOR)";
+const DELETE: &str = "deleteConsumerGroups(api=FIND_COORDINATOR)";
 
 operation_error! {
     /// Why a request to a group's coordinator was not answered.
@@ -105,7 +110,7 @@ pub struct GroupDescription {
     pub protocol_type: String,
     pub assignor: String,
     pub state: String,
-    pub coordinator: BrokerId,
+    pub coordinator: Node,
     pub members: Vec<MemberDescription>,
     /// Epochs of the consumer protocol.
     pub epoch: Option<i32>,
@@ -120,31 +125,54 @@ pub enum GroupType {
 }
 
 impl Admin {
-    /// All groups of all coordinators, sorted by name. Empty filters let everything through.
+    /// All groups of all coordinators, each once, in the order of their answers. Empty filters let everything through.
     pub async fn list_groups(
         &self,
         states: &[String],
         types: &[String],
     ) -> Result<Vec<GroupListing>, ListGroupsError> {
-        let deadline = self.deadline("listGroups");
-        self.known_cluster(deadline).await?;
+        self.known_cluster(self.deadline("findAllBrokers")).await?;
         let brokers: Vec<BrokerId> = self.shared().image().nodes.keys().copied().collect();
         let request = ListGroupsRequest { states_filter: states.to_vec(), types_filter: types.to_vec() };
-        let mut groups = BTreeMap::new();
+        let deadline = self.deadline("listGroups");
+        let mut seen = BTreeSet::new();
+        let mut groups = Vec::new();
         for broker in brokers {
-            let response = self.ask_broker(deadline, broker, &request).await?;
-            ServerError::check(response.error_code, None)?;
-            for group in response.groups {
-                let listing = GroupListing {
-                    id: group.group_id.clone(),
-                    protocol_type: group.protocol_type,
-                    state: group.group_state,
-                    group_type: group.group_type,
-                };
-                groups.insert(group.group_id, listing);
+            let listed = self.groups_of(deadline, broker, &request).await?.groups;
+            groups.extend(listed.into_iter().filter(|group| seen.insert(group.group_id.clone())));
+        }
+        let listing = |group: ListedGroup| GroupListing {
+            id: group.group_id,
+            protocol_type: group.protocol_type,
+            state: group.group_state,
+            group_type: group.group_type,
+        };
+        Ok(groups.into_iter().map(listing).collect())
+    }
+
+    /// Asks one broker for its groups, again after a while if it is still loading some.
+    async fn groups_of(
+        &self,
+        deadline: Deadline,
+        broker: BrokerId,
+        request: &ListGroupsRequest,
+    ) -> Result<ListGroupsResponse, ListGroupsError> {
+        let mut attempts = self.shared().attempts(deadline);
+        loop {
+            let attempt = async {
+                match self.ask_broker(deadline, broker, request).await {
+                    Ok(response) => match ServerError::check(response.error_code, None) {
+                        Ok(()) => Attempt::Done(response),
+                        Err(error) if error.is_retriable() => Attempt::Again(ListGroupsError::from(error)),
+                        Err(error) => Attempt::Failed(error.into()),
+                    },
+                    Err(error) => Attempt::Failed(error.into()),
+                }
+            };
+            if let Some(end) = attempts.make(attempt).await {
+                return end;
             }
         }
-        Ok(groups.into_values().collect())
     }
 
     /// Describes groups of consumers.
@@ -164,7 +192,7 @@ impl Admin {
     }
 
     async fn describe_modern_group(&self, id: &str) -> Result<GroupDescription, DescribeGroupError> {
-        let deadline = self.deadline("describeConsumerGroups");
+        let deadline = self.deadline(DESCRIBE);
         let request = ConsumerGroupDescribeRequest { group_ids: vec![id.to_owned()], ..Default::default() };
         let code_of = |response: &ottla_protocol::messages::ConsumerGroupDescribeResponse| {
             response.groups.first().map_or(0, |group| group.error_code)
@@ -189,7 +217,7 @@ impl Admin {
     }
 
     async fn describe_classic_group(&self, id: &str) -> Result<GroupDescription, DescribeGroupError> {
-        let deadline = self.deadline("describeConsumerGroups");
+        let deadline = self.deadline(DESCRIBE);
         let request = DescribeGroupsRequest { groups: vec![id.to_owned()], ..Default::default() };
         let code_of = |response: &ottla_protocol::messages::DescribeGroupsResponse| {
             response.groups.first().map_or(0, |group| group.error_code)
@@ -214,8 +242,11 @@ impl Admin {
     }
 
     /// The broker that coordinates a group.
-    async fn coordinator_of(&self, id: &str) -> Result<BrokerId, GroupCallError> {
-        Ok(self.shared().find_coordinator(CoordinatorKind::Group, id).await?)
+    async fn coordinator_of(&self, id: &str) -> Result<Node, GroupCallError> {
+        let broker = self.shared().find_coordinator(CoordinatorKind::Group, id).await?;
+        // Who is named as a coordinator is known from then on.
+        let node = self.shared().image().nodes.get(&broker).map(|node| Node::clone(node));
+        node.ok_or(CallError::NoNode { call: DESCRIBE }.into())
     }
 
     /// Deletes groups that have no members.
@@ -232,7 +263,7 @@ impl Admin {
         let code_of = |response: &ottla_protocol::messages::DeleteGroupsResponse| {
             response.results.first().map_or(0, |group| group.error_code)
         };
-        let deadline = self.deadline("deleteConsumerGroups");
+        let deadline = self.deadline(DELETE);
         let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
         Ok(ServerError::check(code_of(&response), None)?)
     }

@@ -8,9 +8,22 @@ use std::time::Duration;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
+/// A duration that may point back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignedDuration {
+    pub is_negative: bool,
+    pub length: Duration,
+}
+
 /// Reads an ISO-8601 duration of days, hours, minutes and seconds, in any case of letters.
 /// Answers `None` for another form, years, months and weeks, and for a negative sum.
 pub fn parse_iso_duration(text: &str) -> Option<Duration> {
+    let duration = parse_signed_iso_duration(text)?;
+    (!duration.is_negative).then_some(duration.length)
+}
+
+/// Reads the same with a sum that may be negative.
+pub fn parse_signed_iso_duration(text: &str) -> Option<SignedDuration> {
     let upper = text.to_ascii_uppercase();
     let (negative, body) = match upper.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -27,9 +40,11 @@ pub fn parse_iso_duration(text: &str) -> Option<Duration> {
     }
     let sum =
         sum_of(days, &[('D', 86_400)])?.checked_add(sum_of(time, &[('H', 3_600), ('M', 60), ('S', 1)])?)?;
-    let nanos = u128::try_from(if negative { -sum } else { sum }).ok()?;
+    let sum = if negative { -sum } else { sum };
+    let nanos = sum.unsigned_abs();
     let seconds = u64::try_from(nanos / 1_000_000_000).ok()?;
-    Some(Duration::new(seconds, u32::try_from(nanos % 1_000_000_000).ok()?))
+    let length = Duration::new(seconds, u32::try_from(nanos % 1_000_000_000).ok()?);
+    Some(SignedDuration { is_negative: sum < 0, length })
 }
 
 /// Nanoseconds of numbers followed by the units, each at most once and in this order.
@@ -82,5 +97,8 @@ mod tests {
         for refused in ["", "P", "PT", "-PT1S", "PT-1S", "P1Y", "P1W", "PT1.5H", "PT1M1H", "1H"] {
             assert_eq!(millis(refused), None, "{refused}");
         }
+        let back = parse_signed_iso_duration("-PT1S").unwrap();
+        assert_eq!((back.is_negative, back.length), (true, Duration::from_secs(1)));
+        assert!(!parse_signed_iso_duration("-PT-1S").unwrap().is_negative);
     }
 }
