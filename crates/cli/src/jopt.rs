@@ -17,6 +17,15 @@ pub struct Opt {
     pub name: &'static str,
     pub takes: Takes,
     pub about: &'static str,
+    /// The option may only stand with one of these; with anything where there are none.
+    pub needs: &'static [&'static str],
+}
+
+impl Opt {
+    /// The same option, which may only stand with one of these.
+    pub const fn only_with(self, needs: &'static [&'static str]) -> Opt {
+        Opt { needs, ..self }
+    }
 }
 
 /// What goes with an option.
@@ -31,17 +40,17 @@ pub enum Takes {
 
 /// An option without a value.
 pub const fn flag(name: &'static str, about: &'static str) -> Opt {
-    Opt { name, takes: Takes::Nothing, about }
+    Opt { name, takes: Takes::Nothing, about, needs: &[] }
 }
 
 /// An option with a value.
 pub const fn value(name: &'static str, placeholder: &'static str, about: &'static str) -> Opt {
-    Opt { name, takes: Takes::Value(placeholder), about }
+    Opt { name, takes: Takes::Value(placeholder), about, needs: &[] }
 }
 
 /// An option that may have a value.
 pub const fn maybe_value(name: &'static str, placeholder: &'static str, about: &'static str) -> Opt {
-    Opt { name, takes: Takes::MaybeValue(placeholder), about }
+    Opt { name, takes: Takes::MaybeValue(placeholder), about, needs: &[] }
 }
 
 /// The options that were given.
@@ -60,6 +69,8 @@ pub enum OptError {
     MissingArgument { name: &'static str },
     #[error("Found multiple arguments for option {name}, but you asked for only one")]
     Multiple { name: &'static str },
+    #[error("Option(s) [{}] are unavailable given other options on the command line", names.join(", "))]
+    Unavailable { names: Vec<&'static str> },
     #[error("Cannot parse argument '{text}' of option {name}")]
     NotANumber { name: &'static str, text: String },
 }
@@ -71,6 +82,7 @@ impl OptError {
             OptError::Unrecognized { .. } => "joptsimple.UnrecognizedOptionException",
             OptError::MissingArgument { .. } => "joptsimple.OptionMissingRequiredArgumentException",
             OptError::Multiple { .. } => "joptsimple.MultipleArgumentsForOptionException",
+            OptError::Unavailable { .. } => "joptsimple.UnavailableOptionException",
             OptError::NotANumber { .. } => "joptsimple.OptionArgumentConversionException",
         }
     }
@@ -103,7 +115,9 @@ pub fn parse(options: &'static [Opt], args: &[String]) -> Result<Given, OptError
         };
         given.push((option, taken.map(str::to_owned)));
     }
-    Ok(Given { options, given })
+    let given = Given { options, given };
+    given.check_available()?;
+    Ok(given)
 }
 
 /// The option behind the dashes; `None` for a plain argument. A lone dash is one.
@@ -154,6 +168,22 @@ impl Given {
                 Ok(number) => Ok(Some(number)),
                 Err(_) => Err(OptError::NotANumber { name, text: text.to_owned() }),
             },
+        }
+    }
+
+    /// Help and version are answered whatever else was given.
+    fn check_available(&self) -> Result<(), OptError> {
+        let is_unavailable = |option: &Opt| {
+            self.has(option.name)
+                && !option.needs.is_empty()
+                && !option.needs.iter().any(|other| self.has(other))
+        };
+        let mut names: Vec<&str> =
+            self.options.iter().filter(|option| is_unavailable(option)).map(|option| option.name).collect();
+        names.sort_unstable();
+        match names.is_empty() || self.has("help") || self.has("version") {
+            true => Ok(()),
+            false => Err(OptError::Unavailable { names }),
         }
     }
 
@@ -227,7 +257,8 @@ mod tests {
         flag("list", "List."),
         value("topic", "String: topic", "The topic."),
         value("count", "Integer", "A number."),
-        maybe_value("state", "String", "States."),
+        maybe_value("state", "String", "States.").only_with(&["list", "count"]),
+        flag("help", "Help."),
     ];
 
     fn parsed(line: &str) -> Result<Given, OptError> {
@@ -264,7 +295,7 @@ mod tests {
     fn a_value_that_may_be_there_does_not_look_like_an_option() {
         let given = parsed("--state --list").unwrap();
         assert!(given.has("list") && given.has("state") && given.value("state") == Ok(None));
-        assert_eq!(parsed("--state Stable").unwrap().value("state"), Ok(Some("Stable")));
+        assert_eq!(parsed("--list --state Stable").unwrap().value("state"), Ok(Some("Stable")));
     }
 
     #[test]
@@ -283,6 +314,13 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_needs_another_one_does_not_stand_alone() {
+        let refused = "Option(s) [state] are unavailable given other options on the command line";
+        assert_eq!(refusal("--state --topic a"), refused);
+        assert!(parsed("--state --count 1").is_ok() && parsed("--state --help").is_ok());
+    }
+
+    #[test]
     fn plain_arguments_are_passed_over_and_two_dashes_end_the_options() {
         let given = parsed("word --list -- --topic a").unwrap();
         assert!(given.has("list") && !given.has("topic"));
@@ -292,8 +330,8 @@ mod tests {
     fn the_table_has_every_option_in_order() {
         let table = table(OPTIONS);
         let options: Vec<&str> = table.lines().skip(2).filter(|line| line.starts_with("--")).collect();
-        assert_eq!(options.len(), 4);
-        assert!(options[0].starts_with("--count <Integer>") && options[2].starts_with("--state [String]"));
+        assert_eq!(options.len(), 5);
+        assert!(options[0].starts_with("--count <Integer>") && options[3].starts_with("--state [String]"));
         assert!(table.lines().all(|line| line.chars().count() <= 80));
     }
 }

@@ -57,8 +57,14 @@ impl Failure {
 
     /// The failure as Java's futures wrap it.
     pub fn in_execution(self) -> Failure {
-        let message = self.to_string();
+        let message = self.headline();
         self.causing("java.util.concurrent.ExecutionException", message)
+    }
+
+    /// The failure inside one that Java code need not declare.
+    pub fn in_runtime(self) -> Failure {
+        let message = self.headline();
+        self.causing("java.lang.RuntimeException", message)
     }
 
     /// The failure of a client that could not be created.

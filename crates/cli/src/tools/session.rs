@@ -92,13 +92,28 @@ pub async fn check_addresses(terminal: &mut Terminal<'_>, config: &CommonConfig)
 
 /// An admin client with these settings.
 pub async fn admin(terminal: &mut Terminal<'_>, properties: &Properties) -> Result<Admin, Failure> {
+    create_admin(admin_config(terminal, properties).await?)
+}
+
+/// What an admin client with these settings is created of; some of its addresses resolve.
+pub async fn admin_config(
+    terminal: &mut Terminal<'_>,
+    properties: &Properties,
+) -> Result<AdminConfig, Failure> {
     warn_of_unknown(terminal, ClientKind::Admin, properties);
-    let created = "Failed to create new KafkaAdminClient";
-    let class = "org.apache.kafka.common.KafkaException";
     let config =
         AdminConfig::from_properties(properties).map_err(|error| Failure::of_admin_config(&error))?;
     let addresses = check_addresses(terminal, &config.common).await;
-    addresses.map_err(|failure| failure.causing(class, created))?;
-    Admin::new(config)
-        .map_err(|error| Failure::new("java.io.IOException", error.to_string()).causing(class, created))
+    addresses.map_err(|failure| failure.causing(CREATION, NOT_CREATED))?;
+    Ok(config)
 }
+
+/// Creates the client.
+pub fn create_admin(config: AdminConfig) -> Result<Admin, Failure> {
+    Admin::new(config).map_err(|error| {
+        Failure::new("java.io.IOException", error.to_string()).causing(CREATION, NOT_CREATED)
+    })
+}
+
+const CREATION: &str = "org.apache.kafka.common.KafkaException";
+const NOT_CREATED: &str = "Failed to create new KafkaAdminClient";
