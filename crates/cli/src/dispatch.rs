@@ -55,6 +55,11 @@ pub const COMMANDS: &[Command] = &[
         run: tools::console_producer::run,
     },
     Command {
+        name: "kafka-consumer-groups",
+        about: "List, describe and delete groups of consumers, reset their offsets",
+        run: tools::consumer_groups::run,
+    },
+    Command {
         name: "kafka-topics",
         about: "List, describe, create, alter and delete topics",
         run: tools::topics::run,

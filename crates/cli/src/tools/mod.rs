@@ -2,15 +2,18 @@
 //!
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
 //!
-//! In reading order: `usage`, `failure` and `session` are what the tools on joptsimple share; then the tools.
+//! In reading order: `usage`, `failure` and `session` are what the tools on joptsimple share, `hash_order` is the order
+//! in which some of them print; then the tools.
 
 mod failure;
+mod hash_order;
 mod session;
 pub mod usage;
 
 pub mod configs;
 pub mod console_consumer;
 pub mod console_producer;
+pub mod consumer_groups;
 pub mod dump_log;
 pub mod storage;
 pub mod topics;

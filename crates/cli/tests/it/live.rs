@@ -14,15 +14,15 @@ const SETTINGS: &str =
     "auto.create.topics.enable=false\nnum.partitions=1\ngroup.initial.rebalance.delay.ms=0";
 
 /// A broker as the transcripts need it, and a directory for the files that they name.
-struct Broker {
-    address: String,
+pub struct Broker {
+    pub address: String,
     files: Files,
     _node: Option<Node>,
 }
 
 impl Broker {
     /// A node that has nothing yet, or the broker of the environment.
-    fn new(name: &str) -> Broker {
+    pub fn new(name: &str) -> Broker {
         let files = Files::new(name);
         let Ok(address) = std::env::var("OTTLA_TEST_BOOTSTRAP") else {
             let node = Node::start(&format!("live-{name}"), SETTINGS);
@@ -35,7 +35,7 @@ impl Broker {
         broker
     }
 
-    fn run(&self, command: &str, input: &str) -> Seen {
+    pub fn run(&self, command: &str, input: &str) -> Seen {
         run(&self.real(command), input)
     }
 
@@ -43,15 +43,15 @@ impl Broker {
         text.replace("localhost:9092", &self.address).replace("DIR/work", &self.files.path())
     }
 
-    /// Creates a topic that the recorded broker had already.
-    fn create(&self, topic: &str) {
+    /// Creates a topic that the recorded broker had already. The text may have options behind the name.
+    pub fn create(&self, topic: &str) {
         let command = format!("kafka-topics.sh --bootstrap-server localhost:9092 --create --topic {topic}");
         let created = self.run(&command, "");
         assert_eq!(created.exit, Some(0), "{created:?}");
     }
 
     /// Replays the blocks that `wanted` chooses; none may differ.
-    fn replay(&self, text: &str, wanted: impl Fn(&Block) -> bool) {
+    pub fn replay(&self, text: &str, wanted: impl Fn(&Block) -> bool) {
         let blocks: Vec<Block> = blocks(text).into_iter().filter(|block| wanted(block)).map(sooner).collect();
         let mut differences = Vec::new();
         for together in blocks.chunk_by(|one, next| only_reads(one) && only_reads(next)) {
@@ -66,11 +66,21 @@ impl Broker {
     }
 
     fn difference(&self, block: &Block) -> Option<String> {
-        let ours = in_order(block, comparable(&self.run(&block.command, &block.input)));
-        let ours = Seen { out: self.restored(ours.out), err: self.restored(ours.err), ..ours };
-        let kafkas = in_order(block, comparable(&block.seen));
+        self.difference_by(block, |seen| in_order(block, seen))
+    }
+
+    /// What differs between our answer and the recorded one once `normal` has been applied to both.
+    pub fn difference_by(&self, block: &Block, normal: impl Fn(Seen) -> Seen) -> Option<String> {
+        let ours = comparable(&self.run(&block.command, &block.input));
+        let ours = normal(Seen { out: self.restored(ours.out), err: self.restored(ours.err), ..ours });
+        let kafkas = normal(comparable(&block.seen));
         let told = || format!("$ {}\nours:    {ours:#?}\nKafka's: {kafkas:#?}\n", block.command);
         (ours != kafkas).then(told)
+    }
+
+    /// Writes a file that a transcript names as `DIR/work/…`.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.files.directory.join(name), text).unwrap();
     }
 
     fn restored(&self, lines: Vec<String>) -> Vec<String> {

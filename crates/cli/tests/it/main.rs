@@ -3,6 +3,7 @@
 
 mod dump_log;
 mod kills;
+mod groups;
 mod live;
 mod node;
 mod offline;

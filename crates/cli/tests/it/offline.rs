@@ -46,6 +46,11 @@ fn kafka_configs_refuses_bad_command_lines_as_kafka_s_tool_does() {
 }
 
 #[test]
+fn kafka_consumer_groups_refuses_bad_command_lines_as_kafka_s_tool_does() {
+    check("kafka-consumer-groups.sh");
+}
+
+#[test]
 fn kafka_topics_refuses_bad_command_lines_as_kafka_s_tool_does() {
     check("kafka-topics.sh");
 }

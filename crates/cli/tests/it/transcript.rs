@@ -99,7 +99,7 @@ fn kept(lines: &[String]) -> Vec<String> {
     let table = lines.iter().position(|line| line.starts_with("Option  ") || line == "[option table cut]");
     let lines = &lines[..table.unwrap_or(lines.len())];
     let mut kept: Vec<String> =
-        lines.iter().filter(|line| !is_cut(line)).map(|line| without_times(line)).collect();
+        lines.iter().filter(|line| !is_cut(line)).map(|line| in_any_order(&without_times(line))).collect();
     while kept.last().is_some_and(String::is_empty) {
         kept.pop();
     }
@@ -115,6 +115,25 @@ fn is_cut(line: &str) -> bool {
         || line.contains("such WARN lines cut]")
         || line == "[no newline at end]"
         || line.starts_with(ADVICE)
+}
+
+/// Lists that Kafka's tools print in an order of chance.
+const LISTS: [&str; 4] = [
+    " takes one of these options: ",
+    " takes the following options: ",
+    "requires one of the following scenarios: ",
+    "Valid states are: ",
+];
+
+fn in_any_order(line: &str) -> String {
+    let Some((list, at)) = LISTS.iter().find_map(|list| Some((list, line.find(list)?))) else {
+        return line.to_owned();
+    };
+    let (before, names) = line.split_at(at + list.len());
+    let mut names: Vec<&str> = names.trim_matches(['[', ']']).split(", ").collect();
+    names.iter_mut().for_each(|name| *name = name.trim_matches(['[', ']']));
+    names.sort_unstable();
+    format!("{before}{}", names.join(", "))
 }
 
 /// Replaces what differs from run to run: times, ids of topics, groups that a tool made up.
