@@ -2,8 +2,8 @@
 #![cfg(test)]
 
 mod dump_log;
-mod kills;
 mod groups;
+mod kills;
 mod live;
 mod node;
 mod offline;
