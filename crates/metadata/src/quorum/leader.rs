@@ -102,12 +102,7 @@ impl Leader {
         let of_voter = |key: ReplicaKey| {
             if key.id == self.own.id {
                 let now = Some(now);
-                return ReplicaFacts {
-                    key: self.own,
-                    log_end: Some(log_end),
-                    last_fetch: now,
-                    last_caught_up: now,
-                };
+                return ReplicaFacts { key, log_end: Some(log_end), last_fetch: now, last_caught_up: now };
             }
             self.followers.get(&key.id).map_or_else(|| Progress::new(key).facts, |progress| progress.facts)
         };

@@ -177,7 +177,7 @@ impl Driver {
         };
         let replica = |facts: ReplicaFacts| QuorumReplica {
             id: facts.key.id,
-            directory: facts.key.directory.unwrap_or(DirectoryId::UNASSIGNED),
+            directory: facts.key.directory.unwrap_or(DirectoryId::MIGRATING),
             log_end: facts.log_end,
             last_fetch: facts.last_fetch,
             last_caught_up: facts.last_caught_up,
