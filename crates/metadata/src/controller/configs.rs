@@ -335,6 +335,9 @@ fn check_values(
             check_topic(values, &view.layers())?;
         }
         ConfigResource::Group(_) => check_group(values, &view.layers())?,
+        ConfigResource::ClientMetrics(name) if name.is_empty() => {
+            return Err(ConfigError::Request("Subscription name can't be empty".to_owned()).into());
+        }
         ConfigResource::ClientMetrics(_) => check_client_metrics(values)?,
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => {}
     }
