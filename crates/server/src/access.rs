@@ -62,6 +62,15 @@ impl Access {
         allowed.fold(0, |bits, operation| bits | 1 << operation.code())
     }
 
+    /// The same for the cluster: who may not even describe it learns nothing of the rest.
+    pub fn cluster_operations(&self, caller: &Caller) -> i32 {
+        if self.may_cluster(caller, Operation::Describe) {
+            self.authorized_operations(caller, ResourceType::Cluster, CLUSTER_NAME)
+        } else {
+            0
+        }
+    }
+
     fn may(&self, caller: &Caller, operation: Operation, resource: (ResourceType, &str)) -> bool {
         self.authorizer.is_allowed(&question(caller, operation, resource))
     }

@@ -7,7 +7,6 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Listener;
 use ottla_protocol::messages::describe_cluster_request::DescribeClusterRequest;
 use ottla_protocol::messages::describe_cluster_response::{DescribeClusterBroker, DescribeClusterResponse};
-use ottla_security::ResourceType;
 
 use crate::access::NOT_ASKED;
 use crate::caller::Caller;
@@ -41,7 +40,7 @@ pub async fn handle(
         Listener::Controller => (controllers(&image, caller), node.controller.leader_id()),
     };
     let operations = if request.include_cluster_authorized_operations {
-        node.access.authorized_operations(caller, ResourceType::Cluster, "kafka-cluster")
+        node.access.cluster_operations(caller)
     } else {
         NOT_ASKED
     };

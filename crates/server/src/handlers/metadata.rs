@@ -33,7 +33,7 @@ pub async fn handle(
         Ok(Some(asked)) => named_topics((node, caller), version, &image, (&request, asked)),
     };
     let cluster_operations = if request.include_cluster_authorized_operations {
-        node.access.authorized_operations(caller, ResourceType::Cluster, "kafka-cluster")
+        node.access.cluster_operations(caller)
     } else {
         NOT_ASKED
     };
@@ -97,7 +97,8 @@ fn named_topics(
 ) -> Vec<MetadataResponseTopic> {
     let by_id = asked.iter().any(|topic| !topic.topic_id.is_zero());
     let (mut rows, mut missing, mut seen) = (Vec::with_capacity(asked.len()), Vec::new(), HashSet::new());
-    for wanted in asked {
+    // A request with one id asks by ids alone: Kafka does not look at what has none.
+    for wanted in asked.iter().filter(|topic| !by_id || !topic.topic_id.is_zero()) {
         let known = if by_id {
             TopicId::new(wanted.topic_id).and_then(|id| image.topics.by_id(id))
         } else {
