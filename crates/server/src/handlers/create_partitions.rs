@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use ottla_metadata::controller::{Answer, Command, CreatePartitions, GrowTopic};
+use ottla_metadata::controller::{Answer, Command, CreatePartitions, CreatePartitionsError, GrowTopic};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions_request::{CreatePartitionsRequest, CreatePartitionsTopic};
 use ottla_protocol::messages::create_partitions_response::{
@@ -33,8 +33,7 @@ pub async fn handle(
                 wanted.push(grow(topic))
             }
             Some(1) => {
-                let error = ErrorCode::TopicAuthorizationFailed;
-                results.push(row(topic.name, error, Some(error.message().to_owned())));
+                results.push(row(topic.name, ErrorCode::TopicAuthorizationFailed, None));
             }
             Some(_) => {
                 occurrences.remove(&topic.name);
@@ -65,6 +64,10 @@ async fn ask(node: &Node, command: CreatePartitions) -> Vec<CreatePartitionsTopi
             .into_iter()
             .map(|outcome| match outcome.result {
                 Ok(()) => row(outcome.name, ErrorCode::None, None),
+                // Kafka leaves this one to the code alone.
+                Err(CreatePartitionsError::UnknownTopic) => {
+                    row(outcome.name, ErrorCode::UnknownTopicOrPartition, None)
+                }
                 Err(error) => {
                     row(outcome.name, error_code::of_create_partitions(&error), Some(error.to_string()))
                 }

@@ -16,11 +16,19 @@ use ottla_security::Operation;
 use crate::caller::Caller;
 use crate::error_code;
 use crate::node::Node;
+use crate::partitions::METADATA_TOPIC;
 
 /// Serves one request.
 pub async fn handle(node: &Node, caller: &Caller, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    // What is wrong whoever asks is left to the controller to refuse.
+    let is_asked = |topic: &CreatableTopic| {
+        let twice = request.topics.iter().filter(|other| other.name == topic.name).count() > 1;
+        twice || topic.name == METADATA_TOPIC || node.access.may_create_topic(caller, &topic.name)
+    };
+    let asked: Vec<bool> = request.topics.iter().map(is_asked).collect();
+    let mut asked = asked.into_iter();
     let (allowed, refused): (Vec<_>, Vec<_>) =
-        request.topics.into_iter().partition(|topic| node.access.may_create_topic(caller, &topic.name));
+        request.topics.into_iter().partition(|_| asked.next().unwrap_or(false));
     let mut topics: Vec<CreatableTopicResult> = refused.into_iter().map(unauthorized).collect();
     if allowed.is_empty() {
         return CreateTopicsResponse { throttle_time_ms: 0, topics };
@@ -79,7 +87,6 @@ fn created_row(node: &Node, caller: &Caller, name: String, created: &CreatedTopi
     if !node.access.may_topic(caller, Operation::DescribeConfigs, &row.name) {
         return CreatableTopicResult {
             topic_config_error_code: ErrorCode::TopicAuthorizationFailed.number(),
-            configs: None,
             ..row
         };
     }
@@ -112,7 +119,6 @@ fn failed_row(name: String, error: ErrorCode, message: String) -> CreatableTopic
         name,
         error_code: error.number(),
         error_message: Some(message),
-        configs: None,
         ..CreatableTopicResult::default()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: requirement TOP-05, SEC-36.
 
-use ottla_metadata::controller::{Answer, Command, TopicRef};
+use ottla_metadata::controller::{Answer, Command, DeleteTopicError, TopicRef};
 use ottla_metadata::image::MetadataImage;
 use ottla_model::{TopicId, Uuid};
 use ottla_protocol::ErrorCode;
@@ -60,7 +60,7 @@ async fn delete(node: &Node, version: i16, topics: Vec<TopicRef>) -> Vec<Deletab
                     topic_id: deleted.id.uuid(),
                     ..DeletableTopicResult::default()
                 },
-                Err(error) => failed(topic, error_code::of_delete_topic(&error), Some(error.to_string())),
+                Err(error) => refused(topic, &error),
             };
             outcomes.into_iter().map(row).collect()
         }
@@ -77,10 +77,12 @@ async fn delete(node: &Node, version: i16, topics: Vec<TopicRef>) -> Vec<Deletab
     }
 }
 
-/// A topic named by an id that does not exist is left to the controller to refuse.
+/// A topic that does not exist is left to the controller to refuse, unless the caller may not know of it.
 fn may_delete(node: &Node, caller: &Caller, image: &MetadataImage, topic: &TopicRef) -> bool {
-    let name = name_of(image, topic);
-    name.is_none_or(|name| node.access.may_topic(caller, Operation::Delete, &name))
+    let Some(name) = name_of(image, topic) else { return true };
+    let operation =
+        if image.topics.by_name(&name).is_some() { Operation::Delete } else { Operation::Describe };
+    node.access.may_topic(caller, operation, &name)
 }
 
 /// Who asks by id and may not describe the topic does not learn its name.
@@ -102,6 +104,18 @@ fn name_of(image: &MetadataImage, topic: &TopicRef) -> Option<String> {
     match topic {
         TopicRef::Name(name) => Some(name.clone()),
         TopicRef::Id(id) => image.topics.by_id(*id).map(|topic| topic.name.to_string()),
+    }
+}
+
+/// A name whose topic is also named by its id is answered with that id.
+fn refused(topic: TopicRef, error: &DeleteTopicError) -> DeletableTopicResult {
+    let row = failed(topic, error_code::of_delete_topic(error), Some(error.to_string()));
+    match error {
+        DeleteTopicError::DuplicateOfId(id) => DeletableTopicResult { topic_id: id.uuid(), ..row },
+        DeleteTopicError::DuplicateName
+        | DeleteTopicError::DuplicateId
+        | DeleteTopicError::UnknownName
+        | DeleteTopicError::UnknownId => row,
     }
 }
 

@@ -50,7 +50,9 @@ pub async fn handle(
             let legal = TopicName::new(&name).is_ok();
             let error =
                 if legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
-            response.topics.push(unknown(&name, error));
+            let topic_authorized_operations = operations(node, caller, &name);
+            let row = unknown(&name, error);
+            response.topics.push(DescribeTopicPartitionsResponseTopic { topic_authorized_operations, ..row });
             continue;
         };
         if left == 0 {
@@ -66,11 +68,7 @@ pub async fn handle(
             topic_id: topic.id.uuid(),
             is_internal: topic.name.is_internal(),
             partitions: rows,
-            topic_authorized_operations: node.access.authorized_operations(
-                caller,
-                ResourceType::Topic,
-                &name,
-            ),
+            topic_authorized_operations: operations(node, caller, &name),
             ..DescribeTopicPartitionsResponseTopic::default()
         });
         if next < topic.partition_count() {
@@ -81,6 +79,10 @@ pub async fn handle(
     }
     response.topics.extend(refused);
     response
+}
+
+fn operations(node: &Node, caller: &Caller, name: &str) -> i32 {
+    node.access.authorized_operations(caller, ResourceType::Topic, name)
 }
 
 struct Page {
