@@ -99,14 +99,16 @@ async fn alter(node: &Node, caller: &Caller, request: AlterConfigs) -> Vec<Outco
         let authorized = match kind {
             Some(kind) => kind.authorize((node, caller), Operation::AlterConfigs, &resource.name),
             None => {
-                let message = format!("Unexpected resource type {}", resource.kind);
+                let message = format!("Unknown resource type {}", resource.kind);
                 Err(Refusal::new(ErrorCode::InvalidRequest, message))
             }
         };
         let here = match (authorized, kind) {
+            // Kafka leaves this one to the code alone.
+            (Err(refusal), Some(ResourceKind::BrokerLogger)) => Some(Err(Refusal::bare(refusal.error))),
             (Err(refusal), _) => Some(Err(refusal)),
-            (Ok(()), Some(kind @ ResourceKind::BrokerLogger)) => {
-                let checked = kind.check_broker(node, &resource.name);
+            (Ok(()), Some(ResourceKind::BrokerLogger)) => {
+                let checked = check_node(node, &resource.name);
                 Some(checked.and_then(|()| node.loggers.alter(&resource.change, request.validate_only)))
             }
             (Ok(()), _) => None,
@@ -121,6 +123,17 @@ async fn alter(node: &Node, caller: &Caller, request: AlterConfigs) -> Vec<Outco
         node.catch_up().await;
     }
     outcomes
+}
+
+/// Loggers are changed at their node only; the words are others than where they are described.
+fn check_node(node: &Node, name: &str) -> Result<(), Refusal> {
+    let mine = node.identity.id.value();
+    let message = match name.parse::<i32>() {
+        Ok(asked) if asked == mine => return Ok(()),
+        Ok(_) => format!("Unexpected node id. Expected {mine}, but received {name}"),
+        Err(_) => format!("Node id must be an integer, but it is: {name}"),
+    };
+    Err(Refusal::new(ErrorCode::InvalidRequest, message))
 }
 
 async fn forward(node: &Node, resources: Vec<AlterResource>, validate_only: bool) -> Vec<Outcome> {

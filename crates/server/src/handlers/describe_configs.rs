@@ -32,7 +32,8 @@ pub async fn handle(
         };
         DescribeConfigsResult {
             error_code: error.as_ref().map_or(0, |refusal| refusal.error.number()),
-            error_message: error.and_then(|refusal| refusal.message),
+            // Kafka says nothing by an empty text here.
+            error_message: Some(error.and_then(|refusal| refusal.message).unwrap_or_default()),
             resource_type: kind,
             resource_name: name,
             configs: configs.into_iter().map(|entry| row(entry, synonyms, documentation)).collect(),
@@ -45,8 +46,7 @@ pub async fn handle(
 fn entries(node: &Node, caller: &Caller, resource: DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {
     let name = resource.resource_name.as_str();
     let Some(kind) = ResourceKind::from_code(resource.resource_type) else {
-        let message = format!("Unsupported resource type: {}", resource.resource_type);
-        return Err(Refusal::new(ErrorCode::InvalidRequest, message));
+        return Err(Refusal::usual(ErrorCode::InvalidRequest));
     };
     kind.authorize((node, caller), Operation::DescribeConfigs, name)?;
     let asked = Asked::from_request(resource.configuration_keys);

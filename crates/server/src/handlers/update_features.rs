@@ -61,7 +61,9 @@ fn answered(
 ) -> UpdateFeaturesResponse {
     let rows = version < FIRST_WITHOUT_ROWS && error == ErrorCode::None;
     let names = if rows { names } else { Vec::new() };
-    let row = |feature| UpdatableFeatureResult { feature, ..UpdatableFeatureResult::default() };
+    // Kafka says the name of the code where there is no error.
+    let message = || Some("NONE".to_owned());
+    let row = |feature| UpdatableFeatureResult { feature, error_code: 0, error_message: message() };
     UpdateFeaturesResponse {
         throttle_time_ms: 0,
         error_code: error.number(),
