@@ -1,42 +1,34 @@
 //! A whole node on a real directory, spoken to in frames.
+#![cfg(test)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod admin;
 mod admission;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod batches;
 mod connections;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod describe;
 mod directories;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod durability;
 mod faults;
 mod fetch_limits;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod fetch_refusals;
 mod gated_disk;
 mod gatekeeper;
 mod groups;
 mod hostile;
 mod leadership;
+mod levels;
 mod limits;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod node;
 mod offsets;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod permissions;
 mod plain_requests;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod planted;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod producers;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod reading;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod records;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod recovery;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod retention;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod script;
 mod transactions;
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod versions;

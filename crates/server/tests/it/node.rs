@@ -65,6 +65,7 @@ pub fn properties(directory: &Path, more: &str) -> String {
 pub struct Parts {
     pub disk: Option<Arc<dyn Disk>>,
     pub authorizer: Option<Arc<dyn Authorizer>>,
+    pub loggers: Loggers,
 }
 
 /// Starts a node with these properties.
@@ -73,7 +74,7 @@ pub async fn start_with(properties: &str, parts: Parts) -> Result<RunningNode, S
         layers: Layers::new(Properties::parse(properties).unwrap().settings()),
         disk: parts.disk.unwrap_or_else(|| Arc::new(RealDisk)),
         random: Arc::new(OsRandom::new().unwrap()),
-        loggers: Loggers::default(),
+        loggers: parts.loggers,
         authorizer: parts.authorizer,
     };
     ottla_server::start(options).await
@@ -105,6 +106,11 @@ impl Client {
         Client::connect_to(address(node)).await
     }
 
+    pub async fn at(address: SocketAddr) -> Client {
+        Client::connect_to(address).await
+    }
+
+    /// A connection to some listener.
     pub async fn connect_to(address: SocketAddr) -> Client {
         let stream = Stream::connect(address, SocketOptions::default()).await.unwrap();
         Client { stream, correlation: 0 }
