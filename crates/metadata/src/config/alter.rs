@@ -190,17 +190,17 @@ pub fn check_broker(settings: &Settings, level: BrokerLevel, layers: &Layers) ->
             "These security configs can be dynamically updated only per-listener using the listener prefix: [{names}]"
         ));
     }
+    for (name, text) in settings {
+        if let Some(key) = broker_key(name) {
+            key.parse(text).or_else(|error| refused(error.to_string()))?;
+        }
+    }
     if level == BrokerLevel::ClusterDefault
         && let Some(names) = among(&is_of_one_broker)
     {
         return refused(format!(
             "Cannot update these configs at default cluster level, broker id must be specified: [{names}]"
         ));
-    }
-    for (name, text) in settings {
-        if let Some(key) = broker_key(name) {
-            key.parse(text).or_else(|error| refused(error.to_string()))?;
-        }
     }
     let (default, own) = (layers.dynamic_default().clone(), layers.dynamic_broker().clone());
     let candidate = match level {
@@ -224,12 +224,15 @@ fn is_of_one_broker(name: &str) -> bool {
 }
 
 /// Sizes of thread pools, which Kafka lets grow and shrink by a factor of two at a time.
-const THREAD_COUNTS: [&str; 5] = [
+const THREAD_COUNTS: [&str; 8] = [
     "background.threads",
     "num.io.threads",
     "num.network.threads",
     "num.recovery.threads.per.data.dir",
     "num.replica.fetchers",
+    "remote.log.manager.copier.thread.pool.size",
+    "remote.log.manager.expiration.thread.pool.size",
+    "remote.log.reader.threads",
 ];
 
 fn check_thread_counts(present: &Layers, candidate: &Layers) -> Result<(), ConfigError> {

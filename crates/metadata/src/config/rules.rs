@@ -39,8 +39,9 @@ pub(crate) fn ensure_security_is_honoured(layers: &Layers) -> Result<(), ConfigE
 /// A rule on the node as a whole.
 type Rule = fn(Reader<'_>) -> Result<(), ConfigError>;
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     ids_agree,
+    segments_have_an_age,
     retention_is_not_zero,
     replication_times_fit,
     queue_holds_one_request,
@@ -68,6 +69,15 @@ fn requirement<T>(text: String) -> Result<T, ConfigError> {
 fn ids_agree(reader: Reader<'_>) -> Result<(), ConfigError> {
     if reader.number("node.id")? != reader.number("broker.id")? {
         return broken("You must set `node.id` to the same value as `broker.id`.".to_owned());
+    }
+    Ok(())
+}
+
+fn segments_have_an_age(reader: Reader<'_>) -> Result<(), ConfigError> {
+    for (name, min) in [("log.roll.ms", 1), ("log.roll.jitter.ms", 0)] {
+        if reader.optional_number(name)?.is_some_and(|age| age < min) {
+            return requirement(format!("{name} must be greater than or equal to {min}"));
+        }
     }
     Ok(())
 }
