@@ -2,7 +2,7 @@
 //!
 //! Source: requirement TOP-05, SEC-36.
 
-use ottla_metadata::controller::{Answer, Command, DeleteTopicError, TopicRef};
+use ottla_metadata::controller::{Answer, Command, DeleteTopicError, DeletionDisabled, TopicRef};
 use ottla_metadata::image::MetadataImage;
 use ottla_model::{TopicId, Uuid};
 use ottla_protocol::ErrorCode;
@@ -28,6 +28,15 @@ pub async fn handle(
     let (mut responses, mut wanted) = (Vec::new(), Vec::new());
     let by_name = request.topic_names.into_iter().map(|name| (Some(name), Uuid::ZERO));
     let either = request.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
+    if !node.config().topics.may_be_deleted {
+        let code = disabled(version).number();
+        let row =
+            |(name, topic_id)| DeletableTopicResult { name, topic_id, error_code: code, error_message: None };
+        return DeleteTopicsResponse {
+            throttle_time_ms: 0,
+            responses: by_name.chain(either).map(row).collect(),
+        };
+    }
     for (name, id) in by_name.chain(either) {
         match (name, TopicId::new(id)) {
             (None, None) => {
@@ -51,6 +60,10 @@ pub async fn handle(
     DeleteTopicsResponse { throttle_time_ms: 0, responses }
 }
 
+fn disabled(version: i16) -> ErrorCode {
+    if version >= FIRST_WITH_DISABLED { ErrorCode::TopicDeletionDisabled } else { ErrorCode::InvalidRequest }
+}
+
 async fn delete(node: &Node, version: i16, topics: Vec<TopicRef>) -> Vec<DeletableTopicResult> {
     match node.controller.ask(Command::DeleteTopics(topics.clone())).await {
         Ok(Answer::DeleteTopics(Ok(outcomes))) => {
@@ -64,10 +77,8 @@ async fn delete(node: &Node, version: i16, topics: Vec<TopicRef>) -> Vec<Deletab
             };
             outcomes.into_iter().map(row).collect()
         }
-        Ok(Answer::DeleteTopics(Err(disabled))) => {
-            let new = version >= FIRST_WITH_DISABLED;
-            let code = if new { ErrorCode::TopicDeletionDisabled } else { ErrorCode::InvalidRequest };
-            topics.into_iter().map(|topic| failed(topic, code, Some(disabled.to_string()))).collect()
+        Ok(Answer::DeleteTopics(Err(DeletionDisabled))) => {
+            topics.into_iter().map(|topic| failed(topic, disabled(version), None)).collect()
         }
         Ok(other) => unreachable!("a deletion of topics was answered with {other:?}"),
         Err(unavailable) => {
