@@ -27,7 +27,8 @@ use ottla_metadata::controller::{Answer, Command, ControllerSetup, RegisterContr
 use ottla_metadata::features::supported_features;
 use ottla_metadata::image::Endpoint;
 use ottla_metadata::quorum::{ElectionState, ElectionStateError, QuorumSetup, ReplicaKey, VoterEndpoint};
-use ottla_metadata::snapshot::{Retention, Snapshot, SnapshotError, SnapshotPolicy};
+use ottla_metadata::records::MetadataRecord;
+use ottla_metadata::snapshot::{Retention, Snapshot, SnapshotError, SnapshotId, SnapshotPolicy};
 use ottla_metadata::{MetadataNode, NodeError, NodeSetup, NodeStart};
 use ottla_model::{
     BrokerEpoch, DirectoryId, IncarnationId, ListenerName, PartitionIndex, TopicId, TopicName, TopicPartition,
@@ -75,10 +76,10 @@ pub enum StartError {
     MetadataLog(String),
     #[error(transparent)]
     Metadata(#[from] NodeError),
-    #[error("a metadata snapshot cannot be used: {0}")]
-    Snapshot(#[from] SnapshotError),
-    #[error("quorum-state cannot be used: {0}")]
-    Election(#[from] ElectionStateError),
+#[error("{} cannot be used", path.display())]
+    Snapshot { path: PathBuf, source: SnapshotError },
+    #[error("{} cannot be used", path.display())]
+    Election { path: PathBuf, source: ElectionStateError },
     /// Registering would be tried until it takes too long, and the reason would be lost.
     #[error("the controller cannot begin: {0}")]
     Controller(String),
@@ -284,15 +285,11 @@ fn open_metadata(
     let disk = &options.disk;
     let log = open_metadata_log(disk.as_ref(), config, formatted)?;
     let log = MetadataLog::new(Arc::clone(disk), log);
-    let snapshot = match log.snapshots()?.last() {
-        Some(id) => Some((*id, Snapshot::read(&log.read_snapshot(*id)?)?)),
-        None => None,
-    };
-    let bootstrap = read_file(disk.as_ref(), &config.metadata_log.dir.join(BOOTSTRAP_FILE));
-    let bootstrap = bootstrap.map_err(|error| StartError::MetadataLog(error.to_string()))?;
-    let bootstrap = bootstrap.map(|bytes| read_bootstrap_file(&bytes)).transpose()?.unwrap_or_default();
-    let election = log.read_quorum_state()?;
-    let election = election.map(|bytes| ElectionState::from_bytes(&bytes)).transpose()?;
+    let snapshot = read_snapshot(&log)?;
+    let bootstrap = read_bootstrap(disk.as_ref(), config)?;
+    let election = log.read_quorum_state()?.map(|bytes| ElectionState::from_bytes(&bytes)).transpose();
+    let election =
+        election.map_err(|source| StartError::Election { path: log.quorum_state_path(), source })?;
     let own = ReplicaKey { id: config.node_id, directory: own_directory };
     let from = snapshot.as_ref().map_or(log.start(), |(id, _)| id.end);
     let setup = NodeSetup {
@@ -326,6 +323,22 @@ fn open_metadata(
         age_max: config.metadata_log.retention_age,
     };
     Ok(Driver::new(node, log, retention))
+}
+
+/// The latest snapshot, if there is one.
+fn read_snapshot(log: &MetadataLog) -> Result<Option<(SnapshotId, Snapshot)>, StartError> {
+    let Some(id) = log.snapshots()?.last().copied() else { return Ok(None) };
+    let snapshot = Snapshot::read(&log.read_snapshot(id)?);
+    let failed = |source| StartError::Snapshot { path: log.snapshot_path(id), source };
+    Ok(Some((id, snapshot.map_err(failed)?)))
+}
+
+/// The records a new cluster begins with.
+fn read_bootstrap(disk: &dyn Disk, config: &BrokerConfig) -> Result<Vec<MetadataRecord>, StartError> {
+    let path = config.metadata_log.dir.join(BOOTSTRAP_FILE);
+    let bytes = read_file(disk, &path).map_err(|error| StartError::MetadataLog(error.to_string()))?;
+    let records = bytes.map(|bytes| read_bootstrap_file(&bytes)).transpose();
+    Ok(records.map_err(|source| StartError::Snapshot { path, source })?.unwrap_or_default())
 }
 
 fn open_metadata_log(

@@ -131,7 +131,11 @@ impl MetadataLog {
 
     /// The content of `quorum-state`, if there is such a file.
     pub fn read_quorum_state(&self) -> Result<Option<Vec<u8>>, MetadataLogError> {
-        read_file(self.disk.as_ref(), &self.directory.join(QUORUM_STATE)).map_err(MetadataLogError::from)
+        read_file(self.disk.as_ref(), &self.quorum_state_path()).map_err(MetadataLogError::from)
+    }
+
+    pub fn quorum_state_path(&self) -> PathBuf {
+        self.directory.join(QUORUM_STATE)
     }
 
     /// Replaces `quorum-state` on stable storage.
@@ -160,8 +164,12 @@ impl MetadataLog {
 
     /// The bytes of a snapshot.
     pub fn read_snapshot(&self, id: SnapshotId) -> Result<Vec<u8>, MetadataLogError> {
-        let bytes = read_file(self.disk.as_ref(), &self.directory.join(id.file_name()))?;
+        let bytes = read_file(self.disk.as_ref(), &self.snapshot_path(id))?;
         bytes.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound).into())
+    }
+
+    pub fn snapshot_path(&self, id: SnapshotId) -> PathBuf {
+        self.directory.join(id.file_name())
     }
 
     /// Writes a snapshot to stable storage.
