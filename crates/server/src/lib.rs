@@ -35,6 +35,9 @@ mod partition_table;
 mod partitions;
 mod producer_ids;
 mod startup;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod testing;
 mod topic_creation;
 mod topic_settings;
 mod topology;

@@ -121,3 +121,84 @@ fn leader_error(image: &MetadataImage, leader: Option<BrokerId>, strictness: Str
         ErrorCode::LeaderNotAvailable
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{caller, image};
+
+    /// What a client of a listener is told of the partitions of `t`, in the order of the index.
+    fn rows(listener: &str, strictness: Strictness) -> Vec<String> {
+        let image = image();
+        let topic = image.topics.by_name("t").unwrap();
+        let row = |row: PartitionRow| {
+            let PartitionRow { error, index, leader, leader_epoch, replicas, in_sync, offline } = row;
+            format!("{index} {error:?} {leader}@{leader_epoch} {replicas:?} {in_sync:?} {offline:?}")
+        };
+        partition_rows(&image, topic, &caller(listener).listener, strictness).into_iter().map(row).collect()
+    }
+
+    const NEW: Strictness = Strictness { missing_replicas: false, missing_listener: true };
+
+    /// MD-02, MD-03: who is fenced or has no such listener is not listed, and never named as the controller.
+    #[test]
+    fn only_brokers_that_can_be_reached_are_told() {
+        let image = image();
+        let told = |listener: &str| -> Vec<String> {
+            let listener = caller(listener).listener;
+            alive_brokers(&image, &listener)
+                .map(|(broker, at)| format!("{} {}", broker.id, at.host))
+                .collect()
+        };
+        assert_eq!(told("IN"), ["1 in.1", "2 in.2"]);
+        assert_eq!(told("OUT"), ["1 out.1"]);
+        assert!(told("OTHER").is_empty());
+        let controllers = |listener: &str| -> Vec<i32> {
+            let listener = caller(listener).listener;
+            (0..4).map(|draw| some_alive_broker(&image, &listener, draw)).collect()
+        };
+        assert_eq!(controllers("IN"), [1, 2, 1, 2]);
+        assert_eq!(controllers("OUT"), [1; 4]);
+        assert_eq!(controllers("OTHER"), [-1; 4]);
+    }
+
+    /// MD-05, MD-11, TRAP-30: every partition is told, with its epoch, also where nobody leads or can be reached.
+    #[test]
+    fn a_partition_without_a_leader_within_reach_is_told_with_the_reason() {
+        assert_eq!(
+            rows("IN", NEW),
+            [
+                "0 None 1@7 [1, 2] [1, 2] []",
+                "1 None 2@7 [2, 1] [2] []",
+                "2 ListenerNotFound -1@7 [3, 1] [3] [3]",
+                "3 LeaderNotAvailable -1@7 [3, 4] [] [3, 4]",
+            ]
+        );
+        assert_eq!(
+            rows("OUT", NEW),
+            [
+                "0 None 1@7 [1, 2] [1, 2] []",
+                "1 ListenerNotFound -1@7 [2, 1] [2] []",
+                "2 ListenerNotFound -1@7 [3, 1] [3] [3]",
+                "3 LeaderNotAvailable -1@7 [3, 4] [] [3, 4]",
+            ]
+        );
+    }
+
+    /// MD-05
+    #[test]
+    fn older_versions_hear_of_missing_listeners_in_their_own_way() {
+        let errors = |strictness| -> Vec<String> {
+            let error = |row: String| row.split(' ').nth(1).unwrap().to_owned();
+            rows("OUT", strictness).into_iter().map(error).collect()
+        };
+        let before_6 = Strictness { missing_replicas: false, missing_listener: false };
+        assert_eq!(
+            errors(before_6),
+            ["None", "LeaderNotAvailable", "LeaderNotAvailable", "LeaderNotAvailable"]
+        );
+        let first = Strictness { missing_replicas: true, missing_listener: false };
+        assert_eq!(rows("OUT", first)[0], "0 ReplicaNotAvailable 1@7 [1] [1] []");
+        assert_eq!(rows("IN", first)[0], "0 None 1@7 [1, 2] [1, 2] []");
+    }
+}

@@ -387,3 +387,20 @@ fn a_topic_cannot_grow_beyond_the_brokers_that_are_left() {
          The target replication factor of 2 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
     );
 }
+
+/// TRAP-21: any number of replicas up to that of the brokers is a legal one, even ones too.
+#[test]
+fn an_even_number_of_replicas_is_as_good_as_any() {
+    check(
+        "broker 1
+         broker 2
+         create a 1/2
+         create b 1/3
+         show a",
+        "1 alive
+         2 alive
+         a 1x2
+         Unable to replicate the partition 3 time(s): The target replication factor of 3 cannot be reached because only 2 broker(s) are registered or some brokers have all their log directories cordoned.
+         a-0 [1,2] leader 1 isr [1,2] epochs 0/0",
+    );
+}

@@ -113,6 +113,23 @@ fn row(id: i32, endpoint: &Endpoint) -> DescribeClusterBroker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{caller, image};
+
+    /// TOP-09: a fenced broker is shown to those who ask for it, and only with its listener.
+    #[test]
+    fn fenced_brokers_are_told_to_who_asks_for_them() {
+        let told = |listener: &str, fenced_too: bool| -> Vec<String> {
+            let rows = brokers(&image(), &caller(listener), fenced_too).into_iter();
+            rows.map(|row| format!("{} {} {:?} {}", row.broker_id, row.host, row.rack, row.is_fenced))
+                .collect()
+        };
+        let rack = |id: i32| format!("Some(\"r{id}\")");
+        let (one, two) = (format!("1 in.1 {} false", rack(1)), format!("2 in.2 {} false", rack(2)));
+        let three = format!("3 in.3 {} true", rack(3));
+        assert_eq!(told("IN", false), [one.clone(), two.clone()]);
+        assert_eq!(told("IN", true), [one, two, three]);
+        assert_eq!(told("OUT", true).len(), 2);
+    }
 
     /// TOP-09
     #[test]

@@ -145,3 +145,21 @@ fn unknown(name: &str, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic
         ..DescribeTopicPartitionsResponseTopic::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{caller, image};
+
+    /// TOP-08: who may lead next is told with the partition.
+    #[test]
+    fn eligible_and_last_known_leaders_are_told() {
+        let image = image();
+        let topic = image.topics.by_name("t").unwrap();
+        let rows = rows(&image, topic, &caller("IN"), (0, 10));
+        let told = |index: usize| (&rows[index].eligible_leader_replicas, &rows[index].last_known_elr);
+        assert_eq!(told(0), (&Some(Vec::new()), &Some(Vec::new())));
+        assert_eq!(told(3), (&Some(vec![3]), &Some(vec![4])));
+        assert_eq!((rows[3].leader_id, rows[3].error_code), (-1, ErrorCode::LeaderNotAvailable.number()));
+    }
+}
