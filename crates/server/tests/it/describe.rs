@@ -190,3 +190,37 @@ fn loggers_are_described_and_changed_as_kafka_s_are() {
         node.stop().await;
     });
 }
+
+/// TRAP-20: a tool that copies what it sees, key by key, is never refused, and a copy shows what the original does.
+#[test]
+fn what_is_described_can_be_set() {
+    run(async {
+        let home = Home::new();
+        let node = start_with(&recorded(home.path()), Parts::default()).await.unwrap();
+        let mut script = Script::new(&node).await;
+        script.answer("create 7 t|1|1").await;
+        for (kind, name, copy) in [(2, "t", "copy"), (32, "g", "h")] {
+            let resource = |name: &str| DescribeConfigsResource {
+                resource_type: kind,
+                resource_name: name.to_owned(),
+                configuration_keys: None,
+            };
+            let values = |answer: DescribeConfigsResult| -> Vec<(String, String)> {
+                answer.configs.into_iter().map(|row| (row.name, row.value.unwrap())).collect()
+            };
+            let seen = values(script.describe_raw(4, resource(name)).await);
+            let pairs: Vec<String> = seen.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            if kind == 2 {
+                let created = script.answer(&format!("create 7 {copy}|1|1|{}", pairs.join(";"))).await;
+                assert!(created[0].starts_with("copy 0 "), "{created:?}");
+            }
+            let changes: Vec<String> = pairs.iter().map(|pair| format!("0:{pair}")).collect();
+            let altered = script.answer(&format!("alter 1 {kind} {copy} {}", changes.join(" "))).await;
+            assert_eq!(altered, [format!("{kind} '{copy}' 0")]);
+            let replaced = script.answer(&format!("replace 2 {kind} {copy} {}", pairs.join(" "))).await;
+            assert_eq!(replaced, [format!("{kind} '{copy}' 0")]);
+            assert_eq!(values(script.describe_raw(4, resource(copy)).await), seen);
+        }
+        node.stop().await;
+    });
+}
