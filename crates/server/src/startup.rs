@@ -76,7 +76,7 @@ pub enum StartError {
     MetadataLog(String),
     #[error(transparent)]
     Metadata(#[from] NodeError),
-#[error("{} cannot be used", path.display())]
+    #[error("{} cannot be used", path.display())]
     Snapshot { path: PathBuf, source: SnapshotError },
     #[error("{} cannot be used", path.display())]
     Election { path: PathBuf, source: ElectionStateError },

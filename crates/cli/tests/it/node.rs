@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::process::{Place, Process};
 use crate::transcript::run;
 
-/// QS-03: the lines that Testcontainers waits for; and a stop that leaves everything in order.
+/// QS-03, SHD-01: the lines that Testcontainers waits for; and a stop that leaves everything in order.
 #[test]
 fn a_server_says_when_it_serves_and_stops_cleanly() {
     let place = Place::new("clean");

@@ -106,10 +106,6 @@ impl Client {
         Client::connect_to(address(node)).await
     }
 
-    pub async fn at(address: SocketAddr) -> Client {
-        Client::connect_to(address).await
-    }
-
     /// A connection to some listener.
     pub async fn connect_to(address: SocketAddr) -> Client {
         let stream = Stream::connect(address, SocketOptions::default()).await.unwrap();

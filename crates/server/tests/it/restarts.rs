@@ -93,7 +93,7 @@ fn a_client_that_comes_early_is_told_of_the_broker_and_its_leaders() {
                 assert!(time::now() < deadline, "nobody listens");
                 task::yield_now().await;
             }
-            everything(&mut Client::at(address).await).await
+            everything(&mut Client::connect_to(address).await).await
         });
         let node = start(&home, &listeners).await.unwrap();
         let answer = early.await.unwrap();
@@ -120,7 +120,7 @@ fn each_listener_tells_its_own_addresses() {
         .await
         .unwrap();
         for (listener, host, port) in [("IN", "in.example", 1111), ("OUT", "out.example", 2222)] {
-            let mut client = Client::at(address_of(&node, listener)).await;
+            let mut client = Client::connect_to(address_of(&node, listener)).await;
             let answer = everything(&mut client).await;
             let broker = &answer.brokers[0];
             assert_eq!((broker.host.as_str(), broker.port, broker.rack.as_deref()), (host, port, Some("r1")));

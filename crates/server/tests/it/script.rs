@@ -36,7 +36,7 @@ impl Script {
     }
 
     pub async fn at(here: SocketAddr) -> Script {
-        Script { client: Client::at(here).await, here, ids: BTreeMap::new() }
+        Script { client: Client::connect_to(here).await, here, ids: BTreeMap::new() }
     }
 
     /// Runs a transcript; fails with all answers that are others.

@@ -216,6 +216,39 @@ fn partition_line(topic: &TopicDescription, partition: &PartitionDescription, fa
 mod tests {
     use super::*;
 
+    /// OUT-02: `none` leads where nobody does; brokers before 3.8 say nothing of eligible leaders.
+    #[test]
+    fn a_partition_is_one_line_of_tabbed_fields() {
+        let ids = |ids: &[i32]| -> Vec<BrokerId> { ids.iter().filter_map(|id| BrokerId::new(*id)).collect() };
+        let mut partition = PartitionDescription {
+            index: ottla_model::PartitionIndex::default(),
+            leader: None,
+            leader_epoch: None,
+            replicas: ids(&[2, 1]),
+            in_sync: Vec::new(),
+            offline: ids(&[2]),
+            eligible_leaders: Some(ids(&[1])),
+            last_known_eligible_leaders: Some(ids(&[2])),
+        };
+        let topic = TopicDescription {
+            name: "t".to_owned(),
+            id: None,
+            is_internal: false,
+            partitions: vec![partition.clone()],
+        };
+        let facts = Facts { configs: BTreeMap::new(), reassignments: BTreeMap::new(), live: BTreeSet::new() };
+        assert_eq!(
+            partition_line(&topic, &partition, &facts),
+            "\tTopic: t\tPartition: 0\tLeader: none\tReplicas: 2,1\tIsr: \tElr: 1\tLastKnownElr: 2"
+        );
+        partition.leader = BrokerId::new(1);
+        (partition.eligible_leaders, partition.last_known_eligible_leaders) = (None, None);
+        assert_eq!(
+            partition_line(&topic, &partition, &facts),
+            "\tTopic: t\tPartition: 0\tLeader: 1\tReplicas: 2,1\tIsr: \tElr: N/A\tLastKnownElr: N/A"
+        );
+    }
+
     #[test]
     fn a_bad_topic_id_is_refused_in_java_s_words() {
         let refusal = |text| parse_id(text).unwrap_err().message().to_owned();
