@@ -36,7 +36,6 @@ mod partitions;
 mod producer_ids;
 mod startup;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod testing;
 mod topic_creation;
 mod topic_settings;

@@ -51,12 +51,10 @@ impl Authorizer for Rules {
 
 /// Who may change a resource may see it too (SEC-31).
 fn covers(allowed: Operation, asked: Operation) -> bool {
-    let implied = match allowed {
-        Operation::Read | Operation::Write | Operation::Delete | Operation::Alter => Operation::Describe,
-        Operation::AlterConfigs => Operation::DescribeConfigs,
-        other => other,
-    };
-    allowed == asked || implied == asked
+    let changes = [Operation::Read, Operation::Write, Operation::Delete, Operation::Alter];
+    allowed == asked
+        || (asked == Operation::Describe && changes.contains(&allowed))
+        || (asked == Operation::DescribeConfigs && allowed == Operation::AlterConfigs)
 }
 
 /// `KIND NAME OPERATION,…`
