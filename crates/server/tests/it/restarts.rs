@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ottla_env::net::{SocketOptions, Stream};
 use ottla_env::{task, time};
+use ottla_metadata::records::{BatchContent, MetadataRecord, read_batches};
 use ottla_model::Uuid;
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::{
@@ -39,7 +40,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// MD-04, MD-11, TRAP-30, SHD-01: the numbers are those of Kafka 4.3.1. A stop in order moves the leaders away, which
+/// MD-04, MD-11, TRAP-30: the numbers are those of Kafka 4.3.1. A stop in order moves the leaders away, which
 /// costs an epoch, as the next start does; after a crash the start alone makes two of them.
 #[test]
 fn ids_stay_and_epochs_grow_over_stops_and_crashes() {
@@ -73,6 +74,47 @@ fn ids_stay_and_epochs_grow_over_stops_and_crashes() {
                 rows.iter().map(|row| (row.partition_index, row.leader_id, row.leader_epoch)).collect();
             assert_eq!(seen, [(0, 1, epoch), (1, 1, epoch)]);
         }
+    });
+}
+
+/// What the metadata log of a stopped node says of leaders and of the broker: −1 is fenced no more.
+fn changes(home: &Home) -> Vec<String> {
+    let log = fs::read(home.path().join("__cluster_metadata-0/00000000000000000000.log")).unwrap();
+    let mut told = Vec::new();
+    for batch in read_batches(&log).unwrap() {
+        let BatchContent::Records(records) = batch.content else { continue };
+        for (_, record) in records {
+            if let MetadataRecord::PartitionChange(change) = &record.record {
+                let (isr, eligible) = (&change.isr, &change.eligible_leader_replicas);
+                told.push(format!("leader {} isr {isr:?} eligible {eligible:?}", change.leader));
+            }
+            if let MetadataRecord::BrokerRegistrationChange(change) = &record.record {
+                told.push(format!("fenced {} going {}", change.fenced, change.in_controlled_shutdown));
+            }
+        }
+    }
+    told
+}
+
+/// SHD-01: before the node goes, the controller has moved its leaders and fenced it; a crash leaves no such trace.
+#[test]
+fn a_stop_in_order_is_in_the_metadata_log_and_a_crash_is_not() {
+    run(async {
+        let (home, image) = (Home::new(), Home::new());
+        let node = start(&home, "").await.unwrap();
+        Client::connect(&node).await.create_topic("t", 1).await;
+        copy(home.path(), image.path());
+        node.stop().await;
+        assert_eq!(changes(&image), ["fenced -1 going 0"]);
+        assert_eq!(
+            changes(&home),
+            [
+                "fenced -1 going 0",
+                "fenced 0 going 1",
+                "leader -1 isr Some([]) eligible Some([1])",
+                "fenced 1 going 0"
+            ]
+        );
     });
 }
 
