@@ -1,6 +1,5 @@
 //! A whole node on a real directory, spoken to in frames.
 #![cfg(test)]
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod admin;
 mod admission;
