@@ -130,9 +130,10 @@ impl Groups {
 
     fn shard_of(&self, group: &GroupId) -> Result<Sender, Unavailable> {
         let shards = self.shards.load();
+        // While the topic does not exist nobody coordinates: Kafka sends the client back to FindCoordinator, which
+        // creates it.
         let index = coordinator_partition(group.as_str(), shards.partitions);
-        let index = index.ok_or(Unavailable::ShuttingDown)?;
-        shards.by_partition.get(&index).cloned().ok_or(Unavailable::NotCoordinator)
+        index.and_then(|index| shards.by_partition.get(&index).cloned()).ok_or(Unavailable::NotCoordinator)
     }
 }
 
