@@ -30,9 +30,7 @@ async fn delete(node: &Node, caller: &Caller, id: &str) -> ErrorCode {
     if !node.access.may_group(caller, Operation::Delete, id) {
         return ErrorCode::GroupAuthorizationFailed;
     }
-    if id.is_empty() {
-        return ErrorCode::InvalidGroupId;
-    }
+    // The group without a name can hold offsets (GRP-02), so it can be deleted too.
     let command = GroupCommand::DeleteGroup(GroupId::new(id));
     let GroupAnswer::DeleteGroup(deleted) = node.groups.ask(command).await else {
         unreachable!("a deletion is answered as one");
