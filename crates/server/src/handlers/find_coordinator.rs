@@ -32,8 +32,9 @@ pub async fn handle(
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
     if version >= FIRST_BATCHED {
+        let kind = request.key_type;
         let rows = request.coordinator_keys.iter();
-        let rows = rows.map(|key| row(key, find(node, caller, request.key_type, key)));
+        let rows = rows.map(|key| row((kind, key), find(node, caller, kind, key)));
         return FindCoordinatorResponse {
             coordinators: rows.collect(),
             ..FindCoordinatorResponse::default()
@@ -57,8 +58,10 @@ pub async fn handle(
     }
 }
 
-fn row(key: &str, found: Result<(BrokerId, Endpoint), ErrorCode>) -> Coordinator {
+/// Only a kind that does not exist comes with a text, as in Kafka.
+fn row((kind, key): (i8, &str), found: Result<(BrokerId, Endpoint), ErrorCode>) -> Coordinator {
     let key = key.to_owned();
+    let is_known = (GROUP..=SHARE).contains(&kind);
     match found {
         Ok((id, endpoint)) => Coordinator {
             key,
@@ -67,9 +70,14 @@ fn row(key: &str, found: Result<(BrokerId, Endpoint), ErrorCode>) -> Coordinator
             port: i32::from(endpoint.port),
             ..Coordinator::default()
         },
-        Err(error) => {
-            Coordinator { key, node_id: -1, port: -1, error_code: error.number(), ..Coordinator::default() }
-        }
+        Err(error) => Coordinator {
+            key,
+            node_id: -1,
+            port: -1,
+            error_code: error.number(),
+            error_message: Some(if is_known { String::new() } else { error.message().to_owned() }),
+            ..Coordinator::default()
+        },
     }
 }
 
