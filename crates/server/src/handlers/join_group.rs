@@ -30,9 +30,8 @@ pub async fn handle(
     version: i16,
     request: JoinGroupRequest,
 ) -> JoinGroupResponse {
-    let member = MemberId::new(&request.member_id);
     if !node.access.may_group(caller, Operation::Read, &request.group_id) {
-        return refused(version, ErrorCode::GroupAuthorizationFailed, &member);
+        return refused(version, ErrorCode::GroupAuthorizationFailed, &MemberId::new(""));
     }
     let command = GroupCommand::Join(command_of(node, caller, version, request));
     let GroupAnswer::Join(joined) = node.groups.ask(command).await else {
