@@ -25,6 +25,8 @@ use crate::node::Node;
 const FIRST_BY_ID: i16 = 10;
 /// Last version in which the client decides how long offsets are kept.
 const LAST_WITH_RETENTION: i16 = 4;
+/// The retention of a client that leaves it to the broker.
+const RETENTION_NOT_ASKED: i64 = -1;
 
 /// Serves one request.
 pub async fn handle(
@@ -44,16 +46,16 @@ pub async fn handle(
         response.topics.push(row);
         topics.extend(commit);
     }
+    refused_first(&mut response.topics);
     if topics.is_empty() {
         return response;
     }
-    let retention = u64::try_from(request.retention_time_ms).ok().filter(|_| version <= LAST_WITH_RETENTION);
     let command = CommitOffsets {
         group: GroupId::new(&request.group_id),
         generation: GenerationId::new(request.generation_id_or_member_epoch),
         member: MemberId::new(&request.member_id),
         instance: request.group_instance_id.as_deref().map(GroupInstanceId::new),
-        retention: retention.map(Duration::from_millis),
+        retention: retention(version, request.retention_time_ms),
         topics,
     };
     let outcomes = outcomes(node, version, command).await;
@@ -67,8 +69,24 @@ pub async fn handle(
     response
 }
 
+/// How long the client wants the offsets kept. -1 leaves it to the broker; a time before now expires at once, as in
+/// Kafka.
+fn retention(version: i16, millis: i64) -> Option<Duration> {
+    let asked = version <= LAST_WITH_RETENTION && millis != RETENTION_NOT_ASKED;
+    asked.then(|| Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
 /// Marks a row whose outcome the coordinator decides. No error code has this number.
 const PENDING: i16 = i16::MIN;
+
+/// The order in which Kafka answers: what never reached the coordinator stands before the rest, topic by topic and
+/// within a topic.
+fn refused_first(topics: &mut [OffsetCommitResponseTopic]) {
+    for topic in topics.iter_mut() {
+        topic.partitions.sort_by_key(|row| row.error_code == PENDING);
+    }
+    topics.sort_by_key(|topic| topic.partitions.first().is_none_or(|row| row.error_code == PENDING));
+}
 
 /// The answer's row of one topic, with errors for what is not committed, and the rest as a command.
 fn check_topic(

@@ -29,6 +29,8 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
     for topic in &request.topics {
         topics.extend(check_topic(node, caller, (&image, topic), &mut errors));
     }
+    let mut rows: Vec<_> = request.topics.iter().map(|topic| row(topic, &errors)).collect();
+    refused_first(&mut rows);
     let command = DeleteOffsets { group: GroupId::new(&request.group_id), topics };
     let answer = node.groups.ask(GroupCommand::DeleteOffsets(command)).await;
     let GroupAnswer::DeleteOffsets(deleted) = answer else {
@@ -38,19 +40,27 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
         Err(error) => return refused(error_code::of_delete_offsets(&error)),
         Ok(deleted) => {
             for topic in deleted {
-                for partition in topic.partitions {
-                    if partition.result.is_err() {
-                        let at = (topic.topic.to_string(), partition.partition.value());
-                        errors.insert(at, ErrorCode::GroupSubscribedToTopic);
+                for partition in topic.partitions.iter().filter(|partition| partition.result.is_err()) {
+                    let of_topic = rows.iter_mut().filter(|row| row.name == topic.topic.as_str());
+                    let of_topic = of_topic.flat_map(|row| row.partitions.iter_mut());
+                    let index = partition.partition.value();
+                    for row in of_topic.filter(|row| row.partition_index == index) {
+                        row.error_code = ErrorCode::GroupSubscribedToTopic.number();
                     }
                 }
             }
         }
     }
-    OffsetDeleteResponse {
-        topics: request.topics.iter().map(|topic| row(topic, &errors)).collect(),
-        ..OffsetDeleteResponse::default()
+    OffsetDeleteResponse { topics: rows, ..OffsetDeleteResponse::default() }
+}
+
+/// The order in which Kafka answers: what never reached the coordinator stands before the rest, topic by topic and
+/// within a topic.
+fn refused_first(topics: &mut [OffsetDeleteResponseTopic]) {
+    for topic in topics.iter_mut() {
+        topic.partitions.sort_by_key(|row| row.error_code == 0);
     }
+    topics.sort_by_key(|topic| topic.partitions.first().is_none_or(|row| row.error_code == 0));
 }
 
 /// Notes errors of what cannot be deleted; the rest goes to the coordinator.

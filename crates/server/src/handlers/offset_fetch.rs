@@ -141,7 +141,7 @@ impl Question<'_> {
         fetched.into_iter().filter_map(row).collect()
     }
 
-    /// One row for everything asked for, in the request's order.
+    /// One row for everything asked for, in the request's order; what is refused stands behind the rest, as in Kafka.
     fn named_rows(
         &self,
         image: &MetadataImage,
@@ -169,13 +169,16 @@ impl Question<'_> {
                 (None, Some(partition)) => partition_row(partition),
                 (None, None) => missing(*index, ErrorCode::None),
             };
-            OffsetFetchResponseTopics {
+            let row = OffsetFetchResponseTopics {
                 name: topic.name.clone(),
                 topic_id: topic.topic_id,
                 partitions: topic.partition_indexes.iter().map(partition).collect(),
-            }
+            };
+            (error.is_some(), row)
         };
-        asked.iter().map(row).collect()
+        let mut rows: Vec<_> = asked.iter().map(row).collect();
+        rows.sort_by_key(|(refused, _)| *refused);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 }
 
