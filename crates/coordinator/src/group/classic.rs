@@ -178,7 +178,8 @@ impl ClassicGroup {
             protocol: self.protocol.clone(),
             leader: self.members.leader().cloned(),
             since: self.since,
-            members: self.members.iter().map(|member| member.image(&protocol)).collect(),
+            // By arrival, so that a restart knows who has been there longest.
+            members: self.members.by_seat().into_iter().map(|member| member.image(&protocol)).collect(),
         })
     }
 

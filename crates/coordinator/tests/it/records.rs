@@ -129,6 +129,6 @@ fn an_assigned_group_is_read_as_it_was_written() {
     let GroupRecord::Group { image: Some(image), .. } = &read else { panic!("{read:?}") };
     assert_eq!(Some(image.generation), GenerationId::new(1));
     let parts: Vec<&[u8]> = image.members.iter().map(|member| &member.assignment[..]).collect();
-    assert_eq!(parts, [b"2", b"1"]);
+    assert_eq!(parts, [b"1", b"2"]);
     assert_eq!(GroupShard::encode(&read).unwrap(), *last);
 }
