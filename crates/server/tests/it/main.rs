@@ -27,6 +27,7 @@ mod member_checks;
 mod membership;
 mod node;
 mod offsets;
+mod offsets_topic;
 mod operator;
 mod permissions;
 mod plain_requests;
