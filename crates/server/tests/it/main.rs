@@ -13,6 +13,7 @@ mod fetch_limits;
 mod fetch_refusals;
 mod gated_disk;
 mod gatekeeper;
+mod group_durability;
 mod group_offsets;
 mod group_permissions;
 mod group_restarts;
