@@ -67,13 +67,16 @@ pub struct Runtime<S: Shard> {
     stage: Stage,
     queue: Queue<S>,
     replies: VecDeque<Reply<S::Answer>>,
+    /// Commands that wait for the log to be read.
+    held: Vec<Asked<S::Command>>,
 }
 
 impl<S: Shard> Runtime<S> {
     /// A shard that has read nothing yet.
     pub fn new(shard: S, config: RuntimeConfig) -> Runtime<S> {
         let queue = Queue::new(config.batch_bytes_max);
-        Runtime { shard, config, stage: Stage::Loading, queue, replies: VecDeque::new() }
+        let (replies, held) = (VecDeque::new(), Vec::new());
+        Runtime { shard, config, stage: Stage::Loading, queue, replies, held }
     }
 
     /// One record of the log, in order. What this version does not know is skipped (COF-03).
@@ -98,12 +101,16 @@ impl<S: Shard> Runtime<S> {
         let mut outbox = Outbox::default();
         self.shard.on_loaded(now, &mut outbox);
         self.submit(outbox, now);
+        for Asked { request, command } in std::mem::take(&mut self.held) {
+            self.on_command(request, command, now);
+        }
     }
 
     /// The log could not be read.
     pub fn on_load_failed(&mut self) {
         assert_eq!(self.stage, Stage::Loading, "only a load can fail");
         self.stage = Stage::Failed;
+        self.refuse_held(Unavailable::NotCoordinator);
     }
 
     /// This broker stopped leading the partition, or shuts down: all who wait are told, the state is worthless.
@@ -112,6 +119,7 @@ impl<S: Shard> Runtime<S> {
             return;
         }
         self.stage = Stage::Unloaded;
+        self.refuse_held(why);
         self.replies.extend(self.queue.abandon(why));
         self.replies.extend(self.shard.close(why));
     }
@@ -126,6 +134,9 @@ impl<S: Shard> Runtime<S> {
                 let mut outbox = Outbox::default();
                 self.shard.on_command(Asked { request, command }, now, &mut outbox);
                 return self.submit(outbox, now);
+            }
+            Stage::Loading if S::outlasts_loading(&command) => {
+                return self.held.push(Asked { request, command });
             }
             Stage::Loading => Unavailable::Loading,
             Stage::Failed | Stage::Unloaded => Unavailable::NotCoordinator,
@@ -188,6 +199,12 @@ impl<S: Shard> Runtime<S> {
     /// The state machine, to look at.
     pub fn shard(&self) -> &S {
         &self.shard
+    }
+
+    fn refuse_held(&mut self, why: Unavailable) {
+        for Asked { request, command } in self.held.drain(..) {
+            self.replies.push_back(Reply { request, answer: S::refuse(&command, why) });
+        }
     }
 
     fn submit(&mut self, outbox: Outbox<S>, now: Now) {

@@ -111,7 +111,7 @@ impl MetadataFollower {
         }
         let gone: Vec<PartitionsOfTopic> = followed.deleted.iter().map(|topic| all_of(topic)).collect();
         if !gone.is_empty() {
-            self.node.groups.forget(gone).await;
+            self.node.groups.forget(&gone);
         }
     }
 }

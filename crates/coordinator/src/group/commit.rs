@@ -137,7 +137,7 @@ pub(super) fn tombstone(offsets: &OffsetStore, key: OffsetKey) -> Option<GroupRe
     exists.then_some(GroupRecord::Offset { key, value: None })
 }
 
-/// The tombstones of partitions that are gone, in all groups.
+/// The tombstones of partitions that are gone, in all groups. What was committed to a later topic of the same name stays.
 pub(super) fn forget(offsets: &OffsetStore, gone: &[PartitionsOfTopic]) -> Vec<GroupRecord> {
     let mut records = Vec::new();
     for group in offsets.groups() {
@@ -147,7 +147,11 @@ pub(super) fn forget(offsets: &OffsetStore, gone: &[PartitionsOfTopic]) -> Vec<G
                 topic: topic.topic.clone(),
                 partition: *partition,
             });
-            records.extend(keys.filter_map(|key| tombstone(offsets, key)));
+            let of_gone = |key: &OffsetKey| {
+                let id = offsets.get(key).and_then(|stored| stored.entry.topic_id);
+                id.is_none() || topic.topic_id.is_none() || id == topic.topic_id
+            };
+            records.extend(keys.filter(of_gone).filter_map(|key| tombstone(offsets, key)));
         }
     }
     records
@@ -206,6 +210,22 @@ mod tests {
     fn all_offsets_come_with_the_topic_id_they_were_stored_with() {
         let command = FetchOffsets { group: GroupId::new("g"), wanted: Wanted::All, require_stable: false };
         assert_eq!(fetch(&store_with(topic_id(3)), &command)[0].topic_id, topic_id(3));
+    }
+
+    /// OFF-06: the word that a topic is gone may come late, when there is another of its name.
+    #[test]
+    fn a_topic_that_is_gone_takes_no_offsets_of_its_successor_along() {
+        let forgotten = |stored, gone| {
+            let gone = PartitionsOfTopic {
+                topic: TopicName::new("t").unwrap(),
+                topic_id: gone,
+                partitions: vec![PartitionIndex::default()],
+            };
+            forget(&store_with(stored), &[gone]).len()
+        };
+        assert_eq!(forgotten(topic_id(1), topic_id(1)), 1);
+        assert_eq!(forgotten(topic_id(2), topic_id(1)), 0);
+        assert_eq!((forgotten(None, topic_id(1)), forgotten(topic_id(2), None)), (1, 1));
     }
 
     /// OFF-03: an offset that a transaction is about to replace.

@@ -54,6 +54,23 @@ pub fn precheck(config: &GroupConfig, command: &GroupCommand) -> Result<(), Grou
     }
 }
 
+/// Nobody would say again that partitions are gone.
+pub(super) fn outlasts_loading(command: &GroupCommand) -> bool {
+    match command {
+        GroupCommand::ForgetPartitions(_) => true,
+        GroupCommand::Join(_)
+        | GroupCommand::Sync(_)
+        | GroupCommand::Heartbeat(_)
+        | GroupCommand::Leave(_)
+        | GroupCommand::CommitOffsets(_)
+        | GroupCommand::FetchOffsets(_)
+        | GroupCommand::DeleteOffsets(_)
+        | GroupCommand::DeleteGroup(_)
+        | GroupCommand::Describe(_)
+        | GroupCommand::List(_) => false,
+    }
+}
+
 /// The answer of a coordinator that does not look at the command. A heartbeat is believed while the group is being
 /// loaded: sessions begin anew afterwards (GRP-01).
 pub(super) fn refuse(command: &GroupCommand, why: Unavailable) -> GroupAnswer {

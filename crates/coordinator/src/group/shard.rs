@@ -206,6 +206,10 @@ impl Shard for GroupShard {
         refusal::precheck(&self.config, command)
     }
 
+    fn outlasts_loading(command: &GroupCommand) -> bool {
+        refusal::outlasts_loading(command)
+    }
+
     fn refuse(command: &GroupCommand, why: Unavailable) -> GroupAnswer {
         refusal::refuse(command, why)
     }

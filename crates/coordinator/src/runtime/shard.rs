@@ -111,6 +111,10 @@ pub trait Shard: Sized {
     /// Refuses what no coordinator would accept, whatever its state. It comes before all other checks.
     fn precheck(&self, command: &Self::Command) -> Result<(), Self::Answer>;
 
+    /// Whether a command that arrives while the log is read is carried out afterwards. Others are refused: their
+    /// senders try again.
+    fn outlasts_loading(command: &Self::Command) -> bool;
+
     /// The answer to a command that is not looked at.
     fn refuse(command: &Self::Command, why: Unavailable) -> Self::Answer;
 

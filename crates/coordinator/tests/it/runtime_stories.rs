@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ottla_coordinator::GroupConfig;
 use ottla_coordinator::group::{
-    GroupAnswer, GroupCommand, GroupFilter, GroupShard, Heartbeat, HeartbeatError,
+    GroupAnswer, GroupCommand, GroupFilter, GroupShard, Heartbeat, HeartbeatError, PartitionsOfTopic,
 };
 use ottla_coordinator::runtime::{RequestId, Runtime, Stage, Unavailable};
-use ottla_model::{GenerationId, GroupId, MemberId};
+use ottla_model::{GenerationId, GroupId, MemberId, PartitionIndex, TopicName};
 
 use crate::script::{check, play};
 use crate::world::{World, offset};
@@ -160,6 +160,41 @@ fn a_coordinator_that_loads_believes_heartbeats_and_refuses_the_rest() {
     runtime.on_command(RequestId(4), heartbeat("g"), world.now());
     let moved = GroupAnswer::Heartbeat(Err(Unavailable::NotCoordinator.into()));
     assert_eq!(runtime.poll_reply().map(|reply| reply.answer), Some(moved));
+}
+
+/// OFF-06: that partitions are gone is told once, so a coordinator that loads remembers it.
+#[test]
+fn a_coordinator_that_loads_forgets_partitions_afterwards() {
+    let story = play(GroupConfig::default(), "commit - t-0=1 u-0=2");
+    let config = story.world.config;
+    let topic = PartitionsOfTopic {
+        topic: TopicName::new("t").unwrap(),
+        topic_id: None,
+        partitions: vec![PartitionIndex::default()],
+    };
+    let forget = GroupCommand::ForgetPartitions(vec![topic]);
+    let forgotten = |runtime: &mut Runtime<GroupShard>| runtime.poll_reply().map(|reply| reply.answer);
+    let mut runtime = Runtime::new(GroupShard::new(config), config.runtime());
+    runtime.on_command(RequestId(1), forget.clone(), story.world.now());
+    for record in &story.world.log {
+        runtime.on_record(record.clone(), None).unwrap();
+    }
+    assert_eq!(forgotten(&mut runtime), None);
+    runtime.on_loaded(offset(2), story.world.now());
+    assert_eq!(runtime.poll_append().map(|batch| batch.records.len()), Some(1));
+    assert_eq!(runtime.shard().counts(), (1, 1));
+    runtime.on_appended(offset(2));
+    runtime.on_high_watermark(offset(3));
+    assert_eq!(forgotten(&mut runtime), Some(GroupAnswer::ForgetPartitions(Ok(()))));
+    let mut moved = Runtime::new(GroupShard::new(config), config.runtime());
+    moved.on_command(RequestId(1), forget.clone(), story.world.now());
+    moved.on_unloaded(Unavailable::NotCoordinator);
+    let refused = GroupAnswer::ForgetPartitions(Err(Unavailable::NotCoordinator));
+    assert_eq!(forgotten(&mut moved), Some(refused.clone()));
+    let mut failed = Runtime::new(GroupShard::new(config), config.runtime());
+    failed.on_command(RequestId(1), forget, story.world.now());
+    failed.on_load_failed();
+    assert_eq!(forgotten(&mut failed), Some(refused));
 }
 
 /// GRP-01, R2: what was loaded may not be committed yet.

@@ -19,7 +19,8 @@ use ottla_env::task;
 use ottla_model::{GroupId, PartitionIndex, coordinator_partition};
 use ottla_protocol::compression::Encoding;
 
-use super::shard_task::{COMMAND_QUEUE_LENGTH, Message, ShardTask};
+use super::loading::Loaders;
+use super::shard_task::{COMMAND_QUEUE_LENGTH, Message, ShardParts, ShardTask};
 use crate::partition::Partition;
 
 type Sender = mpsc::Sender<Message<GroupShard>>;
@@ -35,13 +36,14 @@ struct Shards {
 #[derive(Debug)]
 pub struct Groups {
     config: GroupConfig,
-    encoding: Encoding,
+    parts: ShardParts,
     shards: ArcSwap<Shards>,
 }
 
 impl Groups {
     pub fn new(config: GroupConfig, encoding: Encoding) -> Groups {
-        Groups { config, encoding, shards: ArcSwap::default() }
+        let parts = ShardParts { encoding, loaders: Loaders::default() };
+        Groups { config, parts, shards: ArcSwap::default() }
     }
 
     /// Asks the coordinator of the command's group.
@@ -77,14 +79,15 @@ impl Groups {
         Ok(groups)
     }
 
-    /// Topics are gone: their offsets go too (OFF-06).
-    pub async fn forget(&self, topics: Vec<PartitionsOfTopic>) {
-        let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
-        for sender in senders {
-            let answer = ask(&sender, GroupCommand::ForgetPartitions(topics.clone())).await;
-            if let GroupAnswer::ForgetPartitions(Err(why)) = answer {
-                tracing::debug!(%why, "offsets of deleted topics stay until they expire");
-            }
+    /// Topics are gone: their offsets go too (OFF-06). A shard that is being loaded sees to it later; nobody waits.
+    pub fn forget(&self, topics: &[PartitionsOfTopic]) {
+        for sender in self.shards.load().by_partition.values().cloned() {
+            let command = GroupCommand::ForgetPartitions(topics.to_vec());
+            drop(task::spawn(async move {
+                if let GroupAnswer::ForgetPartitions(Err(why)) = ask(&sender, command).await {
+                    tracing::debug!(%why, "offsets of deleted topics stay until they expire");
+                }
+            }));
         }
     }
 
@@ -101,7 +104,7 @@ impl Groups {
         self.on_lost(index, Unavailable::NotCoordinator).await;
         let runtime = Runtime::new(GroupShard::new(self.config), self.config.runtime());
         let (sender, messages) = mpsc::channel(COMMAND_QUEUE_LENGTH);
-        let shard = ShardTask::new(runtime, partition, self.encoding);
+        let shard = ShardTask::new(runtime, partition, &self.parts);
         drop(task::spawn(shard.run(messages)));
         let current = self.shards.load();
         let mut by_partition = current.by_partition.clone();

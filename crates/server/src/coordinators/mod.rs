@@ -4,6 +4,7 @@
 //! Does not own: what a shard decides, where its records lie.
 
 mod groups;
+mod loading;
 mod replay;
 mod shard_task;
 

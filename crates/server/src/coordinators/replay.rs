@@ -43,16 +43,36 @@ pub enum Replayed {
     Marker { producer: ProducerId, outcome: TransactionOutcome },
 }
 
-/// Reads everything from the log start to the log end at the time of the call; returns where it ended.
-pub fn replay(partition: &Arc<Partition>, mut each: impl FnMut(Replayed)) -> Result<Offset, ReplayError> {
-    let (mut at, end) = (partition.log_start(), partition.log_end());
-    let mut unpacked = RecordBuffer::new(UnpackLimits::bytes(UNPACKED_BYTES_MAX));
-    let mut bytes = Vec::new();
-    while at < end {
-        let read = partition.read(&ReadRequest {
+/// A log that is read from its start to where it ended when the reading began.
+pub struct Replay {
+    partition: Arc<Partition>,
+    at: Offset,
+    end: Offset,
+    unpacked: RecordBuffer,
+    bytes: Vec<u8>,
+}
+
+impl Replay {
+    pub fn new(partition: Arc<Partition>) -> Replay {
+        let (at, end) = (partition.log_start(), partition.log_end());
+        let unpacked = RecordBuffer::new(UnpackLimits::bytes(UNPACKED_BYTES_MAX));
+        Replay { partition, at, end, unpacked, bytes: Vec::new() }
+    }
+
+    /// Where the log ended when the reading began.
+    pub fn end(&self) -> Offset {
+        self.end
+    }
+
+    /// What the next bytes of the log say; `None` once it was read to its end. Blocks on the disk.
+    pub fn read_on(&mut self) -> Result<Option<Vec<Replayed>>, ReplayError> {
+        if self.at >= self.end {
+            return Ok(None);
+        }
+        let read = self.partition.read(&ReadRequest {
             attempt: ReadAttempt {
                 reader: Reader::Inspector,
-                offset: at,
+                offset: self.at,
                 leader_epoch: None,
                 from_any_replica: true,
             },
@@ -60,22 +80,23 @@ pub fn replay(partition: &Arc<Partition>, mut each: impl FnMut(Replayed)) -> Res
             bytes_max: READ_BYTES,
             at_least_one_batch: true,
         })?;
-        bytes.clear();
+        self.bytes.clear();
         for slice in &read.read.slices {
-            let start = bytes.len();
-            bytes.resize(start + usize::try_from(slice.len).unwrap_or(0), 0);
-            slice.file.read_at(&mut bytes[start..], slice.position)?;
+            let start = self.bytes.len();
+            self.bytes.resize(start + usize::try_from(slice.len).unwrap_or(0), 0);
+            slice.file.read_at(&mut self.bytes[start..], slice.position)?;
         }
-        if read.read.end <= at {
-            break;
+        if read.read.end <= self.at {
+            return Ok(None);
         }
-        for batch in Batches::new(&bytes) {
-            let batch = batch.map_err(|error| ReplayError::Batch(at, error))?;
-            replay_batch(&batch, &mut unpacked, &mut each)?;
+        let mut replayed = Vec::new();
+        for batch in Batches::new(&self.bytes) {
+            let batch = batch.map_err(|error| ReplayError::Batch(self.at, error))?;
+            replay_batch(&batch, &mut self.unpacked, &mut |one| replayed.push(one))?;
         }
-        at = read.read.end;
+        self.at = read.read.end;
+        Ok(Some(replayed))
     }
-    Ok(end)
 }
 
 fn replay_batch(

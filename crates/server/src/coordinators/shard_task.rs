@@ -22,7 +22,8 @@ use ottla_protocol::record::{BatchBuilder, BatchOptions, BuildError, NewRecord};
 use ottla_replication::{AppendRefused, Standing};
 use ottla_storage::AppendError;
 
-use super::replay::{Replayed, replay};
+use super::loading::{Loaded, Loaders};
+use super::replay::Replayed;
 use crate::partition::{Partition, ProduceError};
 
 /// Commands that may wait for one shard; a sender beyond them waits for its turn.
@@ -35,11 +36,27 @@ pub enum Message<S: Shard> {
     Stop(Unavailable),
 }
 
+/// Records of a log that were read, and those among them that say nothing to this version.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    records: u64,
+    skipped: u64,
+}
+
+/// What all shards of a kind have in common.
+#[derive(Clone, Debug)]
+pub struct ShardParts {
+    /// How records are compressed.
+    pub encoding: Encoding,
+    pub loaders: Loaders,
+}
+
 /// One shard on one partition.
 pub struct ShardTask<S: Shard> {
     runtime: Runtime<S>,
     partition: Arc<Partition>,
     encoding: Encoding,
+    loaders: Loaders,
     next_request: u64,
     waiting: HashMap<RequestId, oneshot::Sender<S::Answer>>,
 }
@@ -49,23 +66,24 @@ fn moment() -> Now {
 }
 
 impl<S: Shard> ShardTask<S> {
-    pub fn new(runtime: Runtime<S>, partition: Arc<Partition>, encoding: Encoding) -> ShardTask<S> {
-        ShardTask { runtime, partition, encoding, next_request: 0, waiting: HashMap::new() }
+    pub fn new(runtime: Runtime<S>, partition: Arc<Partition>, parts: &ShardParts) -> ShardTask<S> {
+        let ShardParts { encoding, loaders } = parts.clone();
+        ShardTask { runtime, partition, encoding, loaders, next_request: 0, waiting: HashMap::new() }
     }
 
     /// Loads the shard from its partition and serves it until it is stopped or nobody can ask any more.
     pub async fn run(mut self, mut messages: mpsc::Receiver<Message<S>>) {
-        self.load();
+        if let Err(why) = self.load(&mut messages).await {
+            return self.stop(why);
+        }
         let mut committed = self.partition.committed();
         self.runtime.on_high_watermark(*committed.borrow_and_update());
         loop {
             self.drain();
             let deadline = self.runtime.deadline();
             task::select! {
-                message = messages.recv() => match message {
-                    Some(Message::Command(command, answer)) => self.on_command(command, answer),
-                    Some(Message::Stop(why)) => return self.stop(why),
-                    None => return self.stop(Unavailable::ShuttingDown),
+                message = messages.recv() => if let Err(why) = self.on_message(message) {
+                    return self.stop(why);
                 },
                 changed = committed.changed() => {
                     if changed.is_err() {
@@ -79,31 +97,77 @@ impl<S: Shard> ShardTask<S> {
         }
     }
 
-    fn load(&mut self) {
-        let (began, runtime) = (time::now(), &mut self.runtime);
-        let (mut records, mut skipped) = (0_u64, 0_u64);
-        let end = replay(&self.partition, |replayed| match replayed {
-            Replayed::Record { record, producer } => {
-                records += 1;
-                if let Err(error) = runtime.on_record(record, producer) {
-                    skipped += 1;
-                    tracing::debug!(partition = %self.partition.id(), %error, "a record is left out");
+    /// Reads the log. Whoever asks meanwhile is told so (GRP-01).
+    async fn load(&mut self, messages: &mut mpsc::Receiver<Message<S>>) -> Result<(), Unavailable> {
+        let (began, mut counts) = (time::now(), Counts::default());
+        let mut log = self.loaders.read(Arc::clone(&self.partition));
+        loop {
+            self.drain();
+            task::select! {
+                biased;
+                loaded = log.recv() => match loaded {
+                    Some(Loaded::Part(part)) => {
+                        self.apply(part, &mut counts);
+                        self.answer_waiting(messages)?;
+                    }
+                    Some(Loaded::End(end)) => {
+                        let (Counts { records, skipped }, took_ms) = (counts, began.elapsed().as_millis());
+                        if records > 0 {
+                            tracing::info!(partition = %self.partition.id(), records, skipped, took_ms, "coordinator loaded");
+                        }
+                        self.runtime.on_loaded(end, moment());
+                        return Ok(());
+                    }
+                    Some(Loaded::Failed(error)) => {
+                        tracing::error!(partition = %self.partition.id(), %error, "coordinator cannot be loaded");
+                        self.runtime.on_load_failed();
+                        return Ok(());
+                    }
+                    None => {
+                        self.runtime.on_load_failed();
+                        return Ok(());
+                    }
+                },
+                message = messages.recv() => self.on_message(message)?,
+            }
+        }
+    }
+
+    /// Between two parts of the log everybody who waits gets an answer, also when the next part is there already.
+    fn answer_waiting(&mut self, messages: &mut mpsc::Receiver<Message<S>>) -> Result<(), Unavailable> {
+        for _ in 0..COMMAND_QUEUE_LENGTH {
+            let Ok(message) = messages.try_recv() else { break };
+            self.on_message(Some(message))?;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, part: Vec<Replayed>, counts: &mut Counts) {
+        for replayed in part {
+            match replayed {
+                Replayed::Record { record, producer } => {
+                    counts.records += 1;
+                    if let Err(error) = self.runtime.on_record(record, producer) {
+                        counts.skipped += 1;
+                        tracing::debug!(partition = %self.partition.id(), %error, "a record is left out");
+                    }
+                }
+                Replayed::Marker { producer, outcome } => {
+                    self.runtime.on_transaction_marker(producer, outcome);
                 }
             }
-            Replayed::Marker { producer, outcome } => runtime.on_transaction_marker(producer, outcome),
-        });
-        match end {
-            Ok(end) => {
-                let took_ms = began.elapsed().as_millis();
-                if records > 0 {
-                    tracing::info!(partition = %self.partition.id(), records, skipped, took_ms, "coordinator loaded");
-                }
-                self.runtime.on_loaded(end, moment());
+        }
+    }
+
+    /// `Err`: the task ends.
+    fn on_message(&mut self, message: Option<Message<S>>) -> Result<(), Unavailable> {
+        match message {
+            Some(Message::Command(command, answer)) => {
+                self.on_command(command, answer);
+                Ok(())
             }
-            Err(error) => {
-                tracing::error!(partition = %self.partition.id(), %error, "coordinator cannot be loaded");
-                self.runtime.on_load_failed();
-            }
+            Some(Message::Stop(why)) => Err(why),
+            None => Err(Unavailable::ShuttingDown),
         }
     }
 

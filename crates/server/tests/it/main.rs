@@ -14,6 +14,7 @@ mod fetch_refusals;
 mod gated_disk;
 mod gatekeeper;
 mod group_durability;
+mod group_loading;
 mod group_offsets;
 mod group_permissions;
 mod group_restarts;
