@@ -81,7 +81,8 @@ impl Groups {
 
     /// Topics are gone: their offsets go too (OFF-06). A shard that is being loaded sees to it later; nobody waits.
     pub fn forget(&self, topics: &[PartitionsOfTopic]) {
-        for sender in self.shards.load().by_partition.values().cloned() {
+        for sender in self.shards.load().by_partition.values() {
+            let sender = sender.clone();
             let command = GroupCommand::ForgetPartitions(topics.to_vec());
             drop(task::spawn(async move {
                 if let GroupAnswer::ForgetPartitions(Err(why)) = ask(&sender, command).await {

@@ -43,12 +43,12 @@ fn what_was_answered_survives_the_process() {
         let (a, b) = pair(Member::new(&node, 3, "g").await, Member::new(&node, 3, "g").await).await;
         copies.push((copied(&home), ("Stable", 2, "nothing")));
         let who = Committer { generation: 2, member: &a.id, ..Default::default() };
-        assert_eq!(operator.commit(9, "g", who, "t-0=5").await, "t-0 NONE");
+        assert_eq!(operator.commit((9, "g"), who, "t-0=5").await, "t-0 NONE");
         copies.push((copied(&home), ("Stable", 2, "t-0=5")));
         let both = [(a.id.clone(), None), (b.id.clone(), None)];
         assert_eq!(leave(&mut operator.client, 5, "g", &both).await, "NONE NONE NONE");
         copies.push((copied(&home), ("Empty", 0, "t-0=5")));
-        assert_eq!(operator.commit(9, "g", NOBODY, "t-1=6").await, "t-1 NONE");
+        assert_eq!(operator.commit((9, "g"), NOBODY, "t-1=6").await, "t-1 NONE");
         assert_eq!(operator.drop_offsets("g", "t-0").await, "t-0 NONE");
         copies.push((copied(&home), ("Empty", 0, "t-1=6")));
         assert_eq!(operator.drop_groups(2, &["g"]).await, "g NONE");

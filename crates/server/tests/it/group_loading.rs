@@ -160,7 +160,7 @@ fn a_coordinator_that_reads_its_log_says_so() {
         let more = "offsets.topic.num.partitions=1";
         let node = start(&home, more).await.unwrap();
         let mut operator = Operator::with_topics(&node, &[("t", 1)]).await;
-        operator.commit(9, "g", NOBODY, "t-0=5").await;
+        operator.commit((9, "g"), NOBODY, "t-0=5").await;
         node.stop().await;
         let disk = GatedDisk::default();
         let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
@@ -172,7 +172,7 @@ fn a_coordinator_that_reads_its_log_says_so() {
         while operator.fetch(9, "g", None).await == "NOT_COORDINATOR" {}
         for version in 2..=10 {
             assert_eq!(operator.fetch(version, "g", None).await, loading);
-            assert_eq!(operator.commit(version, "g", NOBODY, "t-0=6").await, format!("t-0 {loading}"));
+            assert_eq!(operator.commit((version, "g"), NOBODY, "t-0=6").await, format!("t-0 {loading}"));
         }
         assert_eq!(operator.fetch(1, "g", Some("t-0")).await, format!("t-0 {loading}"));
         let mut a = Member::new(&node, 9, "g").await;

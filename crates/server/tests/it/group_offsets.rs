@@ -28,7 +28,7 @@ fn offsets_are_committed_in_every_version() {
                 if version < 10 { "nope-0 UNKNOWN_TOPIC_OR_PARTITION" } else { "?-0 UNKNOWN_TOPIC_ID" };
             let mixed = "t-0=5~meta t-1=6 t-9=1 nope-0=1 t--1=3 u-1=7~";
             assert_eq!(
-                operator.commit(version, group, NOBODY, mixed).await,
+                operator.commit((version, group), NOBODY, mixed).await,
                 format!(
                     "t-9 UNKNOWN_TOPIC_OR_PARTITION, t--1 UNKNOWN_TOPIC_OR_PARTITION, t-0 NONE, t-1 NONE, \
                      {unknown}, u-1 NONE"
@@ -37,7 +37,7 @@ fn offsets_are_committed_in_every_version() {
             );
             let long = format!("t-0=7~{} t-1=8~{}", "x".repeat(4097), "y".repeat(4096));
             assert_eq!(
-                operator.commit(version, group, NOBODY, &long).await,
+                operator.commit((version, group), NOBODY, &long).await,
                 "t-0 OFFSET_METADATA_TOO_LARGE, t-1 NONE"
             );
             assert_eq!(
@@ -46,10 +46,10 @@ fn offsets_are_committed_in_every_version() {
                 "version {version}"
             );
             // A negative position is kept; of two for one partition the last one counts; nothing is nothing.
-            assert_eq!(operator.commit(version, group, NOBODY, "t-1=-7").await, "t-1 NONE");
-            assert_eq!(operator.commit(version, group, NOBODY, "t-0=1 t-0=2").await, "t-0 NONE, t-0 NONE");
+            assert_eq!(operator.commit((version, group), NOBODY, "t-1=-7").await, "t-1 NONE");
+            assert_eq!(operator.commit((version, group), NOBODY, "t-0=1 t-0=2").await, "t-0 NONE, t-0 NONE");
             assert_eq!(operator.fetch(9, group, None).await, "t-0=2 t-1=-7 u-1=7");
-            assert_eq!(operator.commit(version, group, NOBODY, "").await, "");
+            assert_eq!(operator.commit((version, group), NOBODY, "").await, "");
         }
         node.stop().await;
     });
@@ -68,27 +68,27 @@ fn a_generation_in_a_group_that_does_not_exist_is_refused() {
             for (generation, member) in [(3, "m"), (0, "")] {
                 let who = Committer { generation, member, ..Default::default() };
                 assert_eq!(
-                    operator.commit(version, "none", who, "t-0=1").await,
+                    operator.commit((version, "none"), who, "t-0=1").await,
                     expected,
                     "version {version}"
                 );
             }
             let who = Committer { generation: 7, member: "q", ..Default::default() };
-            let unknown = operator.commit(version, "none", who, "nope-0=1").await;
+            let unknown = operator.commit((version, "none"), who, "nope-0=1").await;
             assert!(unknown.contains("UNKNOWN_TOPIC"), "{unknown}");
-            assert_eq!(operator.commit(version, "none", NOBODY, "").await, "");
+            assert_eq!(operator.commit((version, "none"), NOBODY, "").await, "");
         }
         assert_eq!(operator.list(5, &[], &[]).await, "");
         // Any negative generation is none; so is an instance id without a group to have it.
         for (group, generation) in [("a", -1), ("b", -2)] {
             let who = Committer { generation, member: "m", ..Default::default() };
-            assert_eq!(operator.commit(9, group, who, "t-0=1").await, "t-0 NONE");
+            assert_eq!(operator.commit((9, group), who, "t-0=1").await, "t-0 NONE");
         }
         let who = Committer { instance: Some("i"), ..NOBODY };
-        assert_eq!(operator.commit(7, "c", who, "t-0=1").await, "t-0 NONE");
-        assert_eq!(operator.commit(2, "", NOBODY, "t-0=1").await, "t-0 NONE");
+        assert_eq!(operator.commit((7, "c"), who, "t-0=1").await, "t-0 NONE");
+        assert_eq!(operator.commit((2, ""), NOBODY, "t-0=1").await, "t-0 NONE");
         let who = Committer { generation: 0, member: "x", ..Default::default() };
-        assert_eq!(operator.commit(9, "", who, "t-0=1").await, "t-0 UNKNOWN_MEMBER_ID");
+        assert_eq!(operator.commit((9, ""), who, "t-0=1").await, "t-0 UNKNOWN_MEMBER_ID");
         node.stop().await;
     });
 }
@@ -100,7 +100,7 @@ fn offsets_are_fetched_in_every_version() {
         let home = Home::new();
         let node = start(&home, "").await.unwrap();
         let mut operator = Operator::with_topics(&node, TOPICS).await;
-        operator.commit(9, "g", NOBODY, "t-0=5~meta t-1=6 u-0=7").await;
+        operator.commit((9, "g"), NOBODY, "t-0=5~meta t-1=6 u-0=7").await;
         for version in 1..=10 {
             let named = operator.fetch(version, "g", Some("t-0 t-1 t-7 u-1 nope-3 t-0")).await;
             let unknown = if version < 10 { "nope-3=-1" } else { "?-3 UNKNOWN_TOPIC_ID" };
@@ -126,8 +126,8 @@ fn offsets_of_several_groups_are_fetched_at_once() {
         let home = Home::new();
         let node = start(&home, "").await.unwrap();
         let mut operator = Operator::with_topics(&node, TOPICS).await;
-        operator.commit(9, "g", NOBODY, "t-0=5 u-0=7").await;
-        operator.commit(9, "h", NOBODY, "t-0=6").await;
+        operator.commit((9, "g"), NOBODY, "t-0=5 u-0=7").await;
+        operator.commit((9, "h"), NOBODY, "t-0=6").await;
         for version in 8..=10 {
             let groups = [("g", Some("t-0")), ("none", None), ("h", None), ("g", Some("")), ("", None)];
             let request = OffsetFetchRequest {
@@ -187,20 +187,20 @@ fn a_deleted_topic_takes_its_offsets_along() {
         let home = Home::new();
         let node = start(&home, "").await.unwrap();
         let mut operator = Operator::with_topics(&node, TOPICS).await;
-        operator.commit(9, "g", NOBODY, "t-0=1 u-0=2").await;
-        operator.commit(9, "h", NOBODY, "u-1=3").await;
+        operator.commit((9, "g"), NOBODY, "t-0=1 u-0=2").await;
+        operator.commit((9, "h"), NOBODY, "u-1=3").await;
         delete_topic(&mut operator, "u").await;
         until_fetched(&mut operator, "g", "t-0=1").await;
         until_fetched(&mut operator, "h", "nothing").await;
         assert_eq!(operator.fetch(10, "g", Some("u-0")).await, "u-0 UNKNOWN_TOPIC_ID");
-        assert_eq!(operator.commit(10, "g", NOBODY, "u-0=9").await, "u-0 UNKNOWN_TOPIC_ID");
-        assert_eq!(operator.commit(9, "g", NOBODY, "u-0=9").await, "u-0 UNKNOWN_TOPIC_OR_PARTITION");
+        assert_eq!(operator.commit((10, "g"), NOBODY, "u-0=9").await, "u-0 UNKNOWN_TOPIC_ID");
+        assert_eq!(operator.commit((9, "g"), NOBODY, "u-0=9").await, "u-0 UNKNOWN_TOPIC_OR_PARTITION");
         node.stop().await;
         let node = start(&home, "").await.unwrap();
         let mut operator = Operator::with_topics(&node, &[("u", 2)]).await;
         operator.learn("t").await;
         assert_eq!(operator.fetch(10, "g", Some("t-0 u-0")).await, "t-0=1 u-0=-1");
-        assert_eq!(operator.commit(10, "g", NOBODY, "u-0=4").await, "u-0 NONE");
+        assert_eq!(operator.commit((10, "g"), NOBODY, "u-0=4").await, "u-0 NONE");
         assert_eq!(operator.fetch(10, "g", None).await, "t-0=1 u-0=4");
         node.stop().await;
     });
@@ -218,7 +218,7 @@ fn offsets_of_a_simple_group_are_deleted_one_by_one() {
             assert_eq!(operator.drop_offsets("none", partitions).await, "GROUP_ID_NOT_FOUND");
         }
         assert_eq!(operator.drop_offsets("", "t-0").await, "INVALID_GROUP_ID");
-        operator.commit(9, "g", NOBODY, "t-0=5 u-0=6 u-1=7").await;
+        operator.commit((9, "g"), NOBODY, "t-0=5 u-0=6 u-1=7").await;
         assert_eq!(
             operator.drop_offsets("g", "t-0 t-1 t-8 nope-0").await,
             "t-8 UNKNOWN_TOPIC_OR_PARTITION, t-0 NONE, t-1 NONE, nope-0 UNKNOWN_TOPIC_OR_PARTITION"
@@ -246,7 +246,7 @@ fn deleted_groups_do_not_come_back() {
         let mut operator = Operator::with_topics(&node, TOPICS).await;
         for version in 0..=2 {
             for group in ["g", "h", ""] {
-                operator.commit(9, group, NOBODY, "t-0=5 u-0=6").await;
+                operator.commit((9, group), NOBODY, "t-0=5 u-0=6").await;
             }
             assert_eq!(
                 operator.drop_groups(version, &["g", "none", "", "g"]).await,
@@ -283,9 +283,9 @@ fn offsets_expire_when_the_client_said_so() {
         for (version, group, millis) in
             [(2, "a", 60), (3, "b", 0), (4, "c", -2), (4, "d", 3_600_000), (3, "e", -1)]
         {
-            operator.commit(version, group, keep(millis), "t-0=1").await;
+            operator.commit((version, group), keep(millis), "t-0=1").await;
         }
-        operator.commit(2, "e", keep(0), "t-1=2").await;
+        operator.commit((2, "e"), keep(0), "t-1=2").await;
         for group in ["a", "b", "c"] {
             until_fetched(&mut operator, group, "nothing").await;
         }

@@ -55,7 +55,7 @@ async fn node(home: &Home) -> (RunningNode, Operator, Arc<Permissions>) {
     let node = start_with(&properties(home.path(), ""), parts).await.unwrap();
     let mut operator = Operator::with_topics(&node, &[("t", 1), ("d", 1), ("n", 1)]).await;
     for group in ["r", "d", "x", "n"] {
-        let answer = operator.commit(9, group, NOBODY, "t-0=1 d-0=2 n-0=3").await;
+        let answer = operator.commit((9, group), NOBODY, "t-0=1 d-0=2 n-0=3").await;
         assert_eq!(answer, "t-0 NONE, d-0 NONE, n-0 NONE");
     }
     for (kind, name, allowed) in [
@@ -115,13 +115,13 @@ fn commits_need_to_read_group_and_topics() {
         for version in [2, 5, 9, 10] {
             let unknown = if version < 10 { "nope-0" } else { "?-0" };
             for group in ["d", "x", "n"] {
-                let answer = operator.commit(version, group, NOBODY, "t-0=1 d-0=2 n-0=3 nope-0=1").await;
+                let answer = operator.commit((version, group), NOBODY, "t-0=1 d-0=2 n-0=3 nope-0=1").await;
                 let expected = format!("t-0 {REFUSED}, d-0 {REFUSED}, n-0 {REFUSED}, {unknown} {REFUSED}");
                 assert_eq!(answer, expected, "version {version}");
             }
             let missing = if version < 10 { "UNKNOWN_TOPIC_OR_PARTITION" } else { "UNKNOWN_TOPIC_ID" };
             assert_eq!(
-                operator.commit(version, "r", NOBODY, "t-0=8 d-0=9 n-0=9 nope-0=1").await,
+                operator.commit((version, "r"), NOBODY, "t-0=8 d-0=9 n-0=9 nope-0=1").await,
                 format!(
                     "d-0 TOPIC_AUTHORIZATION_FAILED, n-0 TOPIC_AUTHORIZATION_FAILED, {unknown} {missing}, t-0 NONE"
                 ),

@@ -41,7 +41,7 @@ fn a_stable_group_goes_on_after_a_restart() {
         let b = Member::new(&node, 9, "g").await.with_instance("i");
         let (a, b) = pair(Member::new(&node, 9, "g").await, b).await;
         let who = Committer { generation: 2, member: &a.id, ..Default::default() };
-        assert_eq!(operator.commit(9, "g", who, "t-0=5~meta").await, "t-0 NONE");
+        assert_eq!(operator.commit((9, "g"), who, "t-0=5~meta").await, "t-0 NONE");
         let before = operator.describe(6, &["g"]).await;
         let (node, mut operator) = restart(&home, node).await;
         assert_eq!(operator.describe(6, &["g"]).await, before);
@@ -122,7 +122,7 @@ fn an_empty_group_goes_on_counting_after_a_restart() {
         let mut operator = Operator::with_topics(&node, TOPICS).await;
         let [mut a, mut b] = new_pair(&node, "empty").await;
         let who = Committer { generation: 2, member: &a.id, ..Default::default() };
-        assert_eq!(operator.commit(9, "empty", who, "t-0=5").await, "t-0 NONE");
+        assert_eq!(operator.commit((9, "empty"), who, "t-0=5").await, "t-0 NONE");
         a.leave().await;
         b.leave().await;
         assert_eq!(operator.look("empty").await, ("Empty".to_owned(), 0));

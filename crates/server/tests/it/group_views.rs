@@ -54,7 +54,7 @@ fn the_coordinator_is_found_in_every_version() {
             assert_eq!(operator.fetch(version, "g", None).await, "NOT_COORDINATOR");
         }
         assert_eq!(operator.fetch(1, "g", Some("t-0")).await, "t-0 NOT_COORDINATOR");
-        assert_eq!(operator.commit(9, "g", NOBODY, "t-0=1").await, "t-0 UNKNOWN_TOPIC_OR_PARTITION");
+        assert_eq!(operator.commit((9, "g"), NOBODY, "t-0=1").await, "t-0 UNKNOWN_TOPIC_OR_PARTITION");
         assert_eq!(operator.drop_groups(2, &["g"]).await, "g NOT_COORDINATOR");
         assert_eq!(operator.drop_offsets("g", "").await, "NOT_COORDINATOR");
         assert_eq!(name_of(operator.describe(6, &["g"]).await[0].error_code), "NOT_COORDINATOR");
@@ -106,7 +106,7 @@ fn groups_are_described_in_every_version() {
         let mut operator = Operator::with_topics(&node, TOPICS).await;
         let b = Member::new(&node, 9, "g").await.with_instance("i");
         let (mut a, b) = pair(Member::new(&node, 9, "g").await, b).await;
-        operator.commit(9, "simple", NOBODY, "t-0=1").await;
+        operator.commit((9, "simple"), NOBODY, "t-0=1").await;
         for version in 0..=6 {
             let groups = operator.describe(version, &["g", "none", "simple", "", "g"]).await;
             let names: Vec<&str> = groups.iter().map(|group| group.group_id.as_str()).collect();
@@ -167,7 +167,7 @@ fn groups_are_listed_in_every_version() {
         let node = start(&home, "").await.unwrap();
         let mut operator = Operator::with_topics(&node, TOPICS).await;
         let _pair = pair(Member::new(&node, 9, "a").await, Member::new(&node, 9, "a").await).await;
-        operator.commit(9, "b", NOBODY, "t-0=1").await;
+        operator.commit((9, "b"), NOBODY, "t-0=1").await;
         Member::new(&node, 9, "c").await.get_id().await;
         let mut worker = Member::new(&node, 3, "d").await;
         worker.protocol_type = "connect".to_owned();
@@ -220,13 +220,13 @@ fn what_a_living_group_uses_cannot_be_deleted() {
         let (mut a, mut b) = pair(Member::new(&node, 9, "g").await, Member::new(&node, 9, "g").await).await;
         let id = a.id.clone();
         let who = Committer { generation: 2, member: &id, ..Default::default() };
-        operator.commit(9, "g", who.clone(), "t-0=5 u-0=6").await;
+        operator.commit((9, "g"), who.clone(), "t-0=5 u-0=6").await;
         assert_eq!(
             operator.drop_offsets("g", "t-0 u-0 nope-0").await,
             "nope-0 UNKNOWN_TOPIC_OR_PARTITION, t-0 GROUP_SUBSCRIBED_TO_TOPIC, u-0 NONE"
         );
         assert_eq!(operator.fetch(9, "g", None).await, "t-0=5");
-        operator.commit(9, "g", who, "u-0=6").await;
+        operator.commit((9, "g"), who, "u-0=6").await;
         a.begin_join().await;
         operator.until("g", "PreparingRebalance", 2).await;
         assert_eq!(operator.drop_offsets("g", "t-0 u-0").await, "t-0 GROUP_SUBSCRIBED_TO_TOPIC, u-0 NONE");
@@ -242,7 +242,7 @@ fn what_a_living_group_uses_cannot_be_deleted() {
         let id = worker.id.clone();
         assert_eq!(worker.sync(&[(&id, "W")]).await, "W");
         let who = Committer { generation: 1, member: &id, ..Default::default() };
-        operator.commit(9, "w", who, "t-0=5").await;
+        operator.commit((9, "w"), who, "t-0=5").await;
         for partitions in ["t-0", "nope-0", ""] {
             assert_eq!(operator.drop_offsets("w", partitions).await, "NON_EMPTY_GROUP");
         }

@@ -153,13 +153,13 @@ fn joins_of_a_group_with_members_are_checked_in_order() {
             assert_eq!(a.sync(&[]).await, "REBALANCE_IN_PROGRESS");
             let id = a.id.clone();
             let who = Committer { generation: 2, member: &id, ..Default::default() };
-            assert_eq!(operator.commit(9, group, who, "t-0=1").await, "t-0 NONE");
+            assert_eq!(operator.commit((9, group), who, "t-0=1").await, "t-0 NONE");
             let answer = a.join().await;
             assert_eq!((answer.generation_id, answer.members.len(), &answer.leader), (3, 2, &a.id));
             assert_eq!(b.joined().await.members.len(), 0);
             let who = Committer { generation: 3, member: &id, ..Default::default() };
-            assert_eq!(operator.commit(9, group, who, "t-0=2").await, "t-0 REBALANCE_IN_PROGRESS");
-            assert_eq!(operator.commit(9, group, NOBODY, "t-0=3").await, "t-0 UNKNOWN_MEMBER_ID");
+            assert_eq!(operator.commit((9, group), who, "t-0=2").await, "t-0 REBALANCE_IN_PROGRESS");
+            assert_eq!(operator.commit((9, group), NOBODY, "t-0=3").await, "t-0 UNKNOWN_MEMBER_ID");
             assert_eq!((a.beat().await, b.beat().await), ("NONE", "NONE"));
             // While the leader assigns, an answer that was lost is given again.
             assert_eq!(a.join().await.members.len(), 2);
@@ -235,8 +235,8 @@ fn syncs_and_heartbeats_are_checked_in_order() {
         }
         assert_refused(9, &a.try_join().await, "UNKNOWN_MEMBER_ID", &a.id);
         let who = Committer { generation: 3, member: &a.id, ..Default::default() };
-        assert_eq!(operator.commit(9, "g", who, "t-0=1").await, "t-0 UNKNOWN_MEMBER_ID");
-        assert_eq!(operator.commit(9, "g", NOBODY, "t-0=1").await, "t-0 NONE");
+        assert_eq!(operator.commit((9, "g"), who, "t-0=1").await, "t-0 UNKNOWN_MEMBER_ID");
+        assert_eq!(operator.commit((9, "g"), NOBODY, "t-0=1").await, "t-0 NONE");
         node.stop().await;
     });
 }
@@ -339,8 +339,8 @@ fn an_id_that_was_given_out_is_no_member_yet() {
         assert_eq!(operator.list(5, &[], &[]).await, "g:-:Empty:classic");
         assert_eq!((a.beat().await, a.sync(&[]).await.as_str()), ("UNKNOWN_MEMBER_ID", "UNKNOWN_MEMBER_ID"));
         let who = Committer { generation: 0, member: &a.id, ..Default::default() };
-        assert_eq!(operator.commit(9, "g", who, "t-0=1").await, "t-0 UNKNOWN_MEMBER_ID");
-        assert_eq!(operator.commit(9, "g", NOBODY, "t-0=1").await, "t-0 NONE");
+        assert_eq!(operator.commit((9, "g"), who, "t-0=1").await, "t-0 UNKNOWN_MEMBER_ID");
+        assert_eq!(operator.commit((9, "g"), NOBODY, "t-0=1").await, "t-0 NONE");
         let mut other = Member::new(&node, 0, "h").await;
         other.id.clone_from(&a.id);
         assert_refused(0, &other.try_join().await, "UNKNOWN_MEMBER_ID", &a.id);

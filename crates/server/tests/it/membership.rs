@@ -72,7 +72,7 @@ fn when_one_of_three_dies_the_others_share_its_part() {
             let [mut a, mut b, c] = trio(&node, version, group).await;
             assert_eq!((a.beat().await, b.beat().await), ("NONE", "NONE"));
             let who = Committer { generation: c.generation, member: &c.id, ..Default::default() };
-            assert_eq!(operator.commit(9, group, who, "t-0=5").await, "t-0 NONE");
+            assert_eq!(operator.commit((9, group), who, "t-0=5").await, "t-0 NONE");
             // Both live on until the silence of the third is noticed.
             while a.beat().await == "NONE" {
                 assert_ne!(b.beat().await, "UNKNOWN_MEMBER_ID");
@@ -208,7 +208,7 @@ fn a_static_member_comes_back_in_its_own_place() {
             assert_eq!(former.sync(&[]).await, "FENCED_INSTANCE_ID");
             let who =
                 Committer { generation: 2, member: &former.id, instance: Some("i"), retention_ms: None };
-            assert_eq!(operator.commit(9, group, who, "t-0=1").await, "t-0 FENCED_INSTANCE_ID");
+            assert_eq!(operator.commit((9, group), who, "t-0=1").await, "t-0 FENCED_INSTANCE_ID");
             let gone = [(former.id.clone(), Some("i"))];
             assert_eq!(leave(&mut operator.client, 5, group, &gone).await, "NONE FENCED_INSTANCE_ID");
             let answer = former.try_join().await;

@@ -51,7 +51,7 @@ fn masked(bytes: &[u8]) -> String {
         if time {
             text += " time ";
             at += 8;
-        } else if rest.first_chunk::<36>().is_some_and(|text| is_uuid(text)) {
+        } else if rest.first_chunk::<36>().is_some_and(is_uuid) {
             text += " uuid ";
             at += 36;
         } else if rest.len() == 19 && rest.starts_with(&[1, 0, 16]) {
@@ -99,7 +99,7 @@ fn what_is_kept_is_what_kafka_keeps() {
         let home = Home::new();
         let node = start(&home, ONE_PARTITION).await.unwrap();
         let mut operator = Operator::with_topics(&node, &[("orders", 4)]).await;
-        operator.commit(9, "g-txn", NOBODY, "orders-0=1 orders-3=30~plain").await;
+        operator.commit((9, "g-txn"), NOBODY, "orders-0=1 orders-3=30~plain").await;
         let mut members = [Member::new(&node, 3, "full").await, Member::new(&node, 3, "full").await];
         for member in &mut members {
             member.protocols = vec![("range".to_owned(), subscription(&["orders"]))];
@@ -107,12 +107,12 @@ fn what_is_kept_is_what_kafka_keeps() {
         let [a, b] = members;
         let (a, b) = pair(a, b).await;
         let who = Committer { generation: 2, member: &a.id, ..Default::default() };
-        assert_eq!(operator.commit(9, "full", who, "orders-2=7").await, "orders-2 NONE");
+        assert_eq!(operator.commit((9, "full"), who, "orders-2=7").await, "orders-2 NONE");
         let both = [(a.id.clone(), None), (b.id.clone(), None)];
         assert_eq!(leave(&mut operator.client, 5, "full", &both).await, "NONE NONE NONE");
         assert_eq!(operator.drop_offsets("full", "orders-2").await, "orders-2 NONE");
         let who = Committer { retention_ms: Some(86_400_000), ..NOBODY };
-        assert_eq!(operator.commit(2, "full", who, "orders-1=8~kept").await, "orders-1 NONE");
+        assert_eq!(operator.commit((2, "full"), who, "orders-1=8~kept").await, "orders-1 NONE");
         assert_eq!(operator.drop_groups(2, &["full"]).await, "full NONE");
         let ours = plain_batches(&fetch_topic(&mut operator.client).await);
         let of_kafka = plain_batches(OF_KAFKA);
@@ -169,7 +169,7 @@ fn what_kafka_kept_is_read() {
                 assert_eq!(operator.fetched_text(&answer), expected);
             }
         }
-        assert_eq!(operator.commit(9, "g-txn", NOBODY, "orders-3=31").await, "orders-3 NONE");
+        assert_eq!(operator.commit((9, "g-txn"), NOBODY, "orders-3=31").await, "orders-3 NONE");
         assert_eq!(operator.fetch(9, "g-txn", Some("orders-3")).await, "orders-3=31");
         let log = fetch_topic(&mut operator.client).await;
         assert!(log.starts_with(OF_KAFKA), "the log goes on where Kafka left it");

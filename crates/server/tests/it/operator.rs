@@ -102,7 +102,12 @@ impl Operator {
         known.map_or_else(|| "?".to_owned(), |(name, _)| name.clone())
     }
 
-    pub async fn commit(&mut self, version: i16, group: &str, who: Committer<'_>, offsets: &str) -> String {
+    pub async fn commit(
+        &mut self,
+        (version, group): (i16, &str),
+        who: Committer<'_>,
+        offsets: &str,
+    ) -> String {
         let row = |(index, text): (i32, Option<&str>)| {
             let (offset, metadata) = text.unwrap().split_once('~').unzip();
             offset_commit_request::OffsetCommitRequestPartition {
@@ -112,7 +117,7 @@ impl Operator {
                 ..Default::default()
             }
         };
-        let topics = by_topic(offsets).into_iter().map(|(name, partitions)| {
+        let topics = by_topic(offsets).into_iter().map(|Asked { topic: name, partitions }| {
             offset_commit_request::OffsetCommitRequestTopic {
                 name: if version < 10 { name.to_owned() } else { String::new() },
                 topic_id: if version < 10 { Uuid::ZERO } else { self.id_of(name) },
@@ -143,11 +148,12 @@ impl Operator {
                 group_id: group.to_owned(),
                 topics: wanted.map(|text| {
                     let topics = by_topic(text).into_iter();
-                    let topics =
-                        topics.map(|(name, partitions)| offset_fetch_request::OffsetFetchRequestTopic {
+                    let topics = topics.map(|Asked { topic: name, partitions }| {
+                        offset_fetch_request::OffsetFetchRequestTopic {
                             name: name.to_owned(),
                             partition_indexes: partitions.into_iter().map(|(index, _)| index).collect(),
-                        });
+                        }
+                    });
                     topics.collect()
                 }),
                 ..Default::default()
@@ -166,13 +172,12 @@ impl Operator {
         group: &str,
         wanted: Option<&str>,
     ) -> offset_fetch_request::OffsetFetchRequestGroup {
-        let topic = |(name, partitions): (&str, Vec<(i32, Option<&str>)>)| {
-            offset_fetch_request::OffsetFetchRequestTopics {
+        let topic =
+            |Asked { topic: name, partitions }: Asked<'_>| offset_fetch_request::OffsetFetchRequestTopics {
                 name: if version < 10 { name.to_owned() } else { String::new() },
                 topic_id: if version < 10 { Uuid::ZERO } else { self.id_of(name) },
                 partition_indexes: partitions.into_iter().map(|(index, _)| index).collect(),
-            }
-        };
+            };
         offset_fetch_request::OffsetFetchRequestGroup {
             group_id: group.to_owned(),
             topics: wanted.map(|text| by_topic(text).into_iter().map(topic).collect()),
@@ -222,7 +227,7 @@ impl Operator {
 
     /// OffsetDelete: the error of the whole, or that of each partition.
     pub async fn drop_offsets(&mut self, group: &str, partitions: &str) -> String {
-        let topics = by_topic(partitions).into_iter().map(|(name, partitions)| {
+        let topics = by_topic(partitions).into_iter().map(|Asked { topic: name, partitions }| {
             let partitions = partitions.into_iter().map(|(partition_index, _)| {
                 offset_delete_request::OffsetDeleteRequestPartition { partition_index }
             });
@@ -315,16 +320,22 @@ fn fetched_or(error: i16, rows: Vec<String>) -> String {
     }
 }
 
+/// Partitions of a topic, each with what is said about it.
+struct Asked<'a> {
+    topic: &'a str,
+    partitions: Vec<(i32, Option<&'a str>)>,
+}
+
 /// Words `topic-partition` or `topic-partition=value`, by topic, in the order in which topics come first.
-fn by_topic(text: &str) -> Vec<(&str, Vec<(i32, Option<&str>)>)> {
-    let mut topics: Vec<(&str, Vec<(i32, Option<&str>)>)> = Vec::new();
+fn by_topic(text: &str) -> Vec<Asked<'_>> {
+    let mut topics: Vec<Asked<'_>> = Vec::new();
     for word in text.split_whitespace() {
         let (place, value) = word.split_once('=').map_or((word, None), |(place, value)| (place, Some(value)));
         let (topic, partition) = place.split_once('-').unwrap();
         let partition = (partition.parse().unwrap(), value);
-        match topics.iter_mut().find(|(known, _)| *known == topic) {
-            Some((_, partitions)) => partitions.push(partition),
-            None => topics.push((topic, vec![partition])),
+        match topics.iter_mut().find(|known| known.topic == topic) {
+            Some(known) => known.partitions.push(partition),
+            None => topics.push(Asked { topic, partitions: vec![partition] }),
         }
     }
     topics
