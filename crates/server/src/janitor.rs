@@ -165,18 +165,20 @@ fn next_flush(at: Instant, logs: &LogsConfig) -> Option<Instant> {
 
 /// Writes the positions of all logs into the checkpoint files of their directories.
 pub fn write_checkpoints(node: &Node) {
-    let table = node.partitions.snapshot();
     for directory in node.directories.iter().filter(|directory| directory.is_online()) {
+        let Some(_turn) = directory.checkpoint_turn() else { continue };
+        let table = node.partitions.snapshot();
         let mine = table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory));
-        let mine: Vec<&Arc<Partition>> = mine.collect();
-        if let Err(error) = write_one(directory, &mine) {
+        if let Err(error) = write_one(directory, mine) {
             directory.fail_whole(&std::io::Error::other(error));
         }
     }
 }
 
-fn write_one(directory: &LogDirectory, partitions: &[&Arc<Partition>]) -> Result<(), CheckpointError> {
-    let _turn = directory.checkpoint_turn();
+fn write_one<'a>(
+    directory: &LogDirectory,
+    partitions: impl Iterator<Item = &'a Arc<Partition>>,
+) -> Result<(), CheckpointError> {
     let mut recovery: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
     let (mut starts, mut high_watermarks) = (BTreeMap::new(), BTreeMap::new());
     for partition in partitions {

@@ -5,7 +5,8 @@
 //!
 //! Invariants
 //! - D1 a directory that failed never comes back in this process: the system has forgotten pages it could not write;
-//! - D2 its failure is reported exactly once.
+//! - D2 its failure is reported exactly once;
+//! - D3 checkpoints are written only while all logs are open: at other times they would say less than what stands there.
 //!
 //! Source: requirement LOG-07; reliability 2.1.
 
@@ -31,11 +32,24 @@ pub struct LogDirectory {
     id: DirectoryId,
     keeps_partitions: bool,
     /// Held while the checkpoints are written: two writers would take each other's new file away.
-    checkpoints: Mutex<()>,
+    checkpoints: Mutex<Checkpoints>,
     flusher: Arc<Flusher>,
     failures: mpsc::Sender<DirectoryId>,
     care: mpsc::Sender<TopicPartition>,
 }
+
+/// Whether the checkpoints of a directory may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Checkpoints {
+    /// The logs of the earlier run are being opened: what stands there is all that is known of them.
+    Standing,
+    Following,
+    /// The last ones were written; the logs are closed.
+    Final,
+}
+
+/// The turn to write checkpoints, as long as it is held.
+pub struct CheckpointTurn<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, Checkpoints>);
 
 /// Where a directory reports to.
 #[derive(Clone, Debug)]
@@ -55,7 +69,15 @@ impl LogDirectory {
         reports: Reports,
     ) -> LogDirectory {
         let Reports { failures, care } = reports;
-        LogDirectory { files, id, keeps_partitions, checkpoints: Mutex::new(()), flusher, failures, care }
+        LogDirectory {
+            files,
+            id,
+            keeps_partitions,
+            checkpoints: Mutex::new(Checkpoints::Standing),
+            flusher,
+            failures,
+            care,
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -75,10 +97,26 @@ impl LogDirectory {
         self.keeps_partitions
     }
 
-    /// The turn to write the checkpoints. What is written is looked up under it, so that it is never older than what
-    /// stands there.
-    pub fn checkpoint_turn(&self) -> MutexGuard<'_, ()> {
-        self.checkpoints.lock()
+    /// All logs of the earlier run are open: from now on checkpoints may be written.
+    pub fn on_logs_open(&self) {
+        let mut checkpoints = self.checkpoints.lock();
+        if *checkpoints == Checkpoints::Standing {
+            *checkpoints = Checkpoints::Following;
+        }
+    }
+
+    /// The turn to write the checkpoints; `None` before the logs are open and after they were closed (D3). What is
+    /// written is looked up under it, so that it is never older than what stands there.
+    pub fn checkpoint_turn(&self) -> Option<CheckpointTurn<'_>> {
+        let checkpoints = self.checkpoints.lock();
+        (*checkpoints == Checkpoints::Following).then_some(CheckpointTurn(checkpoints))
+    }
+
+    /// The last turn: the logs are closed under it.
+    pub fn last_checkpoint_turn(&self) -> Option<CheckpointTurn<'_>> {
+        let mut checkpoints = self.checkpoints.lock();
+        let before = std::mem::replace(&mut *checkpoints, Checkpoints::Final);
+        (before == Checkpoints::Following).then_some(CheckpointTurn(checkpoints))
     }
 
     pub fn flusher(&self) -> &Flusher {
@@ -117,5 +155,21 @@ impl LogDirectory {
     pub fn care_for(&self, partition: &TopicPartition) {
         // A full queue loses nothing: the janitor's regular round sees every partition.
         drop(self.care.try_send(partition.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// LOG-04: a node that is killed before it knows its logs leaves the checkpoints of the run before.
+    #[test]
+    fn checkpoints_are_written_only_while_all_logs_are_open() {
+        let directory = crate::partition::tests::directory();
+        assert!(directory.checkpoint_turn().is_none(), "the logs are still being opened");
+        directory.on_logs_open();
+        assert!(directory.checkpoint_turn().is_some());
+        assert!(directory.last_checkpoint_turn().is_some());
+        assert!(directory.checkpoint_turn().is_none() && directory.last_checkpoint_turn().is_none());
+        directory.on_logs_open();
+        assert!(directory.checkpoint_turn().is_none(), "what is closed stays closed");
     }
 }

@@ -105,6 +105,7 @@ impl Partitions {
         }
         self.assign_directories(&fresh, image);
         self.node.partitions.insert_all(fresh);
+        self.node.directories.iter().for_each(|directory| directory.on_logs_open());
         self.apply_configs(changes, image);
         followed
     }

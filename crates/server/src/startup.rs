@@ -624,13 +624,14 @@ impl RunningNode {
 /// Closes every log and writes the checkpoints. `false`: something failed, so the next start has to look closer.
 fn close_logs(node: &Node) -> bool {
     let mut clean = true;
-    let table = node.partitions.snapshot();
     for directory in &node.directories {
         directory.flusher().stop();
-        if !directory.is_online() {
+        let turn = directory.last_checkpoint_turn();
+        if turn.is_none() || !directory.is_online() {
             clean = false;
             continue;
         }
+        let table = node.partitions.snapshot();
         let (mut ends, mut starts, mut committed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for partition in table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory))
         {

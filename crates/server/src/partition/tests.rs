@@ -36,19 +36,20 @@ fn at(offset: i64) -> Offset {
     Offset::new(offset).unwrap()
 }
 
-/// An empty partition on a disk in memory that answers from the page cache; its other replica is broker 2.
-pub(crate) fn partition(topic_id: TopicId) -> Arc<Partition> {
+/// A log directory on a disk in memory.
+pub(crate) fn directory() -> LogDirectory {
     let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
     let files = LogDir::open(FileCache::new(disk, 8), PathBuf::from("/d")).unwrap();
     let (failures, _) = mpsc::channel(1);
     let (care, _) = mpsc::channel(1);
     let id = DirectoryId(Uuid::from_bytes([3; 16]));
-    let directory = LogDirectory::new(
-        Identified { files, id },
-        true,
-        Arc::new(Flusher::default()),
-        Reports { failures, care },
-    );
+    let flusher = Arc::new(Flusher::default());
+    LogDirectory::new(Identified { files, id }, true, flusher, Reports { failures, care })
+}
+
+/// An empty partition on a disk in memory that answers from the page cache; its other replica is broker 2.
+pub(crate) fn partition(topic_id: TopicId) -> Arc<Partition> {
+    let directory = directory();
     let properties = Properties::parse("ottla.ack.durability=page-cache\n").unwrap();
     let layers = Layers::new(properties.settings());
     let settings = TopicSettings::resolve(&layers, &Settings::new(), Duration::from_secs(30)).unwrap();
