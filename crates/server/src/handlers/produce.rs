@@ -154,24 +154,48 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
     }
     for (slot, (topic, partition)) in ranges.into_iter().enumerate() {
         let index = partition.index;
-        let target = topic.map_err(|error| (error, None)).and_then(|topic| {
-            find_partition(job, &topic, index).map_err(|error| (error, named(&topic, index)))
-        });
-        let row = match (target, partition.records) {
-            (Err((error, id)), _) => answer.refused(index, error, id.as_ref()),
-            (Ok(_), None) => Row::refused(index, ErrorCode::InvalidRecord),
-            // As in Kafka the number of acks comes after the partition: that one's own faults are told first.
-            (Ok(_), Some(range)) if !range.is_empty() && !matches!(job.acks, -1..=1) => {
-                Row::refused(index, ErrorCode::InvalidRequiredAcks)
+        let row = match topic {
+            Ok(topic) => {
+                let records = partition.records.map(|range| frame.get_mut(range).unwrap_or_default());
+                answer_partition(job, answer, (slot, index), (&topic, records))
             }
-            (Ok(target), Some(range)) => match frame.get_mut(range) {
-                Some(records) => append_one(job, &target, (slot, index), records)
-                    .unwrap_or_else(|error| answer.failed(&target, index, &error)),
-                None => Row::refused(index, ErrorCode::CorruptMessage),
-            },
+            Err(error) => Row::refused(index, error),
         };
         answer.rows.push(row);
     }
+}
+
+/// The checks in Kafka's order: whether there is such a partition, whether there are records, the number of acks, and
+/// only then what this broker is to the partition.
+fn answer_partition(
+    job: &Job<'_>,
+    answer: &mut Answer,
+    (slot, index): (usize, i32),
+    (topic, records): (&Asked, Option<&mut [u8]>),
+) -> Row {
+    let target = find_partition(job, topic, index);
+    if target.as_ref().err() == Some(&ErrorCode::UnknownTopicOrPartition) {
+        return Row::refused(index, ErrorCode::UnknownTopicOrPartition);
+    }
+    let Some(records) = records.filter(|records| !records.is_empty()) else {
+        return Row::refused(index, ErrorCode::InvalidRecord);
+    };
+    if !matches!(job.acks, -1..=1) {
+        return Row::refused(index, ErrorCode::InvalidRequiredAcks);
+    }
+    match target {
+        Ok(target) => append_one(job, &target, (slot, index), records)
+            .unwrap_or_else(|error| answer.failed(&target, index, &error)),
+        Err(error) => answer.refused(index, error, named(&topic.name, index).as_ref()),
+    }
+}
+
+/// A topic as a request names it.
+#[derive(Clone)]
+struct Asked {
+    name: Arc<str>,
+    /// Where it was asked for by id.
+    id: Option<TopicId>,
 }
 
 /// What a client calls a partition, where there can be such a one.
@@ -180,26 +204,36 @@ fn named(topic: &str, index: i32) -> Option<TopicPartition> {
 }
 
 /// The topic as the partition table names it.
-fn find_topic(job: &Job<'_>, label: TopicLabel<'_>) -> Result<Arc<str>, ErrorCode> {
+fn find_topic(job: &Job<'_>, label: TopicLabel<'_>) -> Result<Asked, ErrorCode> {
     if let Some(refusal) = job.refusal {
         return Err(refusal);
     }
-    let name: Arc<str> = match label {
-        TopicLabel::Name(name) => Arc::from(name),
+    let asked = match label {
+        TopicLabel::Name(name) => Asked { name: Arc::from(name), id: None },
         TopicLabel::Id(id) => {
             let image = job.node.image();
             let topic = TopicId::new(id).and_then(|id| image.topics.by_id(id));
-            Arc::from(topic.ok_or(ErrorCode::UnknownTopicId)?.name.as_str())
+            let topic = topic.ok_or(ErrorCode::UnknownTopicId)?;
+            Asked { name: Arc::from(topic.name.as_str()), id: Some(topic.id) }
         }
     };
-    if !job.node.access.may_topic(job.caller, Operation::Write, &name) {
+    if !job.node.access.may_topic(job.caller, Operation::Write, &asked.name) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
-    Ok(name)
+    Ok(asked)
 }
 
-fn find_partition(job: &Job<'_>, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
-    let partition = job.node.local_partition(topic, index)?;
+/// The partition, if its log is that of the topic asked for. The table of partitions is ahead of the image for a moment:
+/// a topic that was deleted and made again has its new log already (PRD-04).
+fn of_topic(partition: Arc<Partition>, topic: Option<TopicId>) -> Result<Arc<Partition>, ErrorCode> {
+    match topic {
+        Some(topic) if topic != partition.topic_id() => Err(ErrorCode::UnknownTopicId),
+        Some(_) | None => Ok(partition),
+    }
+}
+
+fn find_partition(job: &Job<'_>, topic: &Asked, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+    let partition = of_topic(job.node.local_partition(&topic.name, index)?, topic.id)?;
     if partition.id().topic.is_internal() && &*job.caller.client_id != ADMIN_CLIENT {
         return Err(ErrorCode::InvalidTopicException);
     }
@@ -345,5 +379,20 @@ impl Waiting {
             }
         }
         self.answer.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// PRD-04
+    #[test]
+    fn records_for_a_topic_that_was_made_anew_are_refused() {
+        let [old, new] = [1, 2].map(|byte| TopicId::new(Uuid::from_bytes([byte; 16])).unwrap());
+        let partition = crate::partition::tests::partition(new);
+        assert!(of_topic(Arc::clone(&partition), Some(new)).is_ok());
+        assert!(of_topic(Arc::clone(&partition), None).is_ok());
+        assert_eq!(of_topic(partition, Some(old)).err(), Some(ErrorCode::UnknownTopicId));
     }
 }
