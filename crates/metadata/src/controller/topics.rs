@@ -5,7 +5,7 @@
 //!
 //! Source: KIP-4, KIP-464, KIP-516; Kafka 4.3.1's `kafka-topics`; requirements TOP-01 to TOP-05, MD-10.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ottla_model::{
     BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName, TopicNameError,
@@ -305,7 +305,7 @@ fn new_topic_id(view: &View<'_>) -> TopicId {
 }
 
 /// How a request names a topic to be deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TopicRef {
     Name(String),
     Id(TopicId),
@@ -352,17 +352,21 @@ pub fn delete(
     }
     let mut records = Vec::new();
     let mut outcomes: Vec<DeleteOutcome> = Vec::new();
-    for (at, topic) in topics.iter().enumerate() {
-        let same = |other: &&TopicRef| *other == topic;
-        if topics.iter().filter(same).count() > 1 {
-            if !topics[..at].contains(topic) {
+    let mut occurrences: HashMap<&TopicRef, usize> = HashMap::new();
+    for topic in topics {
+        *occurrences.entry(topic).or_default() += 1;
+    }
+    let mut told: HashSet<&TopicRef> = HashSet::new();
+    for topic in topics {
+        if occurrences.get(topic).is_some_and(|count| *count > 1) {
+            if told.insert(topic) {
                 outcomes.push((topic.clone(), Err(duplicate(topic))));
             }
             continue;
         }
         let found = find(view, topic).and_then(|found| {
             let by_id = TopicRef::Id(found.id);
-            if *topic != by_id && topics.contains(&by_id) {
+            if *topic != by_id && occurrences.contains_key(&by_id) {
                 return Err(DeleteTopicError::DuplicateOfId(found.id));
             }
             Ok(DeletedTopic { name: found.name.clone(), id: found.id })
@@ -378,7 +382,7 @@ pub fn delete(
 
 /// A topic given both by name and by id is deleted by neither: only the name's answer tells why.
 fn reject_twice_named(outcomes: &mut Vec<DeleteOutcome>) {
-    let twice: Vec<_> = outcomes
+    let twice: HashSet<_> = outcomes
         .iter()
         .filter_map(|(_, result)| match result {
             Err(DeleteTopicError::DuplicateOfId(id)) => Some(*id),

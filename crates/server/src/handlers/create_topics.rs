@@ -2,6 +2,8 @@
 //!
 //! Source: requirements TOP-01 to TOP-04, SEC-36.
 
+use std::collections::HashMap;
+
 use ottla_metadata::config::Asked;
 use ottla_metadata::controller::{
     Answer, Command, CreateTopicError, CreateTopics, CreatedTopic, Layout, NewTopic,
@@ -21,8 +23,12 @@ use crate::partitions::METADATA_TOPIC;
 /// Serves one request.
 pub async fn handle(node: &Node, caller: &Caller, request: CreateTopicsRequest) -> CreateTopicsResponse {
     // What is wrong whoever asks is left to the controller to refuse.
+    let mut occurrences: HashMap<&str, usize> = HashMap::new();
+    for topic in &request.topics {
+        *occurrences.entry(&topic.name).or_default() += 1;
+    }
     let is_asked = |topic: &CreatableTopic| {
-        let twice = request.topics.iter().filter(|other| other.name == topic.name).count() > 1;
+        let twice = occurrences.get(topic.name.as_str()).is_some_and(|count| *count > 1);
         twice || topic.name == METADATA_TOPIC || node.access.may_create_topic(caller, &topic.name)
     };
     let asked: Vec<bool> = request.topics.iter().map(is_asked).collect();

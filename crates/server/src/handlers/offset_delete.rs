@@ -2,9 +2,9 @@
 //!
 //! Source: requirement OFF-07, KIP-496.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use ottla_coordinator::group::{DeleteOffsets, GroupAnswer, GroupCommand, PartitionsOfTopic};
+use ottla_coordinator::group::{DeleteOffsets, DeletedTopic, GroupAnswer, GroupCommand, PartitionsOfTopic};
 use ottla_metadata::image::MetadataImage;
 use ottla_model::{GroupId, PartitionIndex};
 use ottla_protocol::ErrorCode;
@@ -38,20 +38,25 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
     };
     match deleted {
         Err(error) => return refused(error_code::of_delete_offsets(&error)),
-        Ok(deleted) => {
-            for topic in deleted {
-                for partition in topic.partitions.iter().filter(|partition| partition.result.is_err()) {
-                    let of_topic = rows.iter_mut().filter(|row| row.name == topic.topic.as_str());
-                    let of_topic = of_topic.flat_map(|row| row.partitions.iter_mut());
-                    let index = partition.partition.value();
-                    for row in of_topic.filter(|row| row.partition_index == index) {
-                        row.error_code = ErrorCode::GroupSubscribedToTopic.number();
-                    }
-                }
+        Ok(deleted) => mark_subscribed(&mut rows, &deleted),
+    }
+    OffsetDeleteResponse { topics: rows, ..OffsetDeleteResponse::default() }
+}
+
+/// What the coordinator refused to delete is still read by the group.
+fn mark_subscribed(rows: &mut [OffsetDeleteResponseTopic], deleted: &[DeletedTopic]) {
+    let mut refused: HashSet<(&str, i32)> = HashSet::new();
+    for topic in deleted {
+        let of_topic = topic.partitions.iter().filter(|partition| partition.result.is_err());
+        refused.extend(of_topic.map(|partition| (topic.topic.as_str(), partition.partition.value())));
+    }
+    for row in rows {
+        for partition in &mut row.partitions {
+            if refused.contains(&(row.name.as_str(), partition.partition_index)) {
+                partition.error_code = ErrorCode::GroupSubscribedToTopic.number();
             }
         }
     }
-    OffsetDeleteResponse { topics: rows, ..OffsetDeleteResponse::default() }
 }
 
 /// The order in which Kafka answers: what never reached the coordinator stands before the rest, topic by topic and
