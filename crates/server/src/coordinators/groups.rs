@@ -25,11 +25,13 @@ use crate::partition::Partition;
 
 type Sender = mpsc::Sender<Message<GroupShard>>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Shards {
     by_partition: HashMap<PartitionIndex, Sender>,
     /// Partitions of the topic; 0 while it does not exist.
     partitions: u32,
+    /// The node stops: clients look for a coordinator again later.
+    is_stopping: bool,
 }
 
 /// All group shards of this node.
@@ -95,8 +97,7 @@ impl Groups {
     /// The topic has so many partitions now.
     pub fn on_partition_count(&self, partitions: u32) {
         let current = self.shards.load();
-        let by_partition = current.by_partition.clone();
-        self.shards.store(Arc::new(Shards { by_partition, partitions }));
+        self.shards.store(Arc::new(Shards { partitions, ..current.as_ref().clone() }));
     }
 
     /// This node leads a partition of the topic, in a new epoch.
@@ -108,25 +109,27 @@ impl Groups {
         let shard = ShardTask::new(runtime, partition, &self.parts);
         drop(task::spawn(shard.run(messages)));
         let current = self.shards.load();
-        let mut by_partition = current.by_partition.clone();
-        by_partition.insert(index, sender);
-        self.shards.store(Arc::new(Shards { by_partition, partitions: current.partitions }));
+        let mut shards = current.as_ref().clone();
+        shards.by_partition.insert(index, sender);
+        self.shards.store(Arc::new(shards));
     }
 
     /// This node no longer leads a partition of the topic.
     pub async fn on_lost(&self, index: PartitionIndex, why: Unavailable) {
         let current = self.shards.load_full();
         let Some(sender) = current.by_partition.get(&index) else { return };
-        let mut by_partition = current.by_partition.clone();
-        by_partition.remove(&index);
-        self.shards.store(Arc::new(Shards { by_partition, partitions: current.partitions }));
+        let mut shards = current.as_ref().clone();
+        shards.by_partition.remove(&index);
+        self.shards.store(Arc::new(shards));
         // A shard that ended by itself has told everybody already.
         drop(sender.send(Message::Stop(why)).await);
     }
 
     /// The node stops.
     pub async fn stop(&self) {
-        let indexes: Vec<PartitionIndex> = self.shards.load().by_partition.keys().copied().collect();
+        let current = self.shards.load_full();
+        self.shards.store(Arc::new(Shards { is_stopping: true, ..current.as_ref().clone() }));
+        let indexes: Vec<PartitionIndex> = current.by_partition.keys().copied().collect();
         for index in indexes {
             self.on_lost(index, Unavailable::ShuttingDown).await;
         }
@@ -134,6 +137,9 @@ impl Groups {
 
     fn shard_of(&self, group: &GroupId) -> Result<Sender, Unavailable> {
         let shards = self.shards.load();
+        if shards.is_stopping {
+            return Err(Unavailable::ShuttingDown);
+        }
         // While the topic does not exist nobody coordinates: Kafka sends the client back to FindCoordinator, which
         // creates it.
         let index = coordinator_partition(group.as_str(), shards.partitions);
@@ -162,5 +168,27 @@ fn group_of(command: &GroupCommand) -> Option<&GroupId> {
         GroupCommand::DeleteOffsets(delete) => Some(&delete.group),
         GroupCommand::DeleteGroup(group) | GroupCommand::Describe(group) => Some(group),
         GroupCommand::List(_) | GroupCommand::ForgetPartitions(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_coordinator::group::DescribeError;
+
+    use super::*;
+
+    /// GRP-01: a client of a node that stops looks for the coordinator again, later.
+    #[test]
+    fn a_node_that_stops_is_no_coordinator_for_now() {
+        task::block_on(async {
+            let groups = Groups::new(GroupConfig::default(), Encoding::None);
+            groups.on_partition_count(1);
+            let describe = || groups.ask(GroupCommand::Describe(GroupId::new("g")));
+            let unavailable = |why| GroupAnswer::Describe(Err(DescribeError::Unavailable(why)));
+            assert_eq!(describe().await, unavailable(Unavailable::NotCoordinator));
+            groups.stop().await;
+            assert_eq!(describe().await, unavailable(Unavailable::ShuttingDown));
+        })
+        .unwrap();
     }
 }

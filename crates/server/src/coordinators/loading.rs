@@ -46,6 +46,10 @@ impl Loaders {
         let free = Arc::clone(&self.free);
         drop(task::spawn(async move {
             let Ok(_busy) = free.acquire().await else { return };
+            // The shard may have ended while it waited.
+            if parts.is_closed() {
+                return;
+            }
             let reading = read_all(Replay::new(partition), parts);
             match task::spawn_dedicated("loader", reading) {
                 Ok(reading) => drop(reading.await),

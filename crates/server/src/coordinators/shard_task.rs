@@ -23,8 +23,8 @@ use ottla_replication::{AppendRefused, Standing};
 use ottla_storage::AppendError;
 
 use super::loading::{Loaded, Loaders};
-use super::replay::Replayed;
-use crate::partition::{Partition, ProduceError};
+use super::replay::{ReplayError, Replayed};
+use crate::partition::{LookError, Partition, ProduceError};
 
 /// Commands that may wait for one shard; a sender beyond them waits for its turn.
 pub const COMMAND_QUEUE_LENGTH: usize = 256;
@@ -116,6 +116,11 @@ impl<S: Shard> ShardTask<S> {
                             tracing::info!(partition = %self.partition.id(), records, skipped, took_ms, "coordinator loaded");
                         }
                         self.runtime.on_loaded(end, moment());
+                        return Ok(());
+                    }
+                    Some(Loaded::Failed(ReplayError::Look(LookError::Refused(why)))) => {
+                        tracing::debug!(partition = %self.partition.id(), %why, "a coordinator is not loaded any more");
+                        self.runtime.on_load_failed();
                         return Ok(());
                     }
                     Some(Loaded::Failed(error)) => {

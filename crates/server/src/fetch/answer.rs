@@ -179,8 +179,11 @@ fn write_row(
         ..FetchOutcome::refused(index, ErrorCode::None)
     });
     write_records(writer, outcome).inspect_err(|error| {
-        // This answer cannot be given any more; the next one tells what became of the directory (LOG-07).
-        if let (AnswerError::Read(error), Ok(partition)) = (error, &target.partition) {
+        // This answer cannot be given any more; the next one tells what became of the directory (LOG-07). A log that
+        // was cut meanwhile is shorter than it was, not damaged.
+        if let (AnswerError::Read(error), Ok(partition)) = (error, &target.partition)
+            && error.kind() != io::ErrorKind::UnexpectedEof
+        {
             partition.failed(error);
         }
     })
