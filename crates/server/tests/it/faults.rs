@@ -37,6 +37,7 @@ struct Switch {
 struct Meeting {
     of: &'static str,
     wanted: usize,
+    patience: Duration,
     inside: usize,
     most: usize,
 }
@@ -55,9 +56,9 @@ impl FaultyDisk {
     }
 
     /// From now on segments in directories of that name's beginning are opened once so many openings have come together,
-    /// or after a while.
-    pub fn meet(&self, of: &'static str, wanted: usize) {
-        *self.switch.meeting.lock() = Meeting { of, wanted, ..Meeting::default() };
+    /// or after `patience`.
+    pub fn meet(&self, of: &'static str, wanted: usize, patience: Duration) {
+        *self.switch.meeting.lock() = Meeting { of, wanted, patience, ..Meeting::default() };
     }
 
     /// How many openings have come together at most.
@@ -105,7 +106,7 @@ impl Switch {
         meeting.inside += 1;
         meeting.most = meeting.most.max(meeting.inside);
         self.arrived.notify_all();
-        let late = Instant::now() + Duration::from_secs(3);
+        let late = Instant::now() + meeting.patience;
         while meeting.most < meeting.wanted && !self.arrived.wait_until(&mut meeting, late).timed_out() {}
         meeting.inside -= 1;
     }

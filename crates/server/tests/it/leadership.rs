@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ottla_protocol::messages::produce_response::LeaderIdAndEpoch;
 use ottla_protocol::messages::{
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ProduceResponse,
+    FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ProduceResponse,
     incremental_alter_configs_request,
 };
 use ottla_protocol::{ApiKey, Message, Reader};
@@ -15,6 +15,7 @@ use crate::batches::{Named, Part, append, append_behind, codes, parts, plain, re
 use crate::gated_disk::{Gate, GatedDisk};
 use crate::node::{Client, Home, Parts, properties, run, start_with};
 use crate::planted::{ABSENT, ABSENT_AT, LEADER_EPOCH, Planted, plant};
+use crate::reading::{fetch, from};
 
 const fn planted(
     (name, number): (&'static str, u8),
@@ -67,6 +68,30 @@ fn who_does_not_lead_names_the_leader() {
 }
 
 /// Sets a config of a topic.
+/// FET-30, FET-21: from version 11 on a follower serves consumers; below, and where there is no replica, it names no
+/// records and sends them to the leader.
+#[test]
+fn a_follower_serves_consumers_that_know_of_it() {
+    run(async {
+        let home = Home::new();
+        let topics = [
+            planted(("foreign", 11), &[ABSENT], (&[ABSENT], ABSENT)),
+            planted(("followed", 12), &[ABSENT, 1], (&[ABSENT], ABSENT)),
+        ];
+        let node = start_with(&plant(&home, &topics, ""), Parts::default()).await.unwrap();
+        let mut client = Client::connect(&node).await;
+        let partitions = [from(0, 0)];
+        let request = fetch(&topics.map(|topic| (topic.name, &partitions[..])));
+        for (version, expected) in [(4, [6, 6]), (10, [6, 6]), (11, [6, 0]), (12, [6, 0])] {
+            let answer: FetchResponse = client.ask(ApiKey::Fetch, version, &request).await;
+            let codes: Vec<i16> =
+                answer.responses.iter().map(|topic| topic.partitions[0].error_code).collect();
+            assert_eq!(codes, expected, "version {version}");
+        }
+        node.stop().await;
+    });
+}
+
 async fn set(client: &mut Client, topic: &str, (name, value): (&str, &str)) {
     let config = incremental_alter_configs_request::AlterableConfig {
         name: name.to_owned(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::{FetchRequest, ProduceRequest, ProduceResponse};
@@ -123,12 +124,13 @@ fn logs_are_recovered_in_parallel() {
             append(&mut client, ("t", index), batch(&["a"])).await;
         }
         node.stop().await;
-        for threads in [1, 3] {
+        let (soon, surely) = (Duration::from_millis(100), Duration::from_secs(20));
+        for (threads, wanted, patience) in [(1, 2, soon), (3, 3, surely), (3, 4, soon)] {
             forget_the_stop(&home);
             let disk = FaultyDisk::new(home.path());
             let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
             let more = format!("num.recovery.threads.per.data.dir={threads}\n");
-            disk.meet("t-", threads);
+            disk.meet("t-", wanted, patience);
             let node = start_with(&properties(home.path(), &more), parts).await.unwrap();
             assert_eq!(disk.met(), threads);
             node.stop().await;
