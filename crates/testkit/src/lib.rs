@@ -1,6 +1,6 @@
 //! The simulated world, and the checker that judges what happened in it. Never shipped.
 //!
-//! Owns: a disk that loses what was not synced, a clock that stands still, chance that repeats, a network with
+//! Owns: a disk that loses what was not synced, one that is watched, a clock that stands still, chance that repeats, a network with
 //! faults, and the history checker.
 //! Does not own: scenarios; they live with the crate they test.
 
@@ -9,6 +9,7 @@ pub mod random;
 pub mod seeds;
 
 pub mod disk;
+pub mod watched_disk;
 
 #[cfg(feature = "net")]
 pub mod network;

@@ -3,7 +3,6 @@
 //! Source: requirements WIRE-01, WIRE-08, WIRE-12, WIRE-13, TRAP-35; `socket.request.max.bytes`,
 //! `queued.max.request.bytes`, `connections.max.idle.ms`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_env::{task, time};
@@ -15,7 +14,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::{ApiKey, Message, Reader};
 
 use crate::batches::{append, append_behind, codes, parts, plain, request};
-use crate::gated_disk::{Gate, GatedDisk};
+use crate::faults::{FaultyDisk, State};
 use crate::gatekeeper::{Gatekeeper, TRAPDOOR};
 use crate::node::{Client, Home, Parts, properties, run, start, start_with};
 
@@ -168,23 +167,22 @@ fn requests_beyond_the_node_s_memory_wait_their_turn() {
 fn who_waits_for_memory_is_still_answered() {
     run(async {
         let home = Home::new();
-        let gate = Gate::default();
-        let disk = GatedDisk { gate: gate.clone(), directory: "t-0" };
-        let with_gate = Parts { disk: Some(Arc::new(disk)), ..Parts::default() };
+        let disk = FaultyDisk::new(&home.path().join("t-0"));
+        let with_disk = Parts { disk: disk.disk(), ..Parts::default() };
         let more = "socket.request.max.bytes=1000000\nqueued.max.request.bytes=1000000\n";
-        let node = start_with(&properties(home.path(), more), with_gate).await.unwrap();
+        let node = start_with(&properties(home.path(), more), with_disk).await.unwrap();
         let (mut first, mut second) = (Client::connect(&node).await, Client::connect(&node).await);
         let mut small = Client::connect(&node).await;
         small.create_topic("t", 1).await;
         let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
         let held = first.frame(ApiKey::Produce, 9, &large);
         first.send_raw(&held[..held.len() - 1]).await;
-        gate.close();
+        disk.set(State::FlushesWait);
         let before = second.frame(ApiKey::Produce, 9, &request(-1, &parts(&[("t", 0, &plain(&["a"]))])));
         let behind = second.frame(ApiKey::Produce, 9, &large);
         second.send_raw(&[&before[..], &behind[..1000]].concat()).await;
         append_behind(&mut small, "t", 1).await;
-        gate.open();
+        disk.set(State::Working);
         let answer = time::timeout(Duration::from_secs(10), second.receive()).await;
         assert!(answer.expect("an answer in time").is_some());
         time::timeout(Duration::from_secs(10), node.stop()).await.expect("the node stops");

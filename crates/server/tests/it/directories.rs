@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ottla_env::task;
 use ottla_protocol::ApiKey;
@@ -199,7 +198,7 @@ async fn failing() -> Failing {
     let home = Home::new();
     let (paths, dirs) = three(&home);
     let disk = FaultyDisk::new(&paths[1]);
-    let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+    let parts = Parts { disk: disk.disk(), ..Parts::default() };
     let more = format!("{dirs}broker.heartbeat.interval.ms=20\n");
     let node = start_with(&properties(home.path(), &more), parts).await.unwrap();
     let mut client = Client::connect(&node).await;
@@ -344,7 +343,7 @@ fn a_node_ends_with_its_last_directory_or_its_metadata() {
             let metadata = if fails == "a" { path("a") } else { path("m") };
             let more = format!("log.dirs={}\nmetadata.log.dir={metadata}\n", log_dirs.join(","));
             let disk = FaultyDisk::new(&home.path().join(fails));
-            let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+            let parts = Parts { disk: disk.disk(), ..Parts::default() };
             let mut node = start_with(&properties(home.path(), &more), parts).await.unwrap();
             let mut client = Client::connect(&node).await;
             create(&mut client, "t", 2, &[]).await;

@@ -2,26 +2,23 @@
 //!
 //! Source: requirements PRD-19, LOG-06; `ottla.ack.durability`.
 
-use std::sync::Arc;
-
 use ottla_env::task;
 use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_protocol::{ApiKey, Message, Reader};
 use ottla_server::RunningNode;
 
 use crate::batches::{append_behind, codes, parts, plain, request, rows, values};
-use crate::gated_disk::{Gate, GatedDisk};
+use crate::faults::{FaultyDisk, State};
 use crate::node::{Client, Home, Parts, properties, run, start_with};
 
 /// A node on whose disk the syncs of partition `t-0` can be held up.
-async fn gated_node(home: &Home, more: &str) -> (RunningNode, Gate, Client) {
-    let gate = Gate::default();
-    let disk = GatedDisk { gate: gate.clone(), directory: "t-0" };
-    let with_gate = Parts { disk: Some(Arc::new(disk)), ..Parts::default() };
-    let node = start_with(&properties(home.path(), more), with_gate).await.unwrap();
+async fn held_node(home: &Home, more: &str) -> (RunningNode, FaultyDisk, Client) {
+    let disk = FaultyDisk::new(&home.path().join("t-0"));
+    let with_disk = Parts { disk: disk.disk(), ..Parts::default() };
+    let node = start_with(&properties(home.path(), more), with_disk).await.unwrap();
     let mut client = Client::connect(&node).await;
     client.create_topic("t", 1).await;
-    (node, gate, client)
+    (node, disk, client)
 }
 
 /// A batch for the gated partition.
@@ -61,16 +58,16 @@ async fn is_silent(client: &Client) -> bool {
 fn acks_all_waits_for_the_flush_and_acks_1_does_not() {
     run(async {
         let home = Home::new();
-        let (node, gate, mut client) = gated_node(&home, "").await;
+        let (node, disk, mut client) = held_node(&home, "").await;
         let mut other = Client::connect(&node).await;
-        gate.close();
+        disk.set(State::FlushesWait);
         send(&mut client, &asked(-1, "a")).await;
         send(&mut client, &asked(-1, "b")).await;
         // Both are stored once a third one lies behind them.
         append_behind(&mut other, "t", 2).await;
         assert!(values(&mut other, "t", 0).await.is_empty(), "read before it was flushed");
         assert!(is_silent(&client).await, "acknowledged before it was flushed");
-        gate.open();
+        disk.set(State::Working);
         let (one, two) = (answer(&client).await, answer(&client).await);
         assert_eq!((one.0, two.0), (0, 0));
         assert!(one.1 < two.1, "answers in the order of the requests");
@@ -87,13 +84,13 @@ fn acks_all_waits_for_the_flush_and_acks_1_does_not() {
 fn a_flush_that_takes_too_long_times_the_request_out() {
     run(async {
         let home = Home::new();
-        let (node, gate, mut client) = gated_node(&home, "").await;
-        gate.close();
+        let (node, disk, mut client) = held_node(&home, "").await;
+        disk.set(State::FlushesWait);
         for (timeout_ms, value) in [(0, "a"), (1, "b"), (-1, "c")] {
             let impatient = ProduceRequest { timeout_ms, ..asked(-1, value) };
             assert_eq!(codes(&mut client, 8, &impatient).await, [7], "{timeout_ms} ms");
         }
-        gate.open();
+        disk.set(State::Working);
         assert_eq!(codes(&mut client, 8, &asked(-1, "d")).await, [0]);
         assert_eq!(values(&mut client, "t", 0).await, ["a", "b", "c", "d"]);
         node.stop().await;
@@ -105,14 +102,14 @@ fn a_flush_that_takes_too_long_times_the_request_out() {
 fn a_partition_may_stand_in_a_request_twice() {
     run(async {
         let home = Home::new();
-        let (node, gate, mut client) = gated_node(&home, "").await;
+        let (node, disk, mut client) = held_node(&home, "").await;
         let (first, second) = (plain(&["a"]), plain(&["b"]));
         let twice = request(-1, &parts(&[("t", 0, &first), ("t", 0, &second)]));
         assert_eq!(codes(&mut client, 8, &twice).await, [0, 0]);
         assert_eq!(values(&mut client, "t", 0).await, ["a", "b"]);
-        gate.close();
+        disk.set(State::FlushesWait);
         assert_eq!(codes(&mut client, 8, &ProduceRequest { timeout_ms: 1, ..twice }).await, [7, 7]);
-        gate.open();
+        disk.set(State::Working);
         node.stop().await;
     });
 }
@@ -122,13 +119,13 @@ fn a_partition_may_stand_in_a_request_twice() {
 fn a_page_cache_topic_waits_for_no_flush() {
     run(async {
         let home = Home::new();
-        let (node, gate, mut client) = gated_node(&home, "ottla.ack.durability=page-cache\n").await;
-        gate.close();
+        let (node, disk, mut client) = held_node(&home, "ottla.ack.durability=page-cache\n").await;
+        disk.set(State::FlushesWait);
         for value in ["a", "b"] {
             assert_eq!(codes(&mut client, 8, &asked(-1, value)).await, [0]);
         }
         assert_eq!(values(&mut client, "t", 0).await, ["a", "b"]);
-        gate.open();
+        disk.set(State::Working);
         node.stop().await;
     });
 }

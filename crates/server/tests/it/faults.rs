@@ -3,12 +3,13 @@
 //! Owns: which calls fail or wait, decided by the test while the node runs.
 //! Does not own: the files; they are those of the real disk.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ottla_env::disk::{DirEntry, Disk, File, FileMeta, LockGuard, OpenMode, RealDisk, Space};
+use ottla_env::disk::{Disk, RealDisk};
+use ottla_testkit::watched_disk::{Operation, Watch, WatchedDisk};
 use parking_lot::{Condvar, Mutex};
 
 /// What the directory does.
@@ -21,6 +22,8 @@ pub enum State {
     Full,
     /// Flushes wait until the directory does something else.
     FlushesWait,
+    /// Flushes fail, and only they.
+    FlushesFail,
 }
 
 #[derive(Debug)]
@@ -71,28 +74,47 @@ impl FaultyDisk {
         self.switch.changed.notify_all();
     }
 
-    fn look(&self, path: &Path) -> io::Result<()> {
-        if path.starts_with(&self.switch.below) { self.switch.read() } else { Ok(()) }
+    /// For a node.
+    pub fn disk(&self) -> Option<Arc<dyn Disk>> {
+        Some(Arc::new(WatchedDisk::new(RealDisk, Arc::clone(&self.switch))))
     }
+}
 
-    fn change(&self, path: &Path) -> io::Result<()> {
-        if path.starts_with(&self.switch.below) { self.switch.write() } else { Ok(()) }
+impl Watch for Switch {
+    fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        if !path.starts_with(&self.below) {
+            return Ok(());
+        }
+        match operation {
+            Operation::Open => {
+                self.check(operation)?;
+                self.meet(path);
+                Ok(())
+            }
+            Operation::Sync => {
+                let mut state = self.state.lock();
+                while *state == State::FlushesWait {
+                    self.changed.wait(&mut state);
+                }
+                drop(state);
+                self.check(operation)
+            }
+            Operation::Look | Operation::Read | Operation::Write | Operation::Create | Operation::Remove => {
+                self.check(operation)
+            }
+        }
     }
 }
 
 impl Switch {
-    fn read(&self) -> io::Result<()> {
+    fn check(&self, operation: Operation) -> io::Result<()> {
         match *self.state.lock() {
             State::Gone => Err(io::Error::from_raw_os_error(5)),
-            State::Working | State::Full | State::FlushesWait => Ok(()),
-        }
-    }
-
-    fn write(&self) -> io::Result<()> {
-        match *self.state.lock() {
-            State::Gone => Err(io::Error::from_raw_os_error(5)),
-            State::Full => Err(io::ErrorKind::StorageFull.into()),
-            State::Working | State::FlushesWait => Ok(()),
+            State::Full if matches!(operation, Operation::Write | Operation::Create) => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            State::FlushesFail if operation == Operation::Sync => Err(io::Error::other("the device is gone")),
+            State::Working | State::Full | State::FlushesWait | State::FlushesFail => Ok(()),
         }
     }
 
@@ -109,149 +131,5 @@ impl Switch {
         let late = Instant::now() + meeting.patience;
         while meeting.most < meeting.wanted && !self.arrived.wait_until(&mut meeting, late).timed_out() {}
         meeting.inside -= 1;
-    }
-
-    fn flush(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
-        while *state == State::FlushesWait {
-            self.changed.wait(&mut state);
-        }
-        drop(state);
-        self.read()
-    }
-}
-
-impl Disk for FaultyDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        if !path.starts_with(&self.switch.below) {
-            return RealDisk.open(path, mode);
-        }
-        self.switch.read()?;
-        self.switch.meet(path);
-        let inner = RealDisk.open(path, mode)?;
-        Ok(Arc::new(FaultyFile { inner, switch: Arc::clone(&self.switch) }))
-    }
-
-    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        self.look(path)?;
-        RealDisk.read_dir(path)
-    }
-
-    fn metadata(&self, path: &Path) -> io::Result<FileMeta> {
-        self.look(path)?;
-        RealDisk.metadata(path)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        self.look(path)?;
-        RealDisk.exists(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        self.look(path)?;
-        RealDisk.is_dir(path)
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.change(path)?;
-        RealDisk.create_dir_all(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(to)?;
-        RealDisk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.look(path)?;
-        RealDisk.remove_file(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.look(path)?;
-        RealDisk.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        if path.starts_with(&self.switch.below) {
-            self.switch.flush()?;
-        }
-        RealDisk.sync_dir(path)
-    }
-
-    fn try_lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
-        self.look(path)?;
-        RealDisk.try_lock(path)
-    }
-
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        self.look(path)?;
-        RealDisk.space(path)
-    }
-
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        self.look(path)?;
-        RealDisk.canonicalize(path)
-    }
-}
-
-#[derive(Debug)]
-struct FaultyFile {
-    inner: Arc<dyn File>,
-    switch: Arc<Switch>,
-}
-
-impl File for FaultyFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.switch.read()?;
-        self.inner.read_at(buffer, position)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        self.switch.write()?;
-        self.inner.write_all_at(bytes, position)
-    }
-
-    fn write_all_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        self.switch.write()?;
-        self.inner.write_all_vectored_at(slices, position)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.switch.read()?;
-        self.inner.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.switch.write()?;
-        self.inner.set_len(len)
-    }
-
-    fn reserve(&self, position: u64, len: u64) -> io::Result<()> {
-        self.switch.write()?;
-        self.inner.reserve(position, len)
-    }
-
-    fn start_writeback(&self, position: u64, len: u64) -> io::Result<()> {
-        self.inner.start_writeback(position, len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.switch.flush()?;
-        self.inner.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.switch.flush()?;
-        self.inner.sync_all()
-    }
-
-    fn set_modified_ms(&self, modified_ms: i64) -> io::Result<()> {
-        self.switch.write()?;
-        self.inner.set_modified_ms(modified_ms)
-    }
-
-    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        self.inner.descriptor()
     }
 }

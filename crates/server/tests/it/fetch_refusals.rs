@@ -1,7 +1,5 @@
 //! What a fetch is told where it gets no records: ends of a log, names, epochs, permissions.
 
-use std::sync::Arc;
-
 use ottla_model::Uuid;
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::fetch_request::FetchPartition;
@@ -34,7 +32,7 @@ fn records_are_seen_once_they_are_committed() {
     run(async {
         let home = Home::new();
         let disk = FaultyDisk::new(&home.path().join("t-0"));
-        let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+        let parts = Parts { disk: disk.disk(), ..Parts::default() };
         let node = start_with(&properties(home.path(), ""), parts).await.unwrap();
         let (mut client, mut waiting) = (Client::connect(&node).await, Client::connect(&node).await);
         create(&mut client, "t", 1, &[]).await;

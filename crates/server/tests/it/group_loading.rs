@@ -3,14 +3,15 @@
 //! Owns: the disk with a gate, what is asked and expected.
 //! Does not own: what was written before.
 
-use std::io::{self, IoSlice};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_env::disk::{DirEntry, Disk, File, FileMeta, LockGuard, OpenMode, RealDisk, Space};
+use ottla_env::disk::{Disk, RealDisk};
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
+use ottla_testkit::watched_disk::{Operation, Watch, WatchedDisk};
 use parking_lot::{Condvar, Mutex};
 
 use crate::member::{Member, leave};
@@ -20,13 +21,13 @@ use crate::operator::{NOBODY, Operator, name_of};
 /// How long a reader waits for a gate that nobody opens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The real disk, but the thread that loads a coordinator waits until the gate is open.
-#[derive(Clone, Debug, Default)]
-struct GatedDisk {
-    open: Arc<(Mutex<bool>, Condvar)>,
+/// The thread that loads a coordinator waits here until the gate is open.
+#[derive(Debug, Default)]
+struct Gate {
+    open: (Mutex<bool>, Condvar),
 }
 
-impl GatedDisk {
+impl Gate {
     fn open_gate(&self) {
         *self.open.0.lock() = true;
         self.open.1.notify_all();
@@ -46,115 +47,13 @@ impl GatedDisk {
     }
 }
 
-#[derive(Debug)]
-struct GatedFile {
-    file: Arc<dyn File>,
-    gate: GatedDisk,
-}
-
-impl Disk for GatedDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        let file = RealDisk.open(path, mode)?;
+impl Watch for Gate {
+    fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let is_log = path.extension().is_some_and(|kind| kind == "log");
-        if !is_log || !path.to_string_lossy().contains("__consumer_offsets") {
-            return Ok(file);
+        if operation == Operation::Read && is_log && path.to_string_lossy().contains("__consumer_offsets") {
+            self.wait();
         }
-        Ok(Arc::new(GatedFile { file, gate: self.clone() }))
-    }
-
-    fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        RealDisk.read_dir(path)
-    }
-
-    fn metadata(&self, path: &Path) -> io::Result<FileMeta> {
-        RealDisk.metadata(path)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.exists(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.is_dir(path)
-    }
-
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        RealDisk.create_dir_all(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_file(path)
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove_dir_all(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(path)
-    }
-
-    fn try_lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
-        RealDisk.try_lock(path)
-    }
-
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        RealDisk.space(path)
-    }
-
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        RealDisk.canonicalize(path)
-    }
-}
-
-impl File for GatedFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        self.gate.wait();
-        self.file.read_at(buffer, position)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        self.file.write_all_at(bytes, position)
-    }
-
-    fn write_all_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
-        self.file.write_all_vectored_at(slices, position)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.file.len()
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn reserve(&self, position: u64, len: u64) -> io::Result<()> {
-        self.file.reserve(position, len)
-    }
-
-    fn start_writeback(&self, position: u64, len: u64) -> io::Result<()> {
-        self.file.start_writeback(position, len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-
-    fn set_modified_ms(&self, modified_ms: i64) -> io::Result<()> {
-        self.file.set_modified_ms(modified_ms)
-    }
-
-    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        None
+        Ok(())
     }
 }
 
@@ -169,8 +68,9 @@ fn a_coordinator_that_reads_its_log_says_so() {
         let mut operator = Operator::with_topics(&node, &[("t", 1)]).await;
         operator.commit((9, "g"), NOBODY, "t-0=5").await;
         node.stop().await;
-        let disk = GatedDisk::default();
-        let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+        let gate = Arc::new(Gate::default());
+        let disk: Arc<dyn Disk> = Arc::new(WatchedDisk::new(RealDisk, Arc::clone(&gate)));
+        let parts = Parts { disk: Some(disk), ..Parts::default() };
         let node = start_with(&properties(home.path(), more), parts).await.unwrap();
         let mut operator = Operator::connect(&node).await;
         operator.learn("t").await;
@@ -204,7 +104,7 @@ fn a_coordinator_that_reads_its_log_says_so() {
             (a.beat().await, name_of(a.try_join().await.error_code)),
             ("INVALID_GROUP_ID", "INVALID_GROUP_ID")
         );
-        disk.open_gate();
+        gate.open_gate();
         operator.until_coordinated().await;
         assert_eq!(operator.fetch(9, "g", None).await, "t-0=5");
         assert_eq!(operator.list(5, &[], &[]).await, "g:-:Empty:classic");

@@ -2,8 +2,6 @@
 //!
 //! Source: requirements PRD-07, PRD-08, PRD-19; KIP-951.
 
-use std::sync::Arc;
-
 use ottla_protocol::messages::produce_response::LeaderIdAndEpoch;
 use ottla_protocol::messages::{
     FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, ProduceResponse,
@@ -12,7 +10,7 @@ use ottla_protocol::messages::{
 use ottla_protocol::{ApiKey, Message, Reader};
 
 use crate::batches::{Named, Part, append, append_behind, codes, parts, plain, request, rows, values};
-use crate::gated_disk::{Gate, GatedDisk};
+use crate::faults::{FaultyDisk, State};
 use crate::node::{Client, Home, Parts, properties, run, start_with};
 use crate::planted::{ABSENT, ABSENT_AT, LEADER_EPOCH, Planted, plant};
 use crate::reading::{fetch, from};
@@ -138,19 +136,18 @@ fn too_few_in_sync_refuse_before_the_append() {
 fn a_raised_minimum_holds_back_the_acknowledgement() {
     run(async {
         let home = Home::new();
-        let gate = Gate::default();
-        let disk = GatedDisk { gate: gate.clone(), directory: "t-0" };
+        let disk = FaultyDisk::new(&home.path().join("t-0"));
         let topics = [planted(("t", 11), &[1, ABSENT], (&[1], 1))];
-        let with_gate = Parts { disk: Some(Arc::new(disk)), ..Parts::default() };
-        let node = start_with(&plant(&home, &topics, ""), with_gate).await.unwrap();
+        let with_disk = Parts { disk: disk.disk(), ..Parts::default() };
+        let node = start_with(&plant(&home, &topics, ""), with_disk).await.unwrap();
         let mut client = Client::connect(&node).await;
         let mut other = Client::connect(&node).await;
-        gate.close();
+        disk.set(State::FlushesWait);
         let frame = client.frame(ApiKey::Produce, 9, &request(-1, &parts(&[("t", 0, &plain(&["a"]))])));
         client.send_raw(&frame).await;
         let own = append_behind(&mut other, "t", 1).await;
         set(&mut other, "t", ("min.insync.replicas", "2")).await;
-        gate.open();
+        disk.set(State::Working);
         append_behind(&mut other, "t", 1 + own).await;
         assert!(values(&mut other, "t", 0).await.is_empty(), "committed with too few in sync");
         set(&mut other, "t", ("min.insync.replicas", "1")).await;
@@ -166,16 +163,15 @@ fn a_raised_minimum_holds_back_the_acknowledgement() {
 fn a_failed_directory_is_told_to_those_who_wait_and_to_those_who_come() {
     run(async {
         let home = Home::new();
-        let gate = Gate::default();
-        let disk = GatedDisk { gate: gate.clone(), directory: "second" };
-        let with_gate = Parts { disk: Some(Arc::new(disk)), ..Parts::default() };
         let (first, second) = (home.path().join("first"), home.path().join("second"));
+        let disk = FaultyDisk::new(&second);
+        let with_disk = Parts { disk: disk.disk(), ..Parts::default() };
         let dirs = format!("log.dirs={},{}\n", first.display(), second.display());
-        let node = start_with(&properties(home.path(), &dirs), with_gate).await.unwrap();
+        let node = start_with(&properties(home.path(), &dirs), with_disk).await.unwrap();
         let mut client = Client::connect(&node).await;
         client.create_topic("t", 2).await;
         let failing = i32::from(second.join("t-1").exists());
-        gate.fail();
+        disk.set(State::FlushesFail);
         let batch = plain(&["a"]);
         let asked = request(-1, &parts(&[("t", failing, &batch), ("t", 1 - failing, &batch)]));
         assert_eq!(codes(&mut client, 9, &asked).await, [56, 0]);
@@ -183,7 +179,7 @@ fn a_failed_directory_is_told_to_those_who_wait_and_to_those_who_come() {
             let asked = request(acks, &parts(&[("t", failing, &batch), ("t", 1 - failing, &batch)]));
             assert_eq!(codes(&mut client, 9, &asked).await, [56, 0]);
         }
-        gate.open();
+        disk.set(State::Working);
         node.stop().await;
     });
 }

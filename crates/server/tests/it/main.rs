@@ -11,7 +11,6 @@ mod durability;
 mod faults;
 mod fetch_limits;
 mod fetch_refusals;
-mod gated_disk;
 mod gatekeeper;
 mod group_durability;
 mod group_loading;

@@ -128,7 +128,7 @@ fn logs_are_recovered_in_parallel() {
         for (threads, wanted, patience) in [(1, 2, soon), (3, 3, surely), (3, 4, soon)] {
             forget_the_stop(&home);
             let disk = FaultyDisk::new(home.path());
-            let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+            let parts = Parts { disk: disk.disk(), ..Parts::default() };
             let more = format!("num.recovery.threads.per.data.dir={threads}\n");
             disk.meet("t-", wanted, patience);
             let node = start_with(&properties(home.path(), &more), parts).await.unwrap();
@@ -155,7 +155,7 @@ fn acks_all_waits_for_the_device_unless_told_otherwise() {
         for broker in ["", "ottla.ack.durability=page-cache\n"] {
             let home = Home::new();
             let disk = FaultyDisk::new(&home.path().join("t-0"));
-            let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+            let parts = Parts { disk: disk.disk(), ..Parts::default() };
             let node = start_with(&properties(home.path(), broker), parts).await.unwrap();
             let mut client = Client::connect(&node).await;
             create(&mut client, "t", 1, &[]).await;

@@ -1,7 +1,6 @@
 //! What is too old or too much goes, on a node that looks often; what must stay stays.
 
 use std::fs;
-use std::sync::Arc;
 
 use ottla_env::time::wall_now;
 use ottla_protocol::ApiKey;
@@ -150,7 +149,7 @@ fn nothing_goes_that_is_not_committed() {
     run(async {
         let home = Home::new();
         let disk = FaultyDisk::new(&home.path().join("t-0"));
-        let parts = Parts { disk: Some(Arc::new(disk.clone())), ..Parts::default() };
+        let parts = Parts { disk: disk.disk(), ..Parts::default() };
         let node = start_with(&properties(home.path(), OFTEN), parts).await.unwrap();
         let mut client = Client::connect(&node).await;
         create(&mut client, "witness", 1, &[]).await;
