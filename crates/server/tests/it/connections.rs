@@ -56,8 +56,9 @@ fn a_request_may_have_just_the_configured_size() {
 fn an_idle_connection_is_closed() {
     run(async {
         let home = Home::new();
-        let idle = Duration::from_millis(400);
-        let node = start(&home, "connections.max.idle.ms=400\nconnection.failed.authentication.delay.ms=1\n");
+        let idle = Duration::from_millis(2000);
+        let node =
+            start(&home, "connections.max.idle.ms=2000\nconnection.failed.authentication.delay.ms=1\n");
         let node = node.await.unwrap();
         let began = time::now();
         let (quiet, mut busy) = (Client::connect(&node).await, Client::connect(&node).await);

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ottla_env::task;
+use ottla_env::time::now;
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use ottla_protocol::messages::{
-    DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, IncrementalAlterConfigsRequest,
-    incremental_alter_configs_request,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, FetchRequest, FetchResponse,
+    IncrementalAlterConfigsRequest, incremental_alter_configs_request,
 };
 use ottla_security::Operation;
 use ottla_server::RunningNode;
@@ -20,6 +22,9 @@ use crate::reading::{
     BROKER, append, ask_fetch, batch, code, create, describe, fetch, forbidding, from, look, offset,
     offset_at, receive_fetch, rows, set_config, try_append, values,
 };
+
+/// Longest time until the whole node knows of a failed directory.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The paths of three directories, and the line that names them.
 fn three(home: &Home) -> ([PathBuf; 3], String) {
@@ -387,11 +392,21 @@ fn a_read_that_fails_takes_the_directory_offline() {
         let mut client = Client::connect(&node).await;
         disk.set(State::Gone);
         let all: Vec<_> = (0..3).map(|index| from(index, 0)).collect();
-        let frame = client.frame(ApiKey::Fetch, 12, &fetch(&[("t", &all)]));
+        let request = fetch(&[("t", &all)]);
+        let frame = client.frame(ApiKey::Fetch, 12, &request);
         client.send_raw(&frame).await;
         assert_eq!(client.receive().await, None);
-        let mut client = Client::connect(&node).await;
-        let answer = ask_fetch(&mut client, &fetch(&[("t", &all)])).await;
+        // It takes a moment until everybody knows.
+        let deadline = now() + PATIENCE;
+        let answer = loop {
+            let mut client = Client::connect(&node).await;
+            let frame = client.frame(ApiKey::Fetch, 12, &request);
+            client.send_raw(&frame).await;
+            if let Some(answer) = client.receive().await {
+                break client.read_answer::<FetchResponse>((ApiKey::Fetch, 12), &answer);
+            }
+            assert!(now() < deadline, "the directory stays online");
+        };
         for (_, index, error, bytes) in rows(&answer) {
             let failed = index == at;
             let expected = if failed { code::KAFKA_STORAGE_ERROR } else { code::NONE };

@@ -157,7 +157,7 @@ fn members_that_do_not_come_back_after_a_restart_expire() {
         Operator::with_topics(&node, TOPICS).await;
         let mut members = [Member::new(&node, 9, "g").await, Member::new(&node, 9, "g").await];
         for member in &mut members {
-            member.session_ms = 300;
+            member.session_ms = 2_000;
         }
         let [a, b] = members;
         let (a, b) = pair(a, b).await;

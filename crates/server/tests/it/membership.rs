@@ -33,7 +33,7 @@ async fn trio(node: &RunningNode, version: i16, group: &str) -> [Member; 3] {
         Member::new(node, version, group).await,
     ];
     for member in &mut members {
-        member.session_ms = 300;
+        member.session_ms = 2_000;
     }
     let [mut a, b, mut c] = members;
     let mut b = b;
@@ -170,7 +170,7 @@ fn an_id_that_is_not_used_is_forgotten() {
         let mut a = Member::new(&node, 9, "g").await;
         a.join().await;
         let mut b = Member::new(&node, 9, "g").await;
-        b.session_ms = 200;
+        b.session_ms = 1_000;
         b.get_id().await;
         assert_eq!(operator.look("g").await, ("CompletingRebalance".to_owned(), 1));
         let id = a.id.clone();

@@ -149,7 +149,12 @@ impl Client {
         let frame = self.frame(api, version, request);
         self.send_raw(&frame).await;
         let answer = self.receive().await.expect("the node answers");
-        let mut reader = Reader::new(&answer);
+        self.read_answer((api, version), &answer)
+    }
+
+    /// The answer to the last request.
+    pub fn read_answer<A: Message>(&self, (api, version): (ApiKey, i16), answer: &[u8]) -> A {
+        let mut reader = Reader::new(answer);
         let header = ResponseHeader::decode(&mut reader, api.response_header_version(version)).unwrap();
         assert_eq!(header.correlation_id, self.correlation);
         A::decode(&mut reader, version).unwrap()

@@ -218,7 +218,7 @@ fn flushes_come_when_they_are_asked_for() {
         let disk = SimDisk::new(2);
         disk.prepare_dir(Path::new("/data")).unwrap();
         let lazy = "ottla.ack.durability=page-cache\nlog.flush.scheduler.interval.ms=5\n\
-                    log.initial.task.delay.ms=0\n";
+                    log.initial.task.delay.ms=0\nlog.retention.ms=-1\n";
         let (node, mut client) = on_simulated(&disk, lazy).await;
         let synced = |topic: &str| {
             let path = format!("/data/{topic}-0/00000000000000000000.log");
