@@ -184,12 +184,25 @@ impl Shared {
         self.wanted.notify_one();
     }
 
-    /// A broker named a newer leader (KIP-951).
-    pub(crate) fn on_leader_hint(&self, partition: &TopicPartition, leader: &Arc<Node>, epoch: LeaderEpoch) {
+    /// A broker named the leader of a partition (KIP-951). Answers whether that is news.
+    pub(crate) fn on_leader_hint(
+        &self,
+        partition: &TopicPartition,
+        leader: &Arc<Node>,
+        epoch: LeaderEpoch,
+    ) -> bool {
+        let mut is_news = false;
         self.image.rcu(|image| match image.with_leader(partition, leader, epoch) {
-            Some(hinted) => Arc::new(hinted),
-            None => Arc::clone(image),
+            Some(hinted) => {
+                is_news = true;
+                Arc::new(hinted)
+            }
+            None => {
+                is_news = false;
+                Arc::clone(image)
+            }
         });
+        is_news
     }
 
     /// Waits until `found` finds what it looks for in the image. News are asked for as long as it does not.

@@ -39,7 +39,7 @@ mod cluster;
 mod connection;
 
 pub use admin::Admin;
-pub use cluster::Node;
+pub use cluster::{Node, PartitionInfo, TopicInfo};
 pub use connection::{ApiVersions, FeatureRange};
 pub use consumer::Consumer;
 pub use producer::Producer;

@@ -9,6 +9,7 @@
 mod batch;
 mod error;
 mod exchange;
+mod hooks;
 mod machine;
 mod murmur2;
 mod partitioner;
@@ -23,10 +24,11 @@ use std::time::{Duration, Instant};
 
 use ottla_env::sync::Semaphore;
 use ottla_env::{task, time};
-use ottla_model::{PartitionIndex, Timestamp, TopicName};
+use ottla_model::{PartitionIndex, Timestamp, TopicName, TopicPartition};
 use ottla_protocol::record::{HEADER_BYTES, Header, NewRecord};
 
-pub use error::{DeliveryError, SendError};
+pub use error::{DeliveryError, ProduceError, SendError};
+pub use hooks::{OutgoingRecord, Partitioner, ProducerBuilder, ProducerInterceptor, RecordView};
 pub use murmur2::{murmur2, partition_of_key};
 pub use promise::{Delivery, RecordMetadata};
 
@@ -34,6 +36,7 @@ use crate::cluster::{Cluster, ClusterOptions, Deadline, TopicInfo};
 use crate::config::ProducerConfig;
 use crate::error::CallError;
 use exchange::{Incoming, Settings};
+use hooks::Hooks;
 use machine::Machine;
 use partitioner::Placement;
 use queue::{Patience, Shape};
@@ -111,34 +114,83 @@ pub struct Producer {
     inner: Arc<Inner>,
     sender: task::AbortHandle,
     closed: AtomicBool,
+    hooks: Arc<Hooks>,
 }
 
 impl Producer {
     /// Creates the producer; nothing is connected before the first record. Must be called on a runtime. Fails only
     /// if the system has no source of randomness.
     pub fn new(config: ProducerConfig) -> io::Result<Producer> {
+        Producer::with_hooks(config, Hooks::default())
+    }
+
+    /// Begins a producer with a partitioner or interceptors of the user.
+    pub fn builder(config: ProducerConfig) -> ProducerBuilder {
+        ProducerBuilder { config, hooks: Hooks::default() }
+    }
+
+    fn with_hooks(config: ProducerConfig, hooks: Hooks) -> io::Result<Producer> {
         let options = ClusterOptions { allow_auto_create: true, idle_max: Some(config.metadata_max_idle) };
         let cluster = Cluster::new(config.common.clone(), options)?;
         let machine = Machine::new(settings_of(&config));
         let inner = Arc::new(Inner::new(config, machine, Arc::clone(cluster.shared())));
         let sender = task::spawn(sender::run(Arc::clone(&inner))).abort_handle();
-        Ok(Producer { cluster, inner, sender, closed: AtomicBool::new(false) })
+        Ok(Producer { cluster, inner, sender, closed: AtomicBool::new(false), hooks: Arc::new(hooks) })
     }
 
     /// Puts a record into a batch. Waits, at most `max.block.ms`, for the topic to be known and for room in the
     /// buffer; then answers at once with the future delivery. Records sent one after the other to one partition
     /// arrive in this order.
     pub async fn send(&self, record: ProducerRecord<'_>) -> Result<Delivery, SendError> {
+        if self.hooks.interceptors.is_empty() {
+            return self.place(record).await;
+        }
+        let outgoing = self.hooks.on_send(&record);
+        let headers = outgoing.wire_headers();
+        match self.place(outgoing.with_headers(&headers)).await {
+            Ok(delivery) => {
+                let hooks = Arc::clone(&self.hooks);
+                let partition = TopicPartition::new(outgoing.topic.clone(), delivery.partition());
+                delivery.on_end(move |outcome| hooks.on_end(&partition, &outcome));
+                Ok(delivery)
+            }
+            Err(error) => {
+                self.hooks.on_refused(&outgoing.topic, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// As [`Producer::send`], and calls `callback` with the outcome of the delivery; see [`Delivery::on_end`]. Where
+    /// the record is not taken, the error is answered and the callback is not called.
+    pub async fn send_with(
+        &self,
+        record: ProducerRecord<'_>,
+        callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static,
+    ) -> Result<(), SendError> {
+        self.send(record).await?.on_end(callback);
+        Ok(())
+    }
+
+    /// Sends a record and waits until it has arrived or failed. Other records may join its batch meanwhile, so it
+    /// takes `linger.ms` longer than need be where they do not: for many records use [`Producer::send`].
+    pub async fn deliver(&self, record: ProducerRecord<'_>) -> Result<RecordMetadata, ProduceError> {
+        Ok(self.send(record).await?.await?)
+    }
+
+    /// Puts a record into a batch of the partition that it names or that is chosen for it.
+    async fn place(&self, record: ProducerRecord<'_>) -> Result<Delivery, SendError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(SendError::Closed);
         }
         let deadline = time::now() + self.inner.config().block_max;
         let topic = self.topic(&record, deadline).await?;
+        let partition = self.chosen_partition(&record, &topic)?;
         let reserved = self.reserve(&record, deadline).await?;
         let timestamp = record.timestamp.unwrap_or_else(time::wall_now);
         let incoming = Incoming {
             record: NewRecord { timestamp, key: record.key, value: record.value, headers: record.headers },
-            partition: record.partition,
+            partition,
             reserved,
             random: self.cluster.shared().random(),
         };
@@ -153,13 +205,41 @@ impl Producer {
         }
     }
 
-    /// How many partitions a topic has; waits, at most `max.block.ms`, until that is known.
-    pub async fn partition_count(&self, topic: &TopicName) -> Result<u32, SendError> {
-        let deadline = time::now() + self.inner.config().block_max;
-        Ok(self.topic(&ProducerRecord::to(topic), deadline).await?.partition_count())
+    /// The partition the record names, or the one that a partitioner of the user chooses.
+    fn chosen_partition(
+        &self,
+        record: &ProducerRecord<'_>,
+        topic: &TopicInfo,
+    ) -> Result<Option<PartitionIndex>, SendError> {
+        let (None, Some(partitioner)) = (record.partition, &self.hooks.partitioner) else {
+            return Ok(record.partition);
+        };
+        let view = RecordView { key: record.key, value: record.value, headers: record.headers };
+        let chosen = partitioner.partition_for(view, topic);
+        match topic.partition(chosen) {
+            Some(_) => Ok(Some(chosen)),
+            None => Err(SendError::NoSuchPartition {
+                topic: topic.name.clone(),
+                partition: chosen.value(),
+                count: topic.partition_count(),
+            }),
+        }
     }
 
-    /// Waits until every record that was sent before has arrived or failed. Batches do not linger meanwhile.
+    /// How many partitions a topic has; waits, at most `max.block.ms`, until that is known.
+    pub async fn partition_count(&self, topic: &TopicName) -> Result<u32, SendError> {
+        Ok(self.topic_info(topic).await?.partition_count())
+    }
+
+    /// A topic as the cluster describes it: partitions, leaders, replicas. Waits, at most `max.block.ms`, until it is
+    /// known; may be as old as `metadata.max.age.ms`.
+    pub async fn topic_info(&self, topic: &TopicName) -> Result<Arc<TopicInfo>, SendError> {
+        let deadline = time::now() + self.inner.config().block_max;
+        self.topic(&ProducerRecord::to(topic), deadline).await
+    }
+
+    /// Waits until every record that was sent before has arrived or failed, and its callbacks are done. Batches do not
+    /// linger meanwhile.
     pub async fn flush(&self) {
         let _hurry = self.inner.hurry();
         for promise in self.inner.open_promises() {

@@ -28,6 +28,14 @@ pub struct Node {
     pub rack: Option<String>,
 }
 
+impl Node {
+    /// The node that an answer names so, unless the name is malformed.
+    pub(crate) fn named((id, host, port): (i32, &str, i32), rack: Option<&str>) -> Option<Node> {
+        let endpoint = Endpoint { host: host.to_owned(), port: u16::try_from(port).ok()? };
+        Some(Node { id: BrokerId::new(id)?, endpoint, rack: rack.map(str::to_owned) })
+    }
+}
+
 /// Who leads a partition, and who copies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionInfo {
@@ -101,10 +109,8 @@ impl ClusterImage {
     /// other topics stay as they were.
     pub(crate) fn updated(&self, response: &MetadataResponse, all: bool) -> ClusterImage {
         let nodes = response.brokers.iter().filter_map(|broker| {
-            let id = BrokerId::new(broker.node_id)?;
-            let port = u16::try_from(broker.port).ok()?;
-            let endpoint = Endpoint { host: broker.host.clone(), port };
-            Some((id, Arc::new(Node { id, endpoint, rack: broker.rack.clone() })))
+            let node = Node::named((broker.node_id, &broker.host, broker.port), broker.rack.as_deref())?;
+            Some((node.id, Arc::new(node)))
         });
         let mut topics = if all { BTreeMap::new() } else { self.topics.clone() };
         for topic in &response.topics {

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use ottla_env::sync::{Notify, watch};
 use ottla_env::{task, time};
-use ottla_model::{BrokerId, Offset, PartitionIndex, ProducerId, TopicId, TopicName, TopicPartition};
+use ottla_model::{
+    BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerId, TopicId, TopicName, TopicPartition,
+};
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
-use ottla_protocol::messages::fetch_response::PartitionData;
+use ottla_protocol::messages::fetch_response::{NodeEndpoint, PartitionData};
 use ottla_protocol::messages::{FetchRequest, FetchResponse};
 use parking_lot::Mutex;
 
@@ -21,7 +23,7 @@ use super::machine::{Machine, Work};
 use super::positions::Watermarks;
 use super::{group_calls, offset_calls};
 use crate::backoff::Backoff;
-use crate::cluster::{CallOptions, ClusterImage, Lane, Shared, Target};
+use crate::cluster::{CallOptions, ClusterImage, Lane, Node, Shared, Target};
 use crate::config::ConsumerConfig;
 use crate::connection::Request;
 use crate::error::{CallError, error_of};
@@ -159,11 +161,12 @@ async fn fetch(inner: &Inner, order: FetchOrder) {
     let now = time::now();
     let wants_metadata = match answer {
         Ok(response) => {
-            let answer = FetchAnswer {
-                error: error_of(response.error_code),
-                session_id: response.session_id,
-                partitions: read_answer(&inner.cluster.image(), &response),
-            };
+            let mut partitions = read_answer(&inner.cluster.image(), &response);
+            for partition in &mut partitions {
+                partition.leader_is_news = take_hint(inner, partition, &response.node_endpoints);
+            }
+            let error = error_of(response.error_code);
+            let answer = FetchAnswer { error, session_id: response.session_id, partitions };
             inner.update(|machine| {
                 if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
                     machine.fetcher.on_throttled(order.node, now + Duration::from_millis(throttle));
@@ -182,13 +185,21 @@ async fn fetch(inner: &Inner, order: FetchOrder) {
     }
 }
 
+/// Takes over the leader that a refusal names (KIP-951). Answers whether it was news.
+fn take_hint(inner: &Inner, answer: &PartitionAnswer, nodes: &[NodeEndpoint]) -> bool {
+    let Some((leader, epoch)) = answer.current_leader else { return false };
+    let Some(named) = nodes.iter().find(|node| node.node_id == leader.value()) else { return false };
+    let node = Node::named((named.node_id, &named.host, named.port), named.rack.as_deref());
+    node.is_some_and(|node| inner.cluster.on_leader_hint(&answer.partition, &Arc::new(node), epoch))
+}
+
 fn fetch_request(config: &ConsumerConfig, order: &FetchOrder) -> FetchRequest {
     // Partitions go in the order of their turn; neighbours of one topic share an entry.
     let mut topics: Vec<FetchTopic> = Vec::new();
     for (partition, want) in &order.session.named {
         let wanted = FetchPartition {
             partition: partition.partition.value(),
-            current_leader_epoch: want.leader_epoch.map_or(-1, ottla_model::LeaderEpoch::value),
+            current_leader_epoch: want.leader_epoch.map_or(-1, LeaderEpoch::value),
             fetch_offset: want.offset.value(),
             partition_max_bytes: want.bytes_max,
             ..Default::default()
@@ -255,6 +266,9 @@ fn read_partition(topic: &TopicName, said: &PartitionData) -> Option<PartitionAn
         },
         aborted: aborted.collect(),
         preferred_replica: BrokerId::new(said.preferred_read_replica),
+        current_leader: BrokerId::new(said.current_leader.leader_id)
+            .zip(LeaderEpoch::new(said.current_leader.leader_epoch)),
+        leader_is_news: false,
         records: said.records.clone().unwrap_or_default(),
     })
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ottla_model::{BrokerId, Offset, TopicPartition};
+use ottla_model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 
 use super::chunk::{Aborted, Chunk};
 use super::positions::{Assigned, Phase, Positions, Watermarks};
@@ -56,6 +56,10 @@ pub(crate) struct PartitionAnswer {
     pub watermarks: Watermarks,
     pub aborted: Vec<Aborted>,
     pub preferred_replica: Option<BrokerId>,
+    /// Who leads, as a refusal says (KIP-951).
+    pub current_leader: Option<(BrokerId, LeaderEpoch)>,
+    /// Whether that was not known before.
+    pub leader_is_news: bool,
     pub records: Bytes,
 }
 
@@ -251,6 +255,12 @@ impl Fetcher {
             return;
         }
         if let Some(code) = answer.error {
+            if answer.leader_is_news {
+                // Whoever leads now may be asked at once (KIP-951).
+                assigned.preferred_replica = None;
+                applying.effects.wants_metadata = true;
+                return;
+            }
             return self.on_error(order.node, (&partition, start, code), applying);
         }
         assigned.watermarks = answer.watermarks;
@@ -400,6 +410,8 @@ mod tests {
             watermarks: Watermarks::default(),
             aborted: vec![],
             preferred_replica: None,
+            current_leader: None,
+            leader_is_news: false,
             records: Bytes::from(records),
         }
     }
@@ -493,6 +505,20 @@ mod tests {
         world.now += LIMITS.retry;
         let again = world.fetch().unwrap();
         assert_eq!((again.node, again.session.session_epoch), (node(1), 1));
+    }
+
+    /// KIP-951
+    #[test]
+    fn a_leader_that_a_refusal_names_is_asked_at_once() {
+        let mut world = World::new(OffsetReset::Earliest);
+        let order = world.fetch().unwrap();
+        let refused = answered(0, Some(ErrorCode::NotLeaderOrFollower), vec![]);
+        let two = std::sync::Arc::clone(&world.image.nodes[&node(2)]);
+        let epoch = ottla_model::LeaderEpoch::new(7).unwrap();
+        world.image = world.image.with_leader(&partition(0), &two, epoch).unwrap();
+        world.answer(&order, PartitionAnswer { leader_is_news: true, ..refused });
+        let order = world.fetch().unwrap();
+        assert_eq!((order.node, offsets(&order)), (node(2), vec![(0, 0), (1, 0)]));
     }
 
     /// FET-33

@@ -1,6 +1,6 @@
 //! Why a record was not accepted, or not delivered.
 //!
-//! Owns: `SendError` (before the record is in a batch) and `DeliveryError` (after).
+//! Owns: `SendError` (before the record is in a batch), `DeliveryError` (after), `ProduceError` (either).
 //! Does not own: codes and messages (`error`).
 
 use std::collections::BTreeMap;
@@ -25,6 +25,9 @@ pub enum SendError {
     /// The topic cannot be used, and waiting will not change that.
     #[error("{error}")]
     TopicRefused { topic: TopicName, error: ServerError },
+    /// A partitioner of the user chose a partition that the topic does not have.
+    #[error("the partitioner chose partition {partition} of topic {topic}, which has {count}")]
+    NoSuchPartition { topic: TopicName, partition: i32, count: u32 },
     #[error(
         "The message is {bytes} bytes when serialized which is larger than {max}, which is the value of the \
          max.request.size configuration."
@@ -64,6 +67,17 @@ pub enum DeliveryError {
     Build(#[from] BuildError),
     #[error("the producer was closed before the record was sent")]
     Closed,
+}
+
+/// Why a record that was sent and waited for did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProduceError {
+    /// It was not taken.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// It was taken and did not arrive, or may not have.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
 }
 
 impl DeliveryError {

@@ -19,7 +19,7 @@ use ottla_protocol::record::BuildError;
 use super::batch::{Batch, Identity, IdentityState};
 use super::error::DeliveryError;
 use super::exchange::{Incoming, Needs, Outbound, QueueId, Settings};
-use super::partitioner::{Candidate, Facts, Partitioner};
+use super::partitioner::{Candidate, Facts, Placer};
 use super::queue::{Appended, Context, PartitionQueue, Settlement, Verdict};
 use crate::cluster::{ClusterImage, TopicInfo};
 
@@ -30,7 +30,7 @@ struct NodeState {
 }
 
 struct Topic {
-    partitioner: Partitioner,
+    placer: Placer,
     /// Whether a record came since [`Machine::take_used_topics`].
     is_used: bool,
     /// By partition number.
@@ -89,7 +89,7 @@ impl<T: Clone + Default> Machine<T> {
         if incoming.partition.is_none()
             && let Some(known) = self.topics.get_mut(&topic.name)
         {
-            known.partitioner.on_appended(partition, incoming.reserved, &self.settings.placement);
+            known.placer.on_appended(partition, incoming.reserved, &self.settings.placement);
         }
         Ok((partition, appended))
     }
@@ -103,7 +103,7 @@ impl<T: Clone + Default> Machine<T> {
         let settings = self.settings;
         let known = self.topics.entry(topic.name.clone()).or_insert_with(Topic::new);
         known.is_used = true;
-        let Topic { partitioner, queues, .. } = known;
+        let Topic { placer, queues, .. } = known;
         let all = &self.queues;
         let candidates = || {
             let candidate = |(partition, info): (PartitionIndex, &crate::cluster::PartitionInfo)| {
@@ -124,7 +124,7 @@ impl<T: Clone + Default> Machine<T> {
         };
         let facts =
             Facts { key: incoming.record.key, count: topic.partition_count(), random: incoming.random };
-        partitioner.partition_for(facts, &settings.placement, candidates)
+        placer.partition_for(facts, &settings.placement, candidates)
     }
 
     fn queue_of(&mut self, topic: &TopicInfo, partition: PartitionIndex) -> QueueId {
@@ -389,6 +389,6 @@ impl<T: Clone + Default> Machine<T> {
 
 impl Topic {
     fn new() -> Topic {
-        Topic { partitioner: Partitioner::default(), is_used: true, queues: Vec::new() }
+        Topic { placer: Placer::default(), is_used: true, queues: Vec::new() }
     }
 }

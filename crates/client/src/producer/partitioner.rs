@@ -46,7 +46,7 @@ pub(crate) struct Facts<'a> {
 
 /// What the partitioner remembers of one topic.
 #[derive(Debug, Default)]
-pub(crate) struct Partitioner {
+pub(crate) struct Placer {
     sticky: Option<Sticky>,
     turn: u32,
 }
@@ -57,7 +57,7 @@ struct Sticky {
     bytes: usize,
 }
 
-impl Partitioner {
+impl Placer {
     /// The partition of a record. `candidates` lists all partitions of the topic in order (at least one), and
     /// is asked for only when the choice depends on it.
     pub(crate) fn partition_for(
@@ -150,7 +150,7 @@ mod tests {
         (0..).zip(queued).map(of).collect()
     }
 
-    fn place(partitioner: &mut Partitioner, placement: &Placement, random: u64, queued: &[i64]) -> i32 {
+    fn place(partitioner: &mut Placer, placement: &Placement, random: u64, queued: &[i64]) -> i32 {
         let count = u32::try_from(queued.len()).unwrap();
         partitioner
             .partition_for(Facts { key: None, count, random }, placement, || candidates(queued))
@@ -160,7 +160,7 @@ mod tests {
     /// KIP-794
     #[test]
     fn a_record_without_key_stays_on_one_partition_until_a_batch_is_full() {
-        let mut partitioner = Partitioner::default();
+        let mut partitioner = Placer::default();
         assert_eq!(place(&mut partitioner, &STICKY, 1, &[0, 0, 0]), 1);
         partitioner.on_appended(index(1), 99, &STICKY);
         assert_eq!(place(&mut partitioner, &STICKY, 2, &[0, 0, 0]), 1);
@@ -171,17 +171,17 @@ mod tests {
     /// KIP-794
     #[test]
     fn long_queues_are_drawn_less_often_and_partitions_without_leader_never() {
-        let drawn = |random| place(&mut Partitioner::default(), &STICKY, random, &[2, -1, 0]);
+        let drawn = |random| place(&mut Placer::default(), &STICKY, random, &[2, -1, 0]);
         assert_eq!((0..4).map(drawn).collect::<Vec<_>>(), [0, 2, 2, 2]);
         let uniform = Placement { adaptive: false, ..STICKY };
-        let drawn = |random| place(&mut Partitioner::default(), &uniform, random, &[2, -1, 0]);
+        let drawn = |random| place(&mut Placer::default(), &uniform, random, &[2, -1, 0]);
         assert_eq!((0..4).map(drawn).collect::<Vec<_>>(), [0, 2, 0, 2]);
-        assert_eq!(place(&mut Partitioner::default(), &STICKY, 1, &[-1, -1]), 1);
+        assert_eq!(place(&mut Placer::default(), &STICKY, 1, &[-1, -1]), 1);
     }
 
     #[test]
     fn a_key_decides_unless_keys_are_ignored() {
-        let mut partitioner = Partitioner::default();
+        let mut partitioner = Placer::default();
         let facts = |count, random| Facts { key: Some(b"abc"), count, random };
         assert_eq!(partitioner.partition_for(facts(7, 0), &STICKY, Vec::new).value(), 4);
         let ignoring = Placement { ignore_keys: true, ..STICKY };
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn partitions_are_dealt_in_turn_when_asked_for() {
         let turn = Placement { kind: PartitionerKind::RoundRobin, ..STICKY };
-        let mut partitioner = Partitioner::default();
+        let mut partitioner = Placer::default();
         let dealt: Vec<i32> = (0..4).map(|_| place(&mut partitioner, &turn, 0, &[0, -1, 0])).collect();
         assert_eq!(dealt, [0, 2, 0, 2]);
     }

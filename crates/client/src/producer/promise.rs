@@ -5,8 +5,10 @@
 //!
 //! Invariants
 //! - I1 a promise is settled once and never changes again;
-//! - I2 whoever looked before it was settled is woken when it is: looking and leaving a waker happen under one lock.
+//! - I2 callbacks are called before the promise counts as settled for those who wait;
+//! - I3 whoever looked before it was settled is woken when it is: looking and leaving a waker happen under one lock.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,39 +55,82 @@ pub(crate) struct Promise {
 
 #[derive(Debug)]
 enum State {
-    Open(Vec<Waker>),
+    Open { wakers: Vec<Waker>, watchers: Vec<Watcher> },
     Settled(Settled),
 }
 
 impl Default for State {
     fn default() -> State {
-        State::Open(Vec::new())
+        State::Open { wakers: Vec::new(), watchers: Vec::new() }
+    }
+}
+
+type Callback = Box<dyn FnOnce(Result<RecordMetadata, DeliveryError>) + Send>;
+
+/// A callback for one record of the batch.
+struct Watcher {
+    place: Place,
+    callback: Callback,
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Watcher").field(&self.place).finish()
+    }
+}
+
+impl Watcher {
+    /// Calls back, or follows the record into its part of the batch.
+    fn hear(mut self, settled: &Settled) {
+        match self.place.end(settled) {
+            Ok(outcome) => {
+                // A callback of the user must not keep others from hearing of their records.
+                let call = std::panic::AssertUnwindSafe(|| (self.callback)(outcome));
+                if std::panic::catch_unwind(call).is_err() {
+                    tracing::error!("a callback for a record panicked");
+                }
+            }
+            Err(part) => part.watch(self),
+        }
     }
 }
 
 impl Promise {
-    /// Settles the promise and wakes who waits for it.
+    /// Settles the promise: calls the callbacks, then wakes who waits for it.
     pub(crate) fn settle(&self, settled: Settled) {
-        let wakers = {
-            let mut state = self.state.lock();
-            match &mut *state {
-                State::Open(wakers) => {
+        let wakers = loop {
+            let heard = {
+                let mut state = self.state.lock();
+                let State::Open { wakers, watchers } = &mut *state else { panic!("a batch is settled once") };
+                if watchers.is_empty() {
                     let wakers = std::mem::take(wakers);
                     *state = State::Settled(settled);
-                    wakers
+                    break wakers;
                 }
-                State::Settled(_) => panic!("a batch is settled once"),
-            }
+                std::mem::take(watchers)
+            };
+            heard.into_iter().for_each(|watcher| watcher.hear(&settled));
         };
         for waker in wakers {
             waker.wake();
         }
     }
 
+    /// Calls back when the promise is settled, at once if it is.
+    fn watch(&self, watcher: Watcher) {
+        let settled = {
+            match &mut *self.state.lock() {
+                State::Open { watchers, .. } => return watchers.push(watcher),
+                State::Settled(settled) => settled.clone(),
+            }
+        };
+        watcher.hear(&settled);
+    }
+
     fn poll(&self, context: &Context<'_>) -> Poll<Settled> {
         match &mut *self.state.lock() {
             State::Settled(settled) => Poll::Ready(settled.clone()),
-            State::Open(wakers) => {
+            State::Open { wakers, .. } => {
                 if !wakers.iter().any(|waker| waker.will_wake(context.waker())) {
                     wakers.push(context.waker().clone());
                 }
@@ -106,16 +151,43 @@ impl Promise {
     }
 }
 
+/// Which record of which batch, and where that goes.
+#[derive(Clone, Debug)]
+struct Place {
+    topic: TopicName,
+    partition: PartitionIndex,
+    /// Number of the record in its batch.
+    index: u32,
+    timestamp: Timestamp,
+}
+
+impl Place {
+    /// What the end of the batch means for the record; `Err` names the part of the batch in which it goes on.
+    fn end(&mut self, settled: &Settled) -> Result<Result<RecordMetadata, DeliveryError>, Arc<Promise>> {
+        match settled {
+            Settled::Stored(stored) => Ok(Ok(RecordMetadata {
+                topic: self.topic.clone(),
+                partition: self.partition,
+                offset: stored.base_offset.map(|base| base.plus(self.index)),
+                timestamp: stored.append_time.unwrap_or(self.timestamp),
+            })),
+            Settled::Failed(error) => Ok(Err(error.clone().of_record(self.index))),
+            Settled::Split(parts) => {
+                let part = parts.iter().rev().find(|(first, _)| *first <= self.index);
+                let (first, promise) = part.expect("the parts of a batch have all of its records");
+                self.index -= first;
+                Err(Arc::clone(promise))
+            }
+        }
+    }
+}
+
 /// The delivery of one record: a future of where it went, or why it did not. Dropping it changes nothing.
 #[derive(Clone, Debug)]
 #[must_use = "a delivery says whether the record arrived; drop it on purpose where that does not matter"]
 pub struct Delivery {
-    topic: TopicName,
-    partition: PartitionIndex,
+    place: Place,
     promise: Arc<Promise>,
-    /// Number of the record in its batch.
-    index: u32,
-    timestamp: Timestamp,
 }
 
 impl Delivery {
@@ -124,21 +196,19 @@ impl Delivery {
         (promise, index): (Arc<Promise>, u32),
         timestamp: Timestamp,
     ) -> Delivery {
-        Delivery { topic, partition, promise, index, timestamp }
+        Delivery { place: Place { topic, partition, index, timestamp }, promise }
     }
 
     /// The partition the record was put into.
     pub fn partition(&self) -> PartitionIndex {
-        self.partition
+        self.place.partition
     }
 
-    fn metadata(&self, stored: Stored) -> RecordMetadata {
-        RecordMetadata {
-            topic: self.topic.clone(),
-            partition: self.partition,
-            offset: stored.base_offset.map(|base| base.plus(self.index)),
-            timestamp: stored.append_time.unwrap_or(self.timestamp),
-        }
+    /// Calls `callback` with the outcome, once: when the delivery ends, or at once if it has ended. Callbacks of
+    /// records of one partition that were sent by one task are called in the order of sending. They run in the task
+    /// that reads answers, so they must not block; a callback that panics is logged.
+    pub fn on_end(&self, callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static) {
+        self.promise.watch(Watcher { place: self.place.clone(), callback: Box::new(callback) });
     }
 }
 
@@ -147,16 +217,10 @@ impl Future for Delivery {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            match self.promise.poll(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Settled::Stored(stored)) => return Poll::Ready(Ok(self.metadata(stored))),
-                Poll::Ready(Settled::Failed(error)) => return Poll::Ready(Err(error.of_record(self.index))),
-                Poll::Ready(Settled::Split(parts)) => {
-                    let part = parts.into_iter().rev().find(|(first, _)| *first <= self.index);
-                    let (first, promise) = part.expect("the parts of a batch have all of its records");
-                    self.index -= first;
-                    self.promise = promise;
-                }
+            let Poll::Ready(settled) = self.promise.poll(context) else { return Poll::Pending };
+            match self.place.end(&settled) {
+                Ok(outcome) => return Poll::Ready(outcome),
+                Err(part) => self.promise = part,
             }
         }
     }
@@ -209,6 +273,29 @@ mod tests {
             }
         });
         assert_eq!(offsets, [100, 103]);
+    }
+
+    /// A panic of one callback does not reach the others.
+    #[test]
+    fn callbacks_hear_of_their_record_in_order_wherever_its_batch_went() {
+        let (old, first, second): (Arc<Promise>, Arc<Promise>, Arc<Promise>) = Default::default();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let listen = |promise: &Arc<Promise>, index| {
+            let heard = Arc::clone(&heard);
+            delivery(promise, index).on_end(move |outcome| {
+                heard.lock().push(outcome.map(|metadata| metadata.offset.unwrap().value()).ok());
+            });
+        };
+        listen(&old, 1);
+        delivery(&old, 1).on_end(|_| panic!("on purpose"));
+        listen(&old, 2);
+        // The second part may end before it is known that there is one.
+        second.settle(stored(7));
+        old.settle(Settled::Split(vec![(0, Arc::clone(&first)), (2, Arc::clone(&second))]));
+        assert_eq!(*heard.lock(), [Some(7)]);
+        first.settle(Settled::Failed(DeliveryError::Closed));
+        listen(&old, 3);
+        assert_eq!(*heard.lock(), [Some(7), None, Some(8)]);
     }
 
     #[test]

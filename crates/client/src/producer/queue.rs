@@ -55,6 +55,8 @@ pub(crate) enum End<T> {
     Failed(DeliveryError),
     /// It goes on as these; each with the number of its first record.
     Split(Vec<(u32, T)>),
+    /// It was settled before, while it was in flight; only its bytes come back.
+    Returned,
 }
 
 /// A batch that has come to an end, and the bytes of the buffer it gives back.
@@ -104,6 +106,10 @@ pub(crate) const ORDER_SPAN: u64 = 1 << 20;
 struct InFlight<T> {
     token: T,
     is_stamped: bool,
+    created: Instant,
+    records: u32,
+    /// Its time was over before an answer came: whoever waited for it was told so.
+    is_given_up: bool,
 }
 
 /// The queue of one partition.
@@ -200,9 +206,12 @@ impl<T: Clone + Default> PartitionQueue<T> {
         Some(first.not_before.map_or(lingered, |not_before| lingered.max(not_before)))
     }
 
-    /// When the oldest waiting batch is given up.
+    /// When the oldest batch is given up, be it waiting or in flight.
     pub(crate) fn expires_at(&self, patience: &Patience) -> Option<Instant> {
-        self.waiting.front().map(|first| first.created + patience.delivery_timeout)
+        let in_flight = self.in_flight.values().filter(|batch| !batch.is_given_up);
+        let created = self.waiting.front().map(|first| first.created);
+        let oldest = in_flight.map(|batch| batch.created).chain(created).min();
+        oldest.map(|created| created + patience.delivery_timeout)
     }
 
     /// Whether the first waiting batch may go to `leader` now as far as order is concerned. `identity` is that of
@@ -235,7 +244,13 @@ impl<T: Clone + Default> PartitionQueue<T> {
             batch.stamp = Some(self.next_stamp(identity, batch.records));
         }
         batch.attempts += 1;
-        let in_flight = InFlight { token: batch.token.clone(), is_stamped: batch.stamp.is_some() };
+        let in_flight = InFlight {
+            token: batch.token.clone(),
+            is_stamped: batch.stamp.is_some(),
+            created: batch.created,
+            records: batch.records,
+            is_given_up: false,
+        };
         self.in_flight.insert(batch.order, in_flight);
         self.node = Some(leader);
         Some(batch)
@@ -249,14 +264,14 @@ impl<T: Clone + Default> PartitionQueue<T> {
         context: Context<'_, T>,
     ) -> Option<Identity> {
         let Context { patience, shape, now, settled } = context;
-        self.in_flight.remove(&batch.order);
+        if self.in_flight.remove(&batch.order).is_some_and(|sent| sent.is_given_up) {
+            let outdated = self.on_late_verdict(&mut batch, &verdict);
+            settled.push_back(settlement(batch, End::Returned));
+            return outdated;
+        }
         match verdict {
             Verdict::Stored(stored) => {
-                // What came before a batch that the broker took in its turn was stored, too.
-                self.doubt = self.doubt.filter(|doubtful| *doubtful > batch.order);
-                let identity = self.sequence.map(|(identity, _)| identity);
-                self.is_confirmed |=
-                    identity.is_some() && batch.stamp.map(|stamp| stamp.identity) == identity;
+                self.on_stored(&batch);
                 settled.push_back(settlement(batch, End::Stored(stored)));
                 None
             }
@@ -300,22 +315,58 @@ impl<T: Clone + Default> PartitionQueue<T> {
         }
     }
 
-    /// Gives up waiting batches whose time is over. Answers the identity that cannot be used any more, if so.
+    /// The broker took a batch in its turn, so what came before it was stored, too.
+    fn on_stored(&mut self, batch: &Batch<T>) {
+        self.doubt = self.doubt.filter(|doubtful| *doubtful > batch.order);
+        let identity = self.sequence.map(|(identity, _)| identity);
+        self.is_confirmed |= identity.is_some() && batch.stamp.map(|stamp| stamp.identity) == identity;
+    }
+
+    /// An attempt ended after its batch was given up: it is not sent again, but the sequences behind it depend on
+    /// whether it was stored. Answers the identity that cannot be used any more, if so.
+    fn on_late_verdict(&mut self, batch: &mut Batch<T>, verdict: &Verdict) -> Option<Identity> {
+        match verdict {
+            Verdict::Stored(_) => {
+                self.on_stored(batch);
+                None
+            }
+            Verdict::Again { ambiguous, .. } => {
+                batch.maybe_stored |= *ambiguous;
+                self.on_loss(batch)
+            }
+            Verdict::OutOfSequence { .. } if self.is_first_undecided(batch.order) => {
+                self.has_hole = true;
+                batch.stamp.map(|stamp| stamp.identity)
+            }
+            Verdict::OutOfSequence { .. } | Verdict::Refused(_) | Verdict::TooLarge(_) => self.on_loss(batch),
+        }
+    }
+
+    /// Gives up batches whose time is over, waiting or in flight. The bytes of those in flight come back with the end
+    /// of their attempt. Answers the identity that cannot be used any more, if so.
     pub(crate) fn expire(
         &mut self,
         patience: &Patience,
         now: Instant,
         settled: &mut VecDeque<Settlement<T>>,
     ) -> Option<Identity> {
+        let partition = self.partition.clone();
+        let expired = |records, maybe_stored| DeliveryError::Expired {
+            partition: partition.clone(),
+            records,
+            after: patience.delivery_timeout,
+            maybe_stored,
+        };
+        let is_over = |created: Instant| created + patience.delivery_timeout <= now;
+        for sent in self.in_flight.values_mut().filter(|sent| !sent.is_given_up && is_over(sent.created)) {
+            sent.is_given_up = true;
+            let end = End::Failed(expired(sent.records, true));
+            settled.push_back(Settlement { token: sent.token.clone(), end, released: 0 });
+        }
         let mut outdated = None;
-        while self.expires_at(patience).is_some_and(|at| at <= now) {
+        while self.waiting.front().is_some_and(|first| is_over(first.created)) {
             let Some(batch) = self.waiting.pop_front() else { break };
-            let error = DeliveryError::Expired {
-                partition: self.partition.clone(),
-                records: batch.records,
-                after: patience.delivery_timeout,
-                maybe_stored: batch.maybe_stored,
-            };
+            let error = expired(batch.records, batch.maybe_stored);
             outdated = self.give_up(batch, error, settled).or(outdated);
         }
         outdated
@@ -334,16 +385,20 @@ impl<T: Clone + Default> PartitionQueue<T> {
         error: DeliveryError,
         settled: &mut VecDeque<Settlement<T>>,
     ) -> Option<Identity> {
-        let outdated = if batch.maybe_stored {
-            if batch.stamp.is_some() {
-                self.doubt = self.doubt.max(Some(batch.order));
-            }
-            None
-        } else {
-            self.on_certain_loss(&batch)
-        };
+        let outdated = self.on_loss(&batch);
         settled.push_back(settlement(batch, End::Failed(error)));
         outdated
+    }
+
+    /// A batch will not come again; it may have been stored.
+    fn on_loss(&mut self, batch: &Batch<T>) -> Option<Identity> {
+        if !batch.maybe_stored {
+            return self.on_certain_loss(batch);
+        }
+        if batch.stamp.is_some() {
+            self.doubt = self.doubt.max(Some(batch.order));
+        }
+        None
     }
 
     /// A batch was certainly not stored and will not come again: its sequence is free if none was given behind it,
@@ -552,6 +607,7 @@ mod tests {
                 let end = match settlement.end {
                     End::Stored(_) => "stored".to_owned(),
                     End::Failed(_) => "failed".to_owned(),
+                    End::Returned => "returned".to_owned(),
                     End::Split(parts) => {
                         let names: Vec<String> =
                             parts.iter().map(|(first, part)| format!("{}:{first}", name(part))).collect();
@@ -622,6 +678,25 @@ mod tests {
         check_warm(
             "put | send | lost b | expire | put | send | oos c | send | ok c",
             "b@0/1, b failed, c@0/2, c@1/0, c stored",
+        );
+    }
+
+    /// `delivery.timeout.ms` also ends the wait for an answer; nothing is sent again and nothing is overtaken.
+    #[test]
+    fn a_batch_in_flight_is_given_up_in_time_and_its_answer_only_returns_its_bytes() {
+        check_warm("put | send | expire | ok b", "b@0/1, b failed, b returned");
+        check_warm(
+            "put | send | expire | put | send | ok b | ok c",
+            "b@0/1, b failed, c@0/2, b returned, c stored",
+        );
+        check_warm(
+            "put | send | expire | lost b | put | send | oos c | send | ok c",
+            "b@0/1, b failed, b returned, c@0/2, c@1/0, c stored",
+        );
+        check_warm("put | send | expire | again b | put | send", "b@0/1, b failed, b returned, c@0/1");
+        check_warm(
+            "put | send | expire | put | send | again b | oos c | send | ok c",
+            "b@0/1, b failed, c@0/2, b returned, c@1/0, c stored",
         );
     }
 

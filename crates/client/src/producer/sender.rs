@@ -14,7 +14,7 @@ use bytes::Bytes;
 use ottla_env::sync::{Notify, Semaphore};
 use ottla_env::{task, time};
 use ottla_model::{
-    BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp, TopicName,
+    BrokerId, LeaderEpoch, Offset, PartitionIndex, ProducerEpoch, ProducerId, Timestamp, TopicId, TopicName,
     TopicPartition,
 };
 use ottla_protocol::compression::Compression;
@@ -44,8 +44,14 @@ const ZSTD_SINCE: i16 = 7;
 const USE_REPORTED_EVERY: Duration = Duration::from_secs(5);
 
 type Token = Arc<Promise>;
-/// A batch in a request, and where it came from.
-type Sent = (QueueId, Batch<Token>, TopicPartition);
+/// A batch in a request, and where it came from and goes to.
+struct Sent {
+    queue: QueueId,
+    batch: Batch<Token>,
+    partition: TopicPartition,
+    /// The topic's id when the request was written. The answer is read by it: by then the name may be another topic's.
+    topic_id: Option<TopicId>,
+}
 
 /// What the handle and the sender share.
 #[derive(Debug)]
@@ -62,12 +68,17 @@ pub(super) struct Inner {
     given_up: AtomicBool,
 }
 
-/// The machine, with a name for debug output.
-struct Locked(Machine<Token>);
+/// The machine, and what it has settled and is not told to those who wait yet.
+struct Locked {
+    machine: Machine<Token>,
+    /// Settlements that some task is telling now; others that end meanwhile are told by it, too, so that all are told
+    /// in their order.
+    telling: Option<Vec<Token>>,
+}
 
 impl std::fmt::Debug for Locked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Machine").field(&self.0.backlog()).finish()
+        f.debug_tuple("Machine").field(&self.machine.backlog()).finish()
     }
 }
 
@@ -76,7 +87,7 @@ pub(super) struct Hurry<'a>(&'a Inner);
 
 impl Drop for Hurry<'_> {
     fn drop(&mut self) {
-        self.0.machine.lock().0.on_calm();
+        self.0.machine.lock().machine.on_calm();
     }
 }
 
@@ -85,7 +96,7 @@ impl Inner {
         let bytes = usize::try_from(config.buffer_bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Inner {
             config,
-            machine: Mutex::new(Locked(machine)),
+            machine: Mutex::new(Locked { machine, telling: None }),
             cluster,
             wake: Notify::new(),
             buffer: Semaphore::new(bytes),
@@ -113,7 +124,7 @@ impl Inner {
         topic: &TopicInfo,
         incoming: &Incoming<'_>,
     ) -> Result<(PartitionIndex, Token, u32), BuildError> {
-        let (partition, appended) = self.machine.lock().0.on_record(topic, incoming, time::now())?;
+        let (partition, appended) = self.machine.lock().machine.on_record(topic, incoming, time::now())?;
         if appended.is_news {
             self.wake.notify_one();
         }
@@ -122,35 +133,52 @@ impl Inner {
 
     /// Makes batches go out without lingering for as long as the answer lives.
     pub(super) fn hurry(&self) -> Hurry<'_> {
-        self.machine.lock().0.on_hurry();
+        self.machine.lock().machine.on_hurry();
         self.wake.notify_one();
         Hurry(self)
     }
 
-    /// The promises of all batches there are now.
+    /// The promises of all batches there are now, those included whose end is being told.
     pub(super) fn open_promises(&self) -> Vec<Token> {
-        self.machine.lock().0.tokens()
+        let locked = self.machine.lock();
+        let mut open = locked.machine.tokens();
+        open.extend(locked.telling.iter().flatten().cloned());
+        open
     }
 
     /// Fails what is not in flight, now and when it comes back to be sent again.
     pub(super) fn give_up(&self) {
         self.given_up.store(true, Ordering::Release);
-        let settled = {
-            let mut machine = self.machine.lock();
-            machine.0.fail_all(&DeliveryError::Closed);
-            drain(&mut machine.0)
-        };
-        self.settle(settled);
+        self.machine.lock().machine.fail_all(&DeliveryError::Closed);
+        self.tell();
     }
 
-    fn settle(&self, settled: Vec<Settlement<Token>>) {
-        for Settlement { token, end, released } in settled {
-            self.release(released);
-            token.settle(match end {
-                End::Stored(stored) => Settled::Stored(stored),
-                End::Failed(error) => Settled::Failed(error),
-                End::Split(parts) => Settled::Split(parts),
-            });
+    /// Tells those who wait what the machine has settled. One task does it at a time and takes along what comes
+    /// meanwhile: outcomes of a partition are heard in its order, and a callback may send or drop the producer.
+    fn tell(&self) {
+        loop {
+            let settled: Vec<Settlement<Token>> = {
+                let locked = &mut *self.machine.lock();
+                if locked.telling.is_some() {
+                    return;
+                }
+                let settled: Vec<_> = std::iter::from_fn(|| locked.machine.poll_settlement()).collect();
+                if settled.is_empty() {
+                    return;
+                }
+                locked.telling = Some(settled.iter().map(|one| Arc::clone(&one.token)).collect());
+                settled
+            };
+            for Settlement { token, end, released } in settled {
+                self.release(released);
+                match end {
+                    End::Stored(stored) => token.settle(Settled::Stored(stored)),
+                    End::Failed(error) => token.settle(Settled::Failed(error)),
+                    End::Split(parts) => token.settle(Settled::Split(parts)),
+                    End::Returned => {}
+                }
+            }
+            self.machine.lock().telling = None;
         }
     }
 
@@ -161,21 +189,16 @@ impl Inner {
 
     /// Hands verdicts to the machine and whatever they settle to those who wait.
     fn conclude(&self, node: BrokerId, verdicts: Vec<(QueueId, Batch<Token>, Verdict)>) {
-        let settled = {
-            let mut machine = self.machine.lock();
-            machine.0.on_verdicts(node, verdicts, time::now());
+        {
+            let machine = &mut self.machine.lock().machine;
+            machine.on_verdicts(node, verdicts, time::now());
             if self.given_up.load(Ordering::Acquire) {
-                machine.0.fail_all(&DeliveryError::Closed);
+                machine.fail_all(&DeliveryError::Closed);
             }
-            drain(&mut machine.0)
-        };
-        self.settle(settled);
+        }
+        self.tell();
         self.wake.notify_one();
     }
-}
-
-fn drain(machine: &mut Machine<Token>) -> Vec<Settlement<Token>> {
-    std::iter::from_fn(|| machine.poll_settlement()).collect()
 }
 
 /// Sends whatever is due until the task is ended.
@@ -187,7 +210,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         serve(&inner, &needs);
         if time::now() >= reported + USE_REPORTED_EVERY {
             reported = time::now();
-            let used = inner.machine.lock().0.take_used_topics();
+            let used = inner.machine.lock().machine.take_used_topics();
             used.iter().for_each(|topic| inner.cluster.use_topic(topic));
         }
         task::select! {
@@ -208,17 +231,13 @@ fn send_due(inner: &Arc<Inner>) -> Needs {
     };
     loop {
         let now = time::now();
-        let outbound = inner.machine.lock().0.poll_request(&image, is_connected, now);
+        let outbound = inner.machine.lock().machine.poll_request(&image, is_connected, now);
         if let Some(outbound) = outbound {
             dispatch(inner, outbound);
             continue;
         }
-        let (needs, settled) = {
-            let mut machine = inner.machine.lock();
-            let needs = machine.0.poll_needs(&image, is_connected, now);
-            (needs, drain(&mut machine.0))
-        };
-        inner.settle(settled);
+        let needs = inner.machine.lock().machine.poll_needs(&image, is_connected, now);
+        inner.tell();
         return needs;
     }
 }
@@ -243,7 +262,7 @@ fn serve(inner: &Arc<Inner>, needs: &Needs) {
         });
     }
     if needs.identity {
-        inner.machine.lock().0.on_identity_asked();
+        inner.machine.lock().machine.on_identity_asked();
         let inner = Arc::clone(inner);
         task::spawn(async move { ask_identity(&inner).await });
     }
@@ -269,19 +288,18 @@ async fn ask_identity(inner: &Inner) {
             let identity = ProducerId::new(said.producer_id).zip(ProducerEpoch::new(said.producer_epoch));
             identity.ok_or((true, DeliveryError::refused(ErrorCode::UnknownServerError.into())))
         });
-    let settled = {
-        let mut machine = inner.machine.lock();
+    {
+        let machine = &mut inner.machine.lock().machine;
         match outcome {
-            Ok((id, epoch)) => machine.0.on_identity(id, epoch),
+            Ok((id, epoch)) => machine.on_identity(id, epoch),
             Err((true, error)) => {
                 tracing::debug!(%error, "no producer id yet");
-                machine.0.on_identity_failed(retry_at);
+                machine.on_identity_failed(retry_at);
             }
-            Err((false, error)) => machine.0.on_identity_refused(&error, retry_at),
+            Err((false, error)) => machine.on_identity_refused(&error, retry_at),
         }
-        drain(&mut machine.0)
-    };
-    inner.settle(settled);
+    }
+    inner.tell();
     inner.wake.notify_one();
 }
 
@@ -291,11 +309,13 @@ fn dispatch(inner: &Arc<Inner>, outbound: Outbound<Token>) {
     let mut sent: Vec<Sent> = Vec::with_capacity(outbound.batches.len());
     let mut bytes = Vec::with_capacity(outbound.batches.len());
     let mut verdicts = Vec::new();
+    let image = inner.cluster.image();
     for (queue, mut batch) in outbound.batches {
-        let partition = inner.machine.lock().0.partition_of(queue).clone();
+        let partition = inner.machine.lock().machine.partition_of(queue).clone();
         match batch.seal() {
             Ok(sealed) => {
-                sent.push((queue, batch, partition));
+                let topic_id = image.topic(&partition.topic).and_then(|topic| topic.id);
+                sent.push(Sent { queue, batch, partition, topic_id });
                 bytes.push(sealed);
             }
             Err(error) => verdicts.push((queue, batch, Verdict::Refused(error.into()))),
@@ -319,7 +339,7 @@ fn dispatch(inner: &Arc<Inner>, outbound: Outbound<Token>) {
             });
         }
         Err(error) => {
-            let unsent = |(queue, batch, _): Sent| {
+            let unsent = |Sent { queue, batch, .. }: Sent| {
                 let verdict = unsent_verdict(inner, &batch, error.clone());
                 (queue, batch, verdict)
             };
@@ -366,22 +386,17 @@ fn begin(
     sent: &[Sent],
     bytes: &[Bytes],
 ) -> Result<Answer, CallError> {
-    let image = inner.cluster.image();
-    let all_ids_known =
-        sent.iter().all(|(_, _, one)| image.topic(&one.topic).is_some_and(|topic| topic.id.is_some()));
+    let all_ids_known = sent.iter().all(|one| one.topic_id.is_some());
     let cap = if all_ids_known { i16::MAX } else { NAMES_UNTIL };
     let version = connection.version_of::<ProduceRequest>(cap)?;
     if version < ZSTD_SINCE && inner.config.compression.compression() == Compression::Zstd {
         return Err(CallError::TooOld { api: api_name(ProduceRequest::KEY), feature: "zstd" });
     }
     let mut topics: BTreeMap<&TopicName, TopicProduceData> = BTreeMap::new();
-    for ((_, _, partition), records) in sent.iter().zip(bytes) {
+    for (Sent { partition, topic_id, .. }, records) in sent.iter().zip(bytes) {
         let topic = topics.entry(&partition.topic).or_insert_with(|| TopicProduceData {
             name: partition.topic.to_string(),
-            topic_id: image
-                .topic(&partition.topic)
-                .and_then(|topic| topic.id)
-                .map_or_else(Default::default, ottla_model::TopicId::uuid),
+            topic_id: topic_id.map_or_else(Default::default, TopicId::uuid),
             ..Default::default()
         });
         topic.partition_data.push(PartitionProduceData {
@@ -414,40 +429,36 @@ fn judge(
         Ok(Some(response)) => {
             if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
                 let until: Instant = time::now() + Duration::from_millis(throttle);
-                inner.machine.lock().0.on_throttled(node, until);
+                inner.machine.lock().machine.on_throttled(node, until);
             }
         }
         Ok(None) => {}
         Err(_) => inner.cluster.want_news(),
     }
-    let verdict_of = |batch: &Batch<Token>, partition: &TopicPartition| match &outcome {
-        Ok(Some(response)) => judge_one(inner, batch, partition, response),
+    let verdict_of = |sent: &Sent| match &outcome {
+        Ok(Some(response)) => judge_one(inner, sent, response),
         Ok(None) => Verdict::Stored(Stored { base_offset: None, append_time: None }),
         Err(error) => {
-            let wait = inner.backoff(batch.attempts);
+            let wait = inner.backoff(sent.batch.attempts);
             Verdict::Again { ambiguous: true, error: error.clone().into(), wait }
         }
     };
-    let verdicts = sent.into_iter().map(|(queue, batch, partition)| {
-        let verdict = verdict_of(&batch, &partition);
-        (queue, batch, verdict)
+    let verdicts = sent.into_iter().map(|sent| {
+        let verdict = verdict_of(&sent);
+        (sent.queue, sent.batch, verdict)
     });
     verdicts.collect()
 }
 
-fn judge_one(
-    inner: &Inner,
-    batch: &Batch<Token>,
-    partition: &TopicPartition,
-    response: &ProduceResponse,
-) -> Verdict {
-    let again = |ambiguous, error: ServerError| Verdict::Again {
+fn judge_one(inner: &Inner, sent: &Sent, response: &ProduceResponse) -> Verdict {
+    let pause = || inner.backoff(sent.batch.attempts);
+    let again = |ambiguous, error: ServerError, wait| Verdict::Again {
         ambiguous,
         error: DeliveryError::refused(error),
-        wait: inner.backoff(batch.attempts),
+        wait,
     };
-    let Some(said) = answer_of(inner, partition, response) else {
-        return again(true, ErrorCode::UnknownServerError.into());
+    let Some(said) = answer_of(sent, response) else {
+        return again(true, ErrorCode::UnknownServerError.into(), pause());
     };
     let Some(code) = error_of(said.error_code) else {
         return Verdict::Stored(Stored {
@@ -457,8 +468,9 @@ fn judge_one(
         });
     };
     let error = ServerError { code, detail: said.error_message.clone() };
+    let mut knows_better = false;
     if needs_fresh_metadata(code) {
-        take_hint(inner, partition, said, &response.node_endpoints);
+        knows_better = take_hint(inner, &sent.partition, said, &response.node_endpoints);
         inner.cluster.want_news();
     }
     if code == ErrorCode::DuplicateSequenceNumber {
@@ -476,7 +488,9 @@ fn judge_one(
     if code.is_retriable() {
         // With these two the leader has the records, only not enough replicas in time.
         let ambiguous = code == ErrorCode::RequestTimedOut || code == ErrorCode::NotEnoughReplicasAfterAppend;
-        return again(ambiguous, error);
+        // A leader that was not known before may be asked at once (KIP-951).
+        let wait = if knows_better { Duration::ZERO } else { pause() };
+        return again(ambiguous, error, wait);
     }
     let reasons = said.record_errors.iter().filter_map(|one| {
         let reason = one.batch_index_error_message.clone().or_else(|| error.detail.clone());
@@ -486,38 +500,25 @@ fn judge_one(
     Verdict::Refused(DeliveryError::Refused { error, records })
 }
 
-/// What a response says of a partition, under the topic's name or id.
-fn answer_of<'a>(
-    inner: &Inner,
-    partition: &TopicPartition,
-    response: &'a ProduceResponse,
-) -> Option<&'a PartitionProduceResponse> {
-    let id = inner.cluster.image().topic(&partition.topic).and_then(|topic| topic.id);
-    let topic = response.responses.iter().find(|topic| match ottla_model::TopicId::new(topic.topic_id) {
-        Some(said) => Some(said) == id,
-        None => topic.name == partition.topic.as_str(),
+/// What a response says of a batch, under the topic's name or id.
+fn answer_of<'a>(sent: &Sent, response: &'a ProduceResponse) -> Option<&'a PartitionProduceResponse> {
+    let topic = response.responses.iter().find(|topic| match TopicId::new(topic.topic_id) {
+        Some(said) => Some(said) == sent.topic_id,
+        None => topic.name == sent.partition.topic.as_str(),
     })?;
-    topic.partition_responses.iter().find(|said| said.index == partition.partition.value())
+    topic.partition_responses.iter().find(|said| said.index == sent.partition.partition.value())
 }
 
-/// Takes over the leader that a refusal names (KIP-951).
+/// Takes over the leader that a refusal names (KIP-951). Answers whether it was news.
 fn take_hint(
     inner: &Inner,
     partition: &TopicPartition,
     said: &PartitionProduceResponse,
     nodes: &[NodeEndpoint],
-) {
+) -> bool {
     let leader = &said.current_leader;
-    let named = nodes.iter().find(|node| node.node_id == leader.leader_id);
-    let hint = named.and_then(|node| {
-        let endpoint = Endpoint { host: node.host.clone(), port: u16::try_from(node.port).ok()? };
-        let id = BrokerId::new(node.node_id)?;
-        Some((
-            Arc::new(Node { id, endpoint, rack: node.rack.clone() }),
-            LeaderEpoch::new(leader.leader_epoch)?,
-        ))
-    });
-    if let Some((node, epoch)) = hint {
-        inner.cluster.on_leader_hint(partition, &node, epoch);
-    }
+    let Some(named) = nodes.iter().find(|node| node.node_id == leader.leader_id) else { return false };
+    let node = Node::named((named.node_id, &named.host, named.port), named.rack.as_deref());
+    let hint = node.zip(LeaderEpoch::new(leader.leader_epoch));
+    hint.is_some_and(|(node, epoch)| inner.cluster.on_leader_hint(partition, &Arc::new(node), epoch))
 }
