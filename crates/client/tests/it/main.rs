@@ -7,4 +7,7 @@
 mod admin;
 mod broker;
 mod consumer;
+mod disturbed;
+mod gate;
+mod hooks;
 mod producer;
