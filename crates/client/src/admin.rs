@@ -10,10 +10,12 @@ mod cluster;
 mod configs;
 mod describe_topics;
 mod error;
+mod group_members;
 mod group_offsets;
 mod groups;
 mod log_dirs;
 mod offsets;
+mod producers;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ use ottla_model::{BrokerId, TopicName, TopicPartition};
 pub use cluster::*;
 pub use configs::*;
 pub use describe_topics::*;
+pub use group_members::*;
 pub use group_offsets::{
     AlterGroupOffsetsError, CommittedOffset, DeleteGroupOffsetsError, ListGroupOffsetsError,
     PartitionOutcomes,
@@ -37,6 +40,7 @@ pub use groups::*;
 pub use log_dirs::*;
 pub use offsets::{DeleteRecordsError, ListOffsetsError, ListedOffset, OffsetSpec};
 pub(crate) use offsets::{Question, read_answer};
+pub use producers::*;
 pub use topics::*;
 
 use crate::cluster::{

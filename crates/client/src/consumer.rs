@@ -14,6 +14,7 @@ mod fetcher;
 mod group_calls;
 pub(crate) mod group_protocol;
 mod handle;
+mod hooks;
 mod machine;
 mod member;
 mod offset_calls;
@@ -34,8 +35,9 @@ use ottla_model::{TopicName, TopicPartition};
 use regex::Regex;
 
 pub use chunk::ReadError;
-pub use error::{CommitError, NotAssigned, OffsetError, PollError, SubscribeError};
-pub use handle::ConsumerHandle;
+pub use error::{CommitError, NotAssigned, OffsetError, PollError, SubscribeError, TopicError};
+pub use handle::{CommitOutcome, ConsumerHandle};
+pub use hooks::{ConsumerBuilder, ConsumerInterceptor};
 pub use record::{ConsumerRecord, RecordHeader, TimestampKind};
 
 use crate::cluster::{Cluster, ClusterOptions};
@@ -43,6 +45,7 @@ use crate::config::{ConsumerConfig, IsolationLevel};
 use crate::error::ErrorCode;
 use chunk::{ReadRules, Unpacker};
 use driver::Inner;
+use hooks::Hooks;
 use machine::Subscription;
 use member::Event;
 use positions::{LostCause, Position};
@@ -99,13 +102,22 @@ impl Consumer {
     /// Creates the consumer; nothing is connected before it is subscribed or assigned. Must be called on a runtime.
     /// Fails only if the system has no source of randomness.
     pub fn new(config: ConsumerConfig) -> io::Result<Consumer> {
+        Consumer::with_hooks(config, Hooks::default())
+    }
+
+    /// Begins a consumer with interceptors of the user.
+    pub fn builder(config: ConsumerConfig) -> ConsumerBuilder {
+        ConsumerBuilder { config, hooks: Hooks::default() }
+    }
+
+    fn with_hooks(config: ConsumerConfig, hooks: Hooks) -> io::Result<Consumer> {
         let options = ClusterOptions { allow_auto_create: config.allow_auto_create, idle_max: None };
         let cluster = Cluster::new(config.common.clone(), options)?;
         let rules = ReadRules {
             check_crcs: config.check_crcs,
             committed_only: config.isolation == IsolationLevel::ReadCommitted,
         };
-        let inner = Arc::new(Inner::new(config, Arc::clone(cluster.shared())));
+        let inner = Arc::new(Inner::new(config, Arc::clone(cluster.shared()), hooks));
         let (commits, queue) = mpsc::channel(COMMITS_WAITING_MAX);
         task::spawn(offset_calls::run_commits(Arc::clone(&inner), queue));
         let driver = task::spawn(driver::run(Arc::clone(&inner))).abort_handle();
@@ -169,9 +181,28 @@ impl Consumer {
         self.handle.inner.update(|machine| machine.on_assign(&partitions));
     }
 
-    /// Consumes nothing any more, and leaves the group.
-    pub fn unsubscribe(&mut self) {
+    /// Consumes nothing any more, and leaves the group. The listener hears that the partitions of the group are given
+    /// up; nothing is committed by itself.
+    pub async fn unsubscribe(&mut self) {
+        self.tell_leaving().await;
         self.handle.inner.update(machine::Machine::on_unsubscribe);
+    }
+
+    /// What the listener hears before a member leaves: that it gives up its partitions, or that it has lost them.
+    async fn tell_leaving(&mut self) {
+        let (subscribed, is_member) = {
+            let machine = self.handle.inner.machine.lock();
+            let is_member = machine.member.as_ref().is_some_and(|member| member.identity().is_some());
+            (matches!(machine.subscription(), Subscription::Topics(_) | Subscription::Pattern(_)), is_member)
+        };
+        let owned: Vec<TopicPartition> = self.handle.assignment().into_iter().collect();
+        let (true, false, Some(listener)) = (subscribed, owned.is_empty(), &mut self.listener) else {
+            return;
+        };
+        match is_member {
+            true => listener.on_revoked(&self.handle, &owned).await,
+            false => listener.on_lost(&self.handle, &owned).await,
+        }
     }
 
     /// The next records: as soon as there are some, or none when `timeout` is over. At most `max.poll.records` of
@@ -187,6 +218,7 @@ impl Consumer {
             self.commit_in_time();
             self.check_errors()?;
             let records = self.take_records()?;
+            let records = self.handle.inner.hooks.on_consume(records);
             if !records.is_empty() {
                 return Ok(records);
             }
@@ -351,14 +383,7 @@ impl Consumer {
 
     async fn finish(&mut self) {
         self.commit_before_giving_up().await;
-        let owned: Vec<TopicPartition> = self.handle.assignment().into_iter().collect();
-        let subscribed = {
-            let machine = self.handle.inner.machine.lock();
-            matches!(machine.subscription(), Subscription::Topics(_) | Subscription::Pattern(_))
-        };
-        if let (true, Some(listener)) = (subscribed, &mut self.listener) {
-            listener.on_revoked(&self.handle, &owned).await;
-        }
+        self.tell_leaving().await;
         self.handle.inner.update(machine::Machine::on_unsubscribe);
         let mut arrived = self.handle.inner.arrived.subscribe();
         loop {

@@ -20,7 +20,8 @@ use ottla_protocol::messages::{
 
 use super::Admin;
 use super::error::operation_error;
-use crate::error::{CallError, ErrorCode, ServerError};
+use crate::connection::Request;
+use crate::error::{CallError, ErrorCode, ServerError, api_name};
 
 /// First version of DeleteTopics that names topics in structs.
 const DELETE_BY_STRUCT_SINCE: i16 = 6;
@@ -33,7 +34,10 @@ operation_error! {
     }
     /// Why a topic was not deleted.
     DeleteTopicError {
+        /// There is no topic of this name.
         NotFound = UnknownTopicOrPartition,
+        /// There is no topic with this id.
+        UnknownId = UnknownTopicId,
     }
     /// Why a topic did not get more partitions.
     CreatePartitionsError {
@@ -163,6 +167,37 @@ impl Admin {
             }
         };
         Ok(names.iter().map(|name| (name.clone(), outcome(name))).collect())
+    }
+
+    /// Deletes topics by id, so that a topic created again under the same name is safe. The answer has the order of
+    /// `ids`.
+    pub async fn delete_topics_by_id(
+        &self,
+        ids: &[TopicId],
+    ) -> Result<Vec<(TopicId, Result<(), DeleteTopicError>)>, CallError> {
+        let deadline = self.deadline("deleteTopics");
+        if !self.controller_has(deadline, DELETE_BY_STRUCT_SINCE).await? {
+            let api = api_name(DeleteTopicsRequest::KEY);
+            return Err(CallError::TooOld { api, feature: "topic ids" });
+        }
+        let state = |id: &TopicId| DeleteTopicState { name: None, topic_id: id.uuid() };
+        let request = DeleteTopicsRequest {
+            topics: ids.iter().map(state).collect(),
+            timeout_ms: Admin::left_ms(deadline),
+            ..Default::default()
+        };
+        let code_of = |response: &ottla_protocol::messages::DeleteTopicsResponse| {
+            response.responses.first().map_or(0, |topic| topic.error_code)
+        };
+        let response = self.ask_controller(deadline, &request, code_of).await?;
+        let outcome = |id: &TopicId| {
+            let result = response.responses.iter().find(|result| result.topic_id == id.uuid());
+            match result {
+                Some(result) => Ok(ServerError::check(result.error_code, result.error_message.as_deref())?),
+                None => Err(ServerError::from(ErrorCode::UnknownServerError).into()),
+            }
+        };
+        Ok(ids.iter().map(|id| (*id, outcome(id))).collect())
     }
 
     /// Adds partitions to topics, or only checks whether they could be added.

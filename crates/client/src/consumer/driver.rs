@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 
 use super::chunk::Aborted;
 use super::fetcher::{FetchAnswer, FetchOrder, PartitionAnswer};
+use super::hooks::Hooks;
 use super::machine::{Machine, Work};
 use super::positions::Watermarks;
 use super::{group_calls, offset_calls};
@@ -42,17 +43,19 @@ pub(super) struct Inner {
     /// Tells whoever waits that there may be records, or something to do for the group. Each waiter has its own
     /// receiver, so that none takes the news from another.
     pub(super) arrived: watch::Sender<()>,
+    pub(super) hooks: Hooks,
     connecting: Mutex<HashSet<BrokerId>>,
 }
 
 impl Inner {
-    pub(super) fn new(config: ConsumerConfig, cluster: Arc<Shared>) -> Inner {
+    pub(super) fn new(config: ConsumerConfig, cluster: Arc<Shared>, hooks: Hooks) -> Inner {
         Inner {
             machine: Mutex::new(Machine::new(&config, time::now())),
             config,
             cluster,
             wake: Notify::new(),
             arrived: watch::channel(()).0,
+            hooks,
             connecting: Mutex::new(HashSet::new()),
         }
     }

@@ -101,6 +101,17 @@ pub enum SubscribeError {
     NoAssignor,
 }
 
+/// Why a topic cannot be described.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// It is not there, or may not be seen.
+    #[error("{0}")]
+    Refused(ServerError),
+    /// The cluster did not answer in time.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
 /// The partition is not one of this consumer's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("No current assignment for partition {0}")]

@@ -4,19 +4,36 @@
 //! Does not own: polling and subscribing (`consumer`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::time;
-use ottla_model::{Offset, Timestamp, TopicPartition};
+use ottla_model::{Offset, Timestamp, TopicName, TopicPartition};
 
 use super::driver::Inner;
-use super::error::{CommitError, NotAssigned, OffsetError};
+use super::error::{CommitError, NotAssigned, OffsetError, TopicError};
+use super::machine::Machine;
 use super::offset_calls::{self, Commit, Committed};
 use super::positions::{Position, Positions};
 use crate::admin::{CommittedOffset, ListedOffset, OffsetSpec};
-use crate::cluster::Deadline;
+use crate::cluster::{Deadline, TopicInfo};
 use crate::config::{IsolationLevel, OffsetReset};
+
+/// The outcome of a commit that is on its way. Dropping it changes nothing.
+#[derive(Debug)]
+#[must_use = "a commit may fail; drop its outcome on purpose where that does not matter"]
+pub struct CommitOutcome(oneshot::Receiver<Result<(), CommitError>>);
+
+impl Future for CommitOutcome {
+    type Output = Result<(), CommitError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|said| said.unwrap_or(Err(CommitError::Closed)))
+    }
+}
 
 /// Steers a [`Consumer`](super::Consumer) from anywhere. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +46,40 @@ impl ConsumerHandle {
     /// The partitions that are assigned now.
     pub fn assignment(&self) -> BTreeSet<TopicPartition> {
         self.inner.machine.lock().positions.partitions().cloned().collect()
+    }
+
+    /// The topics that are consumed as a member of a group: those that were named, or that the pattern matches now.
+    /// Empty where nothing is subscribed.
+    pub fn subscription(&self) -> BTreeSet<TopicName> {
+        let image = self.inner.cluster.image();
+        self.inner.machine.lock().subscribed_topics(&image)
+    }
+
+    /// Makes the group spread its partitions anew, once this consumer polls again; without effect while a rebalance is
+    /// under way or where nothing is subscribed (KIP-568).
+    pub fn enforce_rebalance(&self) {
+        self.inner.update(Machine::on_rebalance_wanted);
+    }
+
+    /// A topic as the cluster describes it: partitions, leaders, replicas. Waits, at most `default.api.timeout.ms`,
+    /// until it is known; may be as old as `metadata.max.age.ms`.
+    pub async fn topic_info(&self, topic: &TopicName) -> Result<Arc<TopicInfo>, TopicError> {
+        self.inner.cluster.use_topic(topic);
+        let known = self.inner.cluster.wait_for(self.deadline("partitionsFor"), |image| {
+            match image.topics.get(topic)? {
+                Ok(topic) => Some(Ok(Arc::clone(topic))),
+                Err(code) if code.is_retriable() => None,
+                Err(code) => Some(Err(*code)),
+            }
+        });
+        match known.await {
+            Ok(Ok(topic)) => Ok(topic),
+            Ok(Err(code)) => Err(TopicError::Refused(code.into())),
+            Err(error) => match self.inner.cluster.image().topics.get(topic) {
+                Some(Err(code)) => Err(TopicError::Refused((*code).into())),
+                Some(Ok(_)) | None => Err(error.into()),
+            },
+        }
     }
 
     /// Continues at `offset`. Nothing is asked of the cluster before the next poll.
@@ -118,20 +169,25 @@ impl ConsumerHandle {
         &self,
         offsets: BTreeMap<TopicPartition, CommittedOffset>,
     ) -> Result<(), CommitError> {
-        let (reply, outcome) = oneshot::channel();
-        let commit = Commit { offsets, deadline: self.commit_deadline(), reply: Some(reply) };
-        self.commits.send(commit).await.map_err(|_| CommitError::Closed)?;
-        outcome.await.unwrap_or(Err(CommitError::Closed))
+        self.commit_offsets_async(offsets).await?.await
     }
 
     /// Commits the positions of all partitions soon, behind earlier commits. A failure is logged; the receiver tells
     /// the outcome to whoever wants to know.
-    pub async fn commit_async(&self) -> Result<oneshot::Receiver<Result<(), CommitError>>, CommitError> {
-        let (reply, outcome) = oneshot::channel();
+    pub async fn commit_async(&self) -> Result<CommitOutcome, CommitError> {
         let offsets = self.inner.machine.lock().positions.all();
+        self.commit_offsets_async(offsets).await
+    }
+
+    /// Commits these offsets soon, behind earlier commits. Waits only where too many commits wait already.
+    pub async fn commit_offsets_async(
+        &self,
+        offsets: BTreeMap<TopicPartition, CommittedOffset>,
+    ) -> Result<CommitOutcome, CommitError> {
+        let (reply, outcome) = oneshot::channel();
         let commit = Commit { offsets, deadline: self.commit_deadline(), reply: Some(reply) };
         self.commits.send(commit).await.map_err(|_| CommitError::Closed)?;
-        Ok(outcome)
+        Ok(CommitOutcome(outcome))
     }
 
     fn commit_deadline(&self) -> Deadline {

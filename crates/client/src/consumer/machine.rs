@@ -82,6 +82,24 @@ impl Machine {
         &self.subscription
     }
 
+    /// The topics of the subscription, as far as there are any.
+    pub(crate) fn subscribed_topics(&self, image: &ClusterImage) -> BTreeSet<TopicName> {
+        match &self.subscription {
+            Subscription::Nothing | Subscription::Assigned => BTreeSet::new(),
+            Subscription::Topics(topics) => topics.clone(),
+            Subscription::Pattern(pattern) => self.matching(pattern, image),
+        }
+    }
+
+    fn matching(&self, pattern: &Regex, image: &ClusterImage) -> BTreeSet<TopicName> {
+        let visible = |name: &TopicName| match image.topic(name) {
+            Some(topic) => !(self.exclude_internal && topic.is_internal),
+            None => false,
+        };
+        let names = image.topics.keys();
+        names.filter(|name| pattern.is_match(name.as_str()) && visible(name)).cloned().collect()
+    }
+
     /// The user chose partitions; an earlier subscription ends.
     pub(crate) fn on_assign(&mut self, partitions: &BTreeSet<TopicPartition>) {
         self.leave_subscription();
@@ -113,25 +131,23 @@ impl Machine {
         }
     }
 
+    /// The user wants partitions to be spread anew.
+    pub(crate) fn on_rebalance_wanted(&mut self) {
+        if let Some(member) = &mut self.member {
+            member.on_rebalance_wanted();
+        }
+    }
+
     /// The cluster may have changed.
     pub(crate) fn on_image(&mut self, image: &ClusterImage) {
+        if matches!(self.subscription, Subscription::Nothing | Subscription::Assigned) {
+            return;
+        }
+        let topics = self.subscribed_topics(image);
         let Some(member) = &mut self.member else { return };
-        match &self.subscription {
-            Subscription::Nothing | Subscription::Assigned => return,
-            Subscription::Topics(topics) => member.on_subscribed(topics.clone()),
-            Subscription::Pattern(pattern) => {
-                let visible = |name: &TopicName| match image.topic(name) {
-                    Some(topic) => !(self.exclude_internal && topic.is_internal),
-                    None => false,
-                };
-                let matching =
-                    image.topics.keys().filter(|name| pattern.is_match(name.as_str()) && visible(name));
-                let topics: BTreeSet<TopicName> = matching.cloned().collect();
-                // Before the first answer nothing matches, which is no reason to join with nothing.
-                if !image.nodes.is_empty() {
-                    member.on_subscribed(topics);
-                }
-            }
+        // Before the first answer no topic matches a pattern, which is no reason to join with nothing.
+        if !(image.nodes.is_empty() && matches!(self.subscription, Subscription::Pattern(_))) {
+            member.on_subscribed(topics);
         }
         member.on_metadata(&counts_of(image.topics.keys(), image));
     }

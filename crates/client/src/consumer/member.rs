@@ -223,6 +223,13 @@ impl Member {
         }
     }
 
+    /// The user wants a rebalance; one that is under way serves.
+    pub(crate) fn on_rebalance_wanted(&mut self) {
+        if matches!(self.state, State::Stable) {
+            self.rejoin();
+        }
+    }
+
     /// The user polls, so it is alive.
     pub(crate) fn on_poll(&mut self, now: Instant) {
         self.polled_at = now;

@@ -183,8 +183,9 @@ pub(super) async fn run_commits(inner: Arc<Inner>, mut commits: mpsc::Receiver<C
                 }
             }
         };
-        if let Err(error) = &outcome {
-            tracing::warn!(%error, "offsets were not committed");
+        match &outcome {
+            Ok(()) => inner.hooks.on_commit(&commit.offsets),
+            Err(error) => tracing::warn!(%error, "offsets were not committed"),
         }
         if let Some(reply) = commit.reply {
             // Whoever asked may be gone.

@@ -177,3 +177,42 @@ fn the_cluster_describes_itself() {
         assert_eq!(code, ErrorCode::InvalidUpdateVersion);
     });
 }
+
+/// KIP-516: an id names one topic, whatever was created under its name later.
+#[test]
+fn a_topic_is_deleted_by_its_id_once() {
+    against_broker(async |broker| {
+        let admin = broker.admin();
+        let name = broker.topic("byid", 1).await;
+        let described = admin.describe_topics(std::slice::from_ref(&name), PARTITIONS_PER_ANSWER).await;
+        let id = described.unwrap()[0].1.as_ref().unwrap().id.unwrap();
+        assert_eq!(admin.delete_topics_by_id(&[id]).await.unwrap(), [(id, Ok(()))]);
+        let again = admin.delete_topics_by_id(&[id]).await.unwrap();
+        assert!(matches!(again[0].1, Err(DeleteTopicError::UnknownId(_))), "{again:?}");
+    });
+}
+
+/// KIP-664
+#[test]
+fn the_producers_of_a_partition_are_described() {
+    against_broker(async |broker| {
+        let admin = broker.admin();
+        let topic = ottla_model::TopicName::new(&broker.topic("producers", 1).await).unwrap();
+        let partition =
+            ottla_model::TopicPartition::new(topic.clone(), ottla_model::PartitionIndex::default());
+        let config = ottla_client::config::ProducerConfig::new(&broker.bootstrap).unwrap();
+        let producer = ottla_client::Producer::new(config).unwrap();
+        for _ in 0..3 {
+            let record = ottla_client::producer::ProducerRecord::to(&topic).value(b"v");
+            producer.deliver(record).await.unwrap();
+        }
+        let described = admin.describe_producers(std::slice::from_ref(&partition)).await.unwrap();
+        let producers = described[&partition].as_ref().unwrap();
+        assert_eq!(producers.len(), 1);
+        assert_eq!(producers[0].last_sequence.map(ottla_model::Sequence::value), Some(2));
+        assert_eq!((producers[0].transaction_start, producers[0].coordinator_epoch), (None, None));
+        let absent = ottla_model::TopicPartition::new(topic, ottla_model::PartitionIndex::new(7).unwrap());
+        let described = admin.describe_producers(std::slice::from_ref(&absent)).await.unwrap();
+        assert!(matches!(described[&absent], Err(DescribeProducersError::NotFound(_))), "{described:?}");
+    });
+}

@@ -180,8 +180,7 @@ fn a_delivery_ends_in_time_also_without_any_answer() {
             _ => Fate::Pass,
         });
         let topic = topic(&broker, "held", 1).await;
-        let settings =
-            [("request.timeout.ms", "300"), ("delivery.timeout.ms", "320"), ("linger.ms", "0")];
+        let settings = [("request.timeout.ms", "300"), ("delivery.timeout.ms", "320"), ("linger.ms", "0")];
         let producer = producer(&gate.address(), &settings);
         let error = producer.deliver(ProducerRecord::to(&topic).value(b"v")).await.unwrap_err();
         assert_eq!(
@@ -207,12 +206,7 @@ fn produce_elsewhere(asked: &Asked, gate: (String, i32)) -> Fate {
     };
     asked.answer(&ProduceResponse {
         responses: request.topic_data.iter().map(topic).collect(),
-        node_endpoints: vec![NodeEndpoint {
-            node_id: SECOND_BROKER,
-            host: gate.0,
-            port: gate.1,
-            rack: None,
-        }],
+        node_endpoints: vec![NodeEndpoint { node_id: SECOND_BROKER, host: gate.0, port: gate.1, rack: None }],
         ..Default::default()
     })
 }
@@ -326,7 +320,10 @@ fn a_record_that_was_damaged_on_its_way_is_reported_unless_nobody_checks() {
         careful.assign([partition(&topic, 0)]);
         let error = careful.poll(POLL).await.unwrap_err();
         assert!(matches!(error, PollError::Read(_)), "{error:?}");
-        assert!(error.to_string().contains(&format!("partition {topic}-0 at offset 0 is invalid")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("partition {topic}-0 at offset 0 is invalid")),
+            "{error}"
+        );
         // The way on is to step over it.
         careful.handle().seek(&partition(&topic, 0), Offset::new(1).unwrap()).unwrap();
         assert_eq!(careful.poll(Duration::from_millis(1)).await, Ok(vec![]));

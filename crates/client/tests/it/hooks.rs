@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ottla_client::TopicInfo;
 use ottla_client::config::ProducerConfig;
 use ottla_client::producer::{
     DeliveryError, OutgoingRecord, Partitioner, ProduceError, Producer, ProducerInterceptor, ProducerRecord,
     RecordMetadata, RecordView, SendError,
 };
-use ottla_client::TopicInfo;
 use ottla_model::{Offset, PartitionIndex, TopicName, TopicPartition};
 
 use crate::broker::{Broker, against_broker};

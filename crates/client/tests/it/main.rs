@@ -7,6 +7,7 @@
 mod admin;
 mod broker;
 mod consumer;
+mod consumer_calls;
 mod disturbed;
 mod gate;
 mod hooks;

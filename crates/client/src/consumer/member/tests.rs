@@ -92,7 +92,7 @@ impl World {
 
     /// Commands: `act` (the next action), `event` (do what is asked), `found`, `lost-coordinator`, `id` (a member id is
     /// required), `joined GENERATION`, `leads GENERATION`, `counted N`, `synced DIGITS`, `beaten`, `left`, `poll`,
-    /// `wait SECONDS`, `join-CODE`, `sync-CODE`, `beat-CODE`, `unsubscribe`.
+    /// `wait SECONDS`, `join-CODE`, `sync-CODE`, `beat-CODE`, `unsubscribe`, `rebalance`.
     fn run(&mut self, command: &str) {
         let (verb, object) = command.split_once(' ').unwrap_or((command, ""));
         let now = self.now;
@@ -121,6 +121,7 @@ impl World {
             "poll" => self.member.on_poll(now),
             "wait" => self.now += Duration::from_secs(u64::from(number().unsigned_abs())),
             "unsubscribe" => self.member.on_unsubscribed(),
+            "rebalance" => self.member.on_rebalance_wanted(),
             "grown" => {
                 let count = number().unsigned_abs();
                 self.member.on_metadata(&[(TopicName::new("t").unwrap(), count)].into());
@@ -253,6 +254,15 @@ fn a_member_that_does_not_poll_leaves_and_comes_back_with_the_next_poll() {
 fn a_static_member_never_leaves_by_itself() {
     let script = format!("{JOINED} | unsubscribe | act");
     check_with(World::new(AssignorKind::Range, Some("one")), &script, &format!("{JOINED_SAYS}, -"));
+}
+
+/// KIP-568
+#[test]
+fn a_rebalance_that_the_user_wants_begins_unless_one_is_under_way() {
+    check_joined(
+        "rebalance | act | event | rebalance | act | rebalance | act",
+        "-, give up 01, join as m, -",
+    );
 }
 
 #[test]
