@@ -8,7 +8,11 @@
 //! - [`Producer`] – records in, deliveries out;
 //! - [`Consumer`] – records of partitions, alone or in a group;
 //! - [`Admin`] – topics, configurations, groups, offsets, the cluster itself;
-//! - [`error`] – what can go wrong whatever is asked.
+//! - [`error`] – what can go wrong whatever is asked;
+//! - [`model`] – the nouns: topics, partitions, offsets, times.
+//!
+//! Clients are made and used on a tokio runtime with its network and time enabled. `docs/coming-from-rdkafka-and-java.md`
+//! puts the calls of other clients and of this one side by side; `examples/` has a program for each client.
 //!
 //! Inside, everything that decides is a machine without sockets and clocks: `connection::pipeline`, `cluster::refresh`,
 //! `producer::machine`, `consumer::machine` and their parts. Tasks around them do what they ask for.
@@ -17,7 +21,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use ottla_client::config::ProducerConfig;
 //! use ottla_client::producer::{Producer, ProducerRecord};
-//! use ottla_model::TopicName;
+//! use ottla_client::model::TopicName;
 //!
 //! let producer = Producer::new(ProducerConfig::new("localhost:9092")?)?;
 //! let topic = TopicName::new("greetings")?;
@@ -39,6 +43,8 @@ mod cluster;
 mod connection;
 
 pub use admin::Admin;
+pub use ottla_model as model;
+
 pub use cluster::{Node, PartitionInfo, TopicInfo};
 pub use connection::{ApiVersions, FeatureRange};
 pub use consumer::Consumer;

@@ -25,11 +25,12 @@ use std::time::{Duration, Instant};
 use ottla_env::sync::Semaphore;
 use ottla_env::{task, time};
 use ottla_model::{PartitionIndex, Timestamp, TopicName, TopicPartition};
-use ottla_protocol::record::{HEADER_BYTES, Header, NewRecord};
+use ottla_protocol::record::{HEADER_BYTES, NewRecord};
 
 pub use error::{DeliveryError, ProduceError, SendError};
 pub use hooks::{OutgoingRecord, Partitioner, ProducerBuilder, ProducerInterceptor, RecordView};
 pub use murmur2::{murmur2, partition_of_key};
+pub use ottla_protocol::record::Header;
 pub use promise::{Delivery, RecordMetadata};
 
 use crate::cluster::{Cluster, ClusterOptions, Deadline, TopicInfo};

@@ -3,7 +3,7 @@
 //! Owns: routing between membership, positions and fetching; the subscription.
 //! Does not own: the rules of each (`member`, `positions`, `fetcher`).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ottla_model::{BrokerId, TopicName, TopicPartition};
@@ -55,7 +55,8 @@ pub(crate) struct Machine {
     subscription: Subscription,
     exclude_internal: bool,
     retry: Duration,
-    failed: VecDeque<(TopicPartition, ServerError)>,
+    /// What the user must hear of, the latest of each partition.
+    failed: BTreeMap<TopicPartition, ServerError>,
 }
 
 impl Machine {
@@ -74,7 +75,7 @@ impl Machine {
             subscription: Subscription::Nothing,
             exclude_internal: config.exclude_internal,
             retry: retry.first,
-            failed: VecDeque::new(),
+            failed: BTreeMap::new(),
         }
     }
 
@@ -215,7 +216,7 @@ impl Machine {
 
     /// An error of a partition that the user must hear of.
     pub(crate) fn poll_failure(&mut self) -> Option<(TopicPartition, ServerError)> {
-        self.failed.pop_front()
+        self.failed.pop_first()
     }
 
     /// What the user's side has to do for the group.

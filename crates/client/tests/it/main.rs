@@ -9,6 +9,7 @@ mod broker;
 mod consumer;
 mod consumer_calls;
 mod disturbed;
+mod examples;
 mod gate;
 mod hooks;
 mod producer;
