@@ -33,34 +33,45 @@ pub type Properties = BTreeMap<String, String>;
 /// Why a configuration is refused. The text is Kafka's where Kafka has one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// A key without a default was not given.
     #[error("Missing required configuration \"{key}\" which has no default value.")]
     Missing { key: &'static str },
+    /// The value is not of the key's type, or none of those it may have.
     #[error("Invalid value {value} for configuration {key}: {reason}")]
     Invalid { key: &'static str, value: String, reason: String },
+    /// A list that needs elements has none.
     #[error("Configuration '{key}' must not be empty. Valid values include: any non-empty value")]
     EmptyList { key: &'static str },
+    /// A list has an empty element.
     #[error("Configuration '{key}' values must not be empty.")]
     EmptyElement { key: &'static str },
+    /// An address is not `host:port`.
     #[error("Invalid url in {key}: {url}")]
     Address { key: &'static str, url: String },
+    /// The port of an address is out of range.
     #[error("Invalid port in {key}: {url}")]
     Port { key: &'static str, url: String },
+    /// Two keys do not go together.
     #[error("{0}")]
     Contradiction(&'static str),
+    /// `max.in.flight.requests.per.connection` is too large for idempotence.
     #[error(
         "To use the idempotent producer, max.in.flight.requests.per.connection must be set to at most 5. \
          Current value is {got}."
     )]
     TooManyInFlight { got: u32 },
+    /// `group.instance.id` has characters that it may not have.
     #[error(
         "Group instance id is invalid: '{0}' contains one or more characters other than ASCII alphanumerics, \
          '.', '_' and '-'"
     )]
     GroupInstanceId(String),
+    /// `partition.assignment.strategy` names an assignor that is none of Kafka's.
     #[error(
         "'{name}' is none of the assignors this client knows: range, roundrobin, sticky, cooperative-sticky"
     )]
     UnknownAssignor { name: String },
+    /// Kafka has this, and this client does not yet.
     #[error("{key}={value} is not supported yet; {allowed}")]
     Unsupported { key: &'static str, value: String, allowed: &'static str },
 }

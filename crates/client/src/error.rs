@@ -17,10 +17,13 @@ pub enum CallError {
     /// No node could be reached before the time was over. The text is Kafka's.
     #[error("Timed out waiting for a node assignment. Call: {call}")]
     NoNode { call: &'static str },
+    /// `request.timeout.ms` was over; the node may have done what was asked.
     #[error("{call} was not answered by {node} within {} ms", after.as_millis())]
     TimedOut { call: &'static str, node: Endpoint, after: Duration },
+    /// The node cannot be reached.
     #[error("connection to {node} could not be established: {reason}")]
     Connect { node: Endpoint, reason: String },
+    /// The connection broke; the node may have done what was asked.
     #[error("connection to {node} was lost: {reason}")]
     Lost { node: Endpoint, reason: String },
     /// The node does not offer the API, or no version of it that this client speaks. The text is Kafka's.
@@ -29,10 +32,13 @@ pub enum CallError {
     /// The API is there, but not in a version that can say what was asked for.
     #[error("{api} of this node is too old for {feature}")]
     TooOld { api: String, feature: &'static str },
+    /// The bytes of an answer are not Kafka's.
     #[error("the answer of {node} to {api} cannot be read: {reason}")]
     Malformed { api: String, node: Endpoint, reason: String },
+    /// What was asked has no form in the version that the node speaks.
     #[error("the request {api} cannot be written: {reason}")]
     Unwritable { api: String, reason: String },
+    /// The client was closed meanwhile.
     #[error("the client is closed")]
     Closed,
 }
@@ -55,6 +61,7 @@ impl CallError {
 /// A refusal by the cluster: a code and perhaps a sentence of the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerError {
+    /// Kafka's code.
     pub code: ErrorCode,
     /// What the broker said; `None` where it only sent the code.
     pub detail: Option<String>,

@@ -21,10 +21,12 @@ use crate::error::{CallError, ErrorCode, ServerError};
 operation_error! {
     /// Why a configuration cannot be described.
     DescribeConfigError {
+        /// There is no such thing.
         NotFound = UnknownTopicOrPartition,
     }
     /// Why a configuration was not altered; nothing of it was.
     AlterConfigError {
+        /// There is no such thing.
         NotFound = UnknownTopicOrPartition,
     }
     /// Why the configured resources cannot be listed.
@@ -34,10 +36,15 @@ operation_error! {
 /// What a configuration belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceKind {
+    /// A topic, by name.
     Topic,
+    /// A broker, by id; the empty name stands for the default of all brokers.
     Broker,
+    /// The loggers of a broker, by its id.
     BrokerLogger,
+    /// A subscription to metrics of clients, by name (KIP-714).
     ClientMetrics,
+    /// A group, by id (KIP-848).
     Group,
 }
 
@@ -67,11 +74,14 @@ impl ResourceKind {
 /// One thing with a configuration. The broker with the empty name stands for the default of all brokers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigResource {
+    /// What kind of thing it is.
     pub kind: ResourceKind,
+    /// Its name, in the form of its kind.
     pub name: String,
 }
 
 impl ConfigResource {
+    /// The thing of this kind and name.
     pub fn new(kind: ResourceKind, name: impl Into<String>) -> ConfigResource {
         ConfigResource { kind, name: name.into() }
     }
@@ -90,14 +100,23 @@ impl ConfigResource {
 /// Where a value comes from, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigSource {
+    /// The broker did not say, or in a word that this client does not know.
     Unknown,
+    /// Set for the topic.
     DynamicTopic,
+    /// Set at run time for the broker.
     DynamicBroker,
+    /// Set at run time for all brokers.
     DynamicDefaultBroker,
+    /// In the properties file of the broker.
     StaticBroker,
+    /// Not set: the default of the key.
     Default,
+    /// Set at run time for a logger of the broker.
     DynamicBrokerLogger,
+    /// Set for the subscription to metrics.
     DynamicClientMetrics,
+    /// Set for the group.
     DynamicGroup,
 }
 
@@ -135,28 +154,37 @@ impl ConfigSource {
 /// One place a value could come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigSynonym {
+    /// The key.
     pub name: String,
+    /// Its value there; `None` where it is hidden.
     pub value: Option<String>,
+    /// Where it is set.
     pub source: ConfigSource,
 }
 
 /// One key of a configuration and its present value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
+    /// The key.
     pub name: String,
     /// `None` for null, and for a value that is secret.
     pub value: Option<String>,
+    /// Where the value comes from.
     pub source: ConfigSource,
+    /// Whether the value is a secret, and so never shown.
     pub is_sensitive: bool,
+    /// Whether it can be changed only by a restart.
     pub is_read_only: bool,
     /// All places the value could come from, nearest first.
     pub synonyms: Vec<ConfigSynonym>,
+    /// The sentence of the broker on the key; `None` unless asked for.
     pub documentation: Option<String>,
 }
 
 /// One change of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigChange {
+    /// Gives the key this value.
     Set(String),
     /// Back to the default.
     Delete,
@@ -180,7 +208,9 @@ impl ConfigChange {
 /// What to describe beside the values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DescribeConfigsOptions {
+    /// Also tell the other places where a value is set, the one that counts first.
     pub synonyms: bool,
+    /// Also tell what the keys mean.
     pub documentation: bool,
 }
 

@@ -24,7 +24,9 @@ pub const PARTITIONS_PER_ANSWER: i32 = 2000;
 operation_error! {
     /// Why a topic cannot be described.
     DescribeTopicError {
+        /// There is no topic of this name.
         NotFound = UnknownTopicOrPartition,
+        /// There is no topic with this id.
         UnknownId = UnknownTopicId,
     }
 }
@@ -32,23 +34,34 @@ operation_error! {
 /// A topic and its partitions in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDescription {
+    /// Its name.
     pub name: String,
+    /// Its id; `None` from brokers before topic ids.
     pub id: Option<TopicId>,
+    /// Whether it is one of the broker's own.
     pub is_internal: bool,
+    /// Its partitions, by number.
     pub partitions: Vec<PartitionDescription>,
 }
 
 /// One partition of a described topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionDescription {
+    /// Its number.
     pub index: PartitionIndex,
+    /// Who leads it; `None` while nobody does.
     pub leader: Option<BrokerId>,
+    /// The epoch of the leader; `None` from brokers that do not say.
     pub leader_epoch: Option<LeaderEpoch>,
+    /// Who has a copy, the preferred leader first.
     pub replicas: Vec<BrokerId>,
+    /// Who has all of it.
     pub in_sync: Vec<BrokerId>,
+    /// Whose copy cannot be reached.
     pub offline: Vec<BrokerId>,
     /// Replicas that may lead without being in sync (KIP-966); `None` from brokers that do not say.
     pub eligible_leaders: Option<Vec<BrokerId>>,
+    /// The last that could have led, while nobody can (KIP-966); `None` from brokers that do not say.
     pub last_known_eligible_leaders: Option<Vec<BrokerId>>,
 }
 

@@ -32,6 +32,7 @@ pub(crate) const NAMES_UNTIL: i16 = 9;
 operation_error! {
     /// Why the offsets of a group cannot be listed.
     ListGroupOffsetsError {
+        /// There is no such group.
         NotFound = GroupIdNotFound,
     }
     /// Why an offset was not altered.
@@ -41,7 +42,9 @@ operation_error! {
     }
     /// Why an offset was not deleted.
     DeleteGroupOffsetsError {
+        /// There is no such group.
         NotFound = GroupIdNotFound,
+        /// Members of the group subscribe to the topic.
         Subscribed = GroupSubscribedToTopic,
     }
 }
@@ -50,7 +53,9 @@ from_group_call! { ListGroupOffsetsError AlterGroupOffsetsError DeleteGroupOffse
 /// A position a group has committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommittedOffset {
+    /// The next record to be read.
     pub offset: Offset,
+    /// Epoch of the record before it; `None` if unknown.
     pub leader_epoch: Option<LeaderEpoch>,
     /// Any text that was committed along.
     pub metadata: String,

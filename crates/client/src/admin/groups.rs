@@ -31,11 +31,14 @@ operation_error! {
     ListGroupsError {}
     /// Why a group cannot be described.
     DescribeGroupError {
+        /// There is no such group.
         NotFound = GroupIdNotFound,
     }
     /// Why a group was not deleted.
     DeleteGroupError {
+        /// There is no such group.
         NotFound = GroupIdNotFound,
+        /// The group has members.
         NotEmpty = NonEmptyGroup,
     }
 }
@@ -78,6 +81,7 @@ from_group_call! { DescribeGroupError DeleteGroupError }
 /// A group, as its coordinator lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupListing {
+    /// Its id.
     pub id: String,
     /// `consumer` for groups of consumers; empty for groups that only keep offsets.
     pub protocol_type: String,
@@ -90,13 +94,19 @@ pub struct GroupListing {
 /// A member of a described group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberDescription {
+    /// The id that the coordinator gave it.
     pub id: String,
+    /// Its `group.instance.id`, for a static member.
     pub instance_id: Option<String>,
+    /// Its `client.id`.
     pub client_id: String,
+    /// Where it connects from, as the broker sees it.
     pub host: String,
+    /// The partitions it has.
     pub assignment: Vec<TopicPartition>,
     /// What the coordinator wants the member to have; consumer protocol only.
     pub target_assignment: Option<Vec<TopicPartition>>,
+    /// Its epoch; consumer protocol only.
     pub epoch: Option<i32>,
     /// Whether the member still speaks the classic protocol in a group of the new one; `None` if unknown.
     pub is_upgraded: Option<bool>,
@@ -105,22 +115,32 @@ pub struct MemberDescription {
 /// A group and its members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDescription {
+    /// Its id.
     pub id: String,
+    /// Which protocol its members speak.
     pub group_type: GroupType,
+    /// `consumer` for groups of consumers.
     pub protocol_type: String,
+    /// How partitions are spread, such as `range`; empty while there are no members.
     pub assignor: String,
+    /// Kafka's name, such as `Stable`.
     pub state: String,
+    /// The broker that keeps it.
     pub coordinator: Node,
+    /// Its members, in the order of the broker.
     pub members: Vec<MemberDescription>,
     /// Epochs of the consumer protocol.
     pub epoch: Option<i32>,
+    /// Epoch for which partitions were last spread.
     pub assignment_epoch: Option<i32>,
 }
 
 /// Which protocol the members of a group speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupType {
+    /// The one of JoinGroup and SyncGroup.
     Classic,
+    /// The one of KIP-848.
     Consumer,
 }
 

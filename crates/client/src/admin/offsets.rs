@@ -25,11 +25,14 @@ use crate::error::{CallError, ErrorCode, ServerError, api_name, needs_fresh_meta
 operation_error! {
     /// Why the offset of a partition cannot be told.
     ListOffsetsError {
+        /// There is no such topic or partition.
         NotFound = UnknownTopicOrPartition,
     }
     /// Why records were not deleted.
     DeleteRecordsError {
+        /// There is no such topic or partition.
         NotFound = UnknownTopicOrPartition,
+        /// The partition has no such offset.
         OutOfRange = OffsetOutOfRange,
     }
 }
@@ -37,7 +40,9 @@ operation_error! {
 /// Which offset is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetSpec {
+    /// The first record there is.
     Earliest,
+    /// Behind the last record that may be seen.
     Latest,
     /// The record with the largest timestamp.
     MaxTimestamp,
@@ -69,9 +74,11 @@ impl OffsetSpec {
 /// The offset that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedOffset {
+    /// The offset that was looked for.
     pub offset: Offset,
     /// Timestamp of the record there, where the question was about time.
     pub timestamp: Option<Timestamp>,
+    /// Epoch of the record; `None` if unknown.
     pub leader_epoch: Option<LeaderEpoch>,
 }
 

@@ -29,7 +29,9 @@ const DELETE_BY_STRUCT_SINCE: i16 = 6;
 operation_error! {
     /// Why a topic was not created.
     CreateTopicError {
+        /// There is a topic of this name.
         AlreadyExists = TopicAlreadyExists,
+        /// No topic can have this name.
         InvalidName = InvalidTopicException,
     }
     /// Why a topic was not deleted.
@@ -41,6 +43,7 @@ operation_error! {
     }
     /// Why a topic did not get more partitions.
     CreatePartitionsError {
+        /// There is no topic of this name.
         NotFound = UnknownTopicOrPartition,
     }
 }
@@ -48,7 +51,9 @@ operation_error! {
 /// A topic of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TopicListing {
+    /// Its name.
     pub name: String,
+    /// Its id; `None` from brokers before topic ids.
     pub id: Option<TopicId>,
     /// Whether it is one of the broker's own.
     pub is_internal: bool,
@@ -57,9 +62,11 @@ pub struct TopicListing {
 /// A topic to be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewTopic {
+    /// Its name.
     pub name: String,
     /// Replicas per partition.
     pub layout: Layout,
+    /// Keys that shall differ from the defaults of the broker.
     pub configs: BTreeMap<String, String>,
 }
 
@@ -81,15 +88,18 @@ impl Default for Layout {
 /// A topic that was created (or, with `validate_only`, could be).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedTopic {
+    /// The id it got; `None` where it was only checked.
     pub id: Option<TopicId>,
     /// `None` where the broker is too old to say, or may not.
     pub partitions: Option<i32>,
+    /// How many copies each partition has.
     pub replication_factor: Option<i16>,
 }
 
 /// Partitions to be added to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPartitions {
+    /// The topic.
     pub topic: String,
     /// The number there shall be in all.
     pub total: i32,

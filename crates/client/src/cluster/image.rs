@@ -23,8 +23,11 @@ use crate::error::{ErrorCode, error_of};
 /// A broker or controller of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
+    /// Its `node.id`.
     pub id: BrokerId,
+    /// Where clients reach it.
     pub endpoint: Endpoint,
+    /// Its `broker.rack`, where it has one.
     pub rack: Option<String>,
 }
 
@@ -41,19 +44,26 @@ impl Node {
 pub struct PartitionInfo {
     /// `None` while there is none.
     pub leader: Option<BrokerId>,
+    /// The epoch of the leader; `None` from brokers that do not say.
     pub leader_epoch: Option<LeaderEpoch>,
+    /// Who has a copy, the preferred leader first.
     pub replicas: Vec<BrokerId>,
+    /// Who has all of it.
     pub in_sync: Vec<BrokerId>,
+    /// Whose copy cannot be reached.
     pub offline: Vec<BrokerId>,
 }
 
 /// A topic and its partitions, by number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicInfo {
+    /// Its name.
     pub name: TopicName,
     /// `None` from nodes before topic ids.
     pub id: Option<TopicId>,
+    /// Whether it is one of the broker's own.
     pub is_internal: bool,
+    /// Its partitions, by number.
     pub partitions: Vec<PartitionInfo>,
 }
 

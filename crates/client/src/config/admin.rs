@@ -10,6 +10,7 @@ use super::{ClientKind, CommonConfig, ConfigError, Properties, Values};
 /// Configuration of an [`Admin`](crate::Admin).
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
+    /// What all clients share.
     pub common: CommonConfig,
     /// How long a call may take with all its retries (`default.api.timeout.ms`).
     pub api_timeout: Duration,

@@ -11,7 +11,9 @@ use super::{ConfigError, Values};
 /// Host and port of a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
+    /// A name or an address.
     pub host: String,
+    /// The port of TCP.
     pub port: u16,
 }
 
@@ -24,7 +26,9 @@ impl fmt::Display for Endpoint {
 /// Exponential growth between two waits: `first`, twice that, … up to `max`, each ±20 %.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackoffConfig {
+    /// The first wait.
     pub first: Duration,
+    /// The longest wait.
     pub max: Duration,
 }
 
@@ -33,8 +37,10 @@ pub struct BackoffConfig {
 pub enum RecoveryStrategy {
     /// Starts again from the bootstrap addresses after `trigger` without an answer.
     Rebootstrap {
+        /// `metadata.recovery.rebootstrap.trigger.ms`.
         trigger: Duration,
     },
+    /// Goes on asking the nodes it knows.
     None,
 }
 
@@ -45,19 +51,25 @@ pub struct CommonConfig {
     pub bootstrap: Vec<Endpoint>,
     /// Whether `bootstrap` names controllers instead of brokers (`bootstrap.controllers`).
     pub bootstrap_is_controllers: bool,
+    /// Who this client says to be, for logs and quotas (`client.id`).
     pub client_id: String,
     /// How long one request may take before its connection is given up.
     pub request_timeout: Duration,
+    /// Waits before something is tried again (`retry.backoff.ms`, `retry.backoff.max.ms`).
     pub retry_backoff: BackoffConfig,
+    /// Waits before a node is connected to again (`reconnect.backoff.ms`, `reconnect.backoff.max.ms`).
     pub reconnect_backoff: BackoffConfig,
     /// How long a connection may take to be set up; grows at repeated failures.
     pub setup_timeout: BackoffConfig,
+    /// What is known of the cluster is asked again after so long (`metadata.max.age.ms`).
     pub metadata_max_age: Duration,
     /// A connection that was not used for so long is closed; `None` never closes.
     pub connections_max_idle: Option<Duration>,
+    /// What to do when no known node answers.
     pub recovery: RecoveryStrategy,
     /// Kernel buffer sizes in bytes; `None` leaves the system's default.
     pub send_buffer: Option<u32>,
+    /// `receive.buffer.bytes`; `None` leaves the system's default.
     pub receive_buffer: Option<u32>,
 }
 

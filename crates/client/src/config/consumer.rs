@@ -15,7 +15,9 @@ use super::{ClientKind, CommonConfig, ConfigError, Properties, Values};
 /// Where a consumer begins in a partition for which the group has no offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetReset {
+    /// At the first record there is.
     Earliest,
+    /// Behind the last record there is.
     Latest,
     /// At the first record that is at most so old.
     ByDuration(Duration),
@@ -38,7 +40,9 @@ impl OffsetReset {
 /// Whether records of open and aborted transactions are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsolationLevel {
+    /// They are.
     ReadUncommitted,
+    /// They are not: reading stops before the first open transaction.
     ReadCommitted,
 }
 
@@ -55,9 +59,13 @@ impl IsolationLevel {
 /// A way to spread partitions over the members of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AssignorKind {
+    /// Topic by topic, neighbouring partitions.
     Range,
+    /// All partitions in turn.
     RoundRobin,
+    /// Evenly, and as before where that goes.
     Sticky,
+    /// As `Sticky`, and members keep what they have while they rebalance (KIP-429).
     CooperativeSticky,
 }
 
@@ -99,10 +107,13 @@ impl AssignorKind {
 /// Membership in a group: names and times.
 #[derive(Clone, Debug)]
 pub struct GroupConfig {
+    /// `group.id`.
     pub id: GroupId,
     /// The name of a static member (KIP-345).
     pub instance_id: Option<GroupInstanceId>,
+    /// A member that is not heard of for so long is thrown out (`session.timeout.ms`).
     pub session_timeout: Duration,
+    /// How often it is heard of (`heartbeat.interval.ms`).
     pub heartbeat_interval: Duration,
     /// A member that does not poll for so long leaves the group.
     pub poll_interval_max: Duration,
@@ -115,17 +126,25 @@ pub struct GroupConfig {
 /// Configuration of a [`Consumer`](crate::Consumer).
 #[derive(Clone, Debug)]
 pub struct ConsumerConfig {
+    /// What all clients share.
     pub common: CommonConfig,
     /// `None`: the consumer can only be assigned partitions by hand and cannot commit.
     pub group: Option<GroupConfig>,
+    /// Where to begin without a committed offset (`auto.offset.reset`).
     pub offset_reset: OffsetReset,
+    /// `isolation.level`.
     pub isolation: IsolationLevel,
+    /// Bytes that an answer shall have, or else wait (`fetch.min.bytes`).
     pub fetch_bytes_min: i32,
+    /// Bytes of one answer, and of what is fetched ahead (`fetch.max.bytes`).
     pub fetch_bytes_max: i32,
+    /// Bytes of one partition in one answer (`max.partition.fetch.bytes`).
     pub partition_fetch_bytes_max: i32,
+    /// How long an answer waits for `fetch_bytes_min` (`fetch.max.wait.ms`).
     pub fetch_wait_max: Duration,
     /// Records of one `poll`.
     pub poll_records_max: usize,
+    /// Whether the checksum of every batch is compared (`check.crcs`).
     pub check_crcs: bool,
     /// Rack of this client, to read from a replica nearby (KIP-392); empty for none.
     pub rack: String,

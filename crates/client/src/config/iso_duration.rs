@@ -11,7 +11,9 @@ const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// A duration that may point back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignedDuration {
+    /// Whether it goes back.
     pub is_negative: bool,
+    /// How long it is, either way.
     pub length: Duration,
 }
 

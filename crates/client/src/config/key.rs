@@ -15,28 +15,41 @@ use super::value::{self, Value};
 /// Which of the clients a configuration is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientKind {
+    /// [`Producer`](crate::Producer).
     Producer,
+    /// [`Consumer`](crate::Consumer).
     Consumer,
+    /// [`Admin`](crate::Admin).
     Admin,
 }
 
 /// Kafka's type of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// `true` or `false`, in any case.
     Boolean,
+    /// 16 bits.
     Short,
+    /// 32 bits.
     Int,
+    /// 64 bits.
     Long,
+    /// A decimal number.
     Double,
+    /// Any text.
     Text,
+    /// Texts with commas between them.
     List,
+    /// The name of a Java class.
     Class,
+    /// A text that is never shown.
     Password,
 }
 
 /// Whether a key already does something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
+    /// It does.
     Live,
     /// The part of the client it steers does not exist yet.
     Later,
@@ -75,9 +88,13 @@ pub enum Valid {
 /// One key: its name, type, defaults, valid values, and whether it has an effect yet.
 #[derive(Clone, Debug)]
 pub struct Key {
+    /// Kafka's name.
     pub name: &'static str,
+    /// Its type.
     pub kind: Kind,
+    /// What values it may have.
     pub valid: Valid,
+    /// Whether it does something yet.
     pub effect: Effect,
     producer: Default,
     consumer: Default,

@@ -48,11 +48,15 @@ pub enum PartitionerKind {
 /// Configuration of a [`Producer`](crate::Producer).
 #[derive(Clone, Debug)]
 pub struct ProducerConfig {
+    /// What all clients share.
     pub common: CommonConfig,
+    /// `acks`.
     pub acks: Acks,
+    /// Whether the broker recognises what it has stored already (`enable.idempotence`).
     pub idempotence: bool,
     /// Requests sent and not yet answered on one connection.
     pub in_flight_max: u32,
+    /// How often a batch is sent again (`retries`).
     pub retries: u32,
     /// Time a batch waits for more records.
     pub linger: Duration,
@@ -68,6 +72,7 @@ pub struct ProducerConfig {
     pub delivery_timeout: Duration,
     /// Codec of new batches and its level.
     pub compression: Encoding,
+    /// `partitioner.class`; a partitioner given to the builder goes before it.
     pub partitioner: PartitionerKind,
     /// Treats every record as if it had no key (`partitioner.ignore.keys`).
     pub ignore_keys: bool,

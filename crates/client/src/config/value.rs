@@ -12,13 +12,17 @@ use super::key::{Key, Kind, Valid};
 /// The value of a key after its type and its limits were checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// Not given, and without a default.
     Null,
+    /// Of type `BOOLEAN`.
     Boolean(bool),
     /// Any of Kafka's SHORT, INT and LONG.
     Integer(i64),
+    /// Of type `DOUBLE`.
     Decimal(f64),
     /// STRING, CLASS and PASSWORD.
     Text(String),
+    /// Of type `LIST`.
     List(Vec<String>),
 }
 

@@ -14,7 +14,9 @@ use ottla_protocol::messages::ApiVersionsResponse;
 /// The level range of one feature of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeatureRange {
+    /// The lowest level.
     pub min: i16,
+    /// The highest level.
     pub max: i16,
 }
 
@@ -26,6 +28,7 @@ pub struct ApiVersions {
     pub supported_features: BTreeMap<String, FeatureRange>,
     /// Levels the cluster has agreed on, and the epoch of that decision.
     pub finalized_features: BTreeMap<String, FeatureRange>,
+    /// Counts changes of the finalized levels; `None` from nodes that do not say.
     pub finalized_epoch: Option<i64>,
 }
 

@@ -24,11 +24,15 @@ use crate::config::AssignorKind;
 /// What one member told the group about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
+    /// The id that the coordinator gave it.
     pub id: MemberId,
+    /// Its `group.instance.id`, for a static member.
     pub instance_id: Option<GroupInstanceId>,
+    /// What it subscribes to.
     pub topics: BTreeSet<TopicName>,
     /// What it holds now, and since which generation it does.
     pub owned: Vec<TopicPartition>,
+    /// The generation in which it got what it owns.
     pub generation: Option<GenerationId>,
 }
 

@@ -41,10 +41,13 @@ pub(crate) struct ReadRules {
 /// Why the records of a partition cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
+    /// The header of a batch or its checksum is wrong.
     #[error("Record batch for partition {partition} at offset {offset} is invalid, cause: {cause}")]
     Batch { partition: TopicPartition, offset: Offset, cause: BatchError },
+    /// A batch cannot be unpacked.
     #[error("Record batch for partition {partition} at offset {offset} cannot be unpacked: {cause}")]
     Compression { partition: TopicPartition, offset: Offset, cause: CompressionError },
+    /// A record in a batch is malformed.
     #[error("Record for partition {partition} at offset {offset} is invalid, cause: {cause}")]
     Record { partition: TopicPartition, offset: Offset, cause: RecordError },
 }

@@ -14,19 +14,25 @@ use crate::error::{CallError, ServerError};
 /// Why `poll` answered no records. Where Kafka has a sentence for it, this is it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PollError {
+    /// Nothing is subscribed or assigned.
     #[error("Consumer is not subscribed to any topics or assigned any partitions")]
     NothingToPoll,
+    /// With `auto.offset.reset=none`, the group has no offset there: seek.
     #[error("Undefined offset with no reset policy for partitions: [{}]", join(partitions))]
     NoOffset { partitions: Vec<TopicPartition> },
+    /// With `auto.offset.reset=none`, there is no such record: seek.
     #[error("Fetch position {offset} is out of range for partition {partition} and no reset policy is set")]
     OutOfRange { partition: TopicPartition, offset: Offset },
     /// The group refuses this member.
     #[error("{0}")]
     Group(ServerError),
+    /// A partition may not be read, or its log is damaged.
     #[error("partition {partition} cannot be fetched: {error}")]
     Fetch { partition: TopicPartition, error: ServerError },
+    /// Names that no topic can have.
     #[error("Invalid topics: [{}]", join(topics))]
     InvalidTopics { topics: Vec<TopicName> },
+    /// A record cannot be read: seek behind it.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The cluster cannot be talked to, and waiting will not change that.
@@ -37,6 +43,7 @@ pub enum PollError {
 /// Why offsets were not committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
+    /// The configuration has no `group.id`.
     #[error(
         "To use the group management or offset commit APIs, you must provide a valid group.id in the consumer \
          configuration."
@@ -54,12 +61,16 @@ pub enum CommitError {
          assignment; it is likely that the consumer was kicked out of the group."
     )]
     NotMember,
+    /// The coordinator refused these partitions.
     #[error("{}", first_message(partitions))]
     Refused { partitions: BTreeMap<TopicPartition, ServerError> },
+    /// The coordinator refused the group.
     #[error("{0}")]
     Group(ServerError),
+    /// The cluster did not answer in time.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The consumer is gone.
     #[error("the consumer is closed")]
     Closed,
 }
@@ -67,22 +78,28 @@ pub enum CommitError {
 /// Why a question about offsets has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OffsetError {
+    /// The partition is not one of this consumer's.
     #[error("You can only check the position for partitions assigned to this consumer.")]
     NotAssigned { partition: TopicPartition },
+    /// `default.api.timeout.ms` was over before the position was known.
     #[error(
         "Timeout of {}ms expired before the position for partition {partition} could be determined",
         after.as_millis()
     )]
     TimedOut { partition: TopicPartition, after: Duration },
+    /// The configuration has no `group.id`.
     #[error(
         "To use the group management or offset commit APIs, you must provide a valid group.id in the consumer \
          configuration."
     )]
     NoGroup,
+    /// The broker refused a partition.
     #[error("{error}")]
     Refused { partition: TopicPartition, error: ServerError },
+    /// The coordinator refused the group.
     #[error("{0}")]
     Group(ServerError),
+    /// The cluster did not answer in time.
     #[error(transparent)]
     Call(#[from] CallError),
 }
@@ -90,11 +107,13 @@ pub enum OffsetError {
 /// Why a consumer cannot subscribe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubscribeError {
+    /// The configuration has no `group.id`.
     #[error(
         "To use the group management or offset commit APIs, you must provide a valid group.id in the consumer \
          configuration."
     )]
     NoGroup,
+    /// `partition.assignment.strategy` is empty.
     #[error(
         "Must configure at least one partition assigner class name to partition.assignment.strategy configuration property"
     )]

@@ -10,7 +10,9 @@ use ottla_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicName, Top
 pub enum TimestampKind {
     /// Very old records have none.
     None,
+    /// The producer's.
     CreateTime,
+    /// The broker's.
     LogAppendTime,
 }
 
@@ -19,20 +21,28 @@ pub enum TimestampKind {
 pub struct RecordHeader {
     /// UTF-8 by convention.
     pub key: Bytes,
+    /// `None` where the header has no value.
     pub value: Option<Bytes>,
 }
 
 /// A record of a partition. Its bytes are shared with the answer it came in, not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerRecord {
+    /// The topic it lies in.
     pub topic: TopicName,
+    /// The partition it lies in.
     pub partition: PartitionIndex,
+    /// Its place in the partition.
     pub offset: Offset,
     /// Epoch of the leader that wrote it; `None` for very old records.
     pub leader_epoch: Option<LeaderEpoch>,
+    /// Milliseconds since 1970; whose clock it is from says `timestamp_kind`.
     pub timestamp: Timestamp,
+    /// Whose clock `timestamp` is from.
     pub timestamp_kind: TimestampKind,
+    /// The key, where it has one.
     pub key: Option<Bytes>,
+    /// The value; `None` deletes the key in a compacted topic.
     pub value: Option<Bytes>,
     /// In order; keys may repeat.
     pub headers: Vec<RecordHeader>,

@@ -15,8 +15,10 @@ use crate::error::{CallError, ErrorCode, ServerError};
 /// Why `send` did not take a record. Where Kafka has a sentence for it, this is it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
+    /// The topic was not found within `max.block.ms`.
     #[error("Topic {topic} not present in metadata after {} ms.", after.as_millis())]
     TopicUnknown { topic: TopicName, after: Duration, reason: Option<ErrorCode> },
+    /// The record names a partition that the topic does not have.
     #[error(
         "Partition {partition} of topic {topic} with partition count {count} is not present in metadata after {} ms.",
         after.as_millis()
@@ -28,22 +30,28 @@ pub enum SendError {
     /// A partitioner of the user chose a partition that the topic does not have.
     #[error("the partitioner chose partition {partition} of topic {topic}, which has {count}")]
     NoSuchPartition { topic: TopicName, partition: i32, count: u32 },
+    /// The record is larger than `max.request.size`.
     #[error(
         "The message is {bytes} bytes when serialized which is larger than {max}, which is the value of the \
          max.request.size configuration."
     )]
     TooLargeForRequest { bytes: usize, max: usize },
+    /// The record is larger than `buffer.memory`.
     #[error(
         "The message is {bytes} bytes when serialized which is larger than the total memory buffer you have \
          configured with the buffer.memory configuration."
     )]
     TooLargeForBuffer { bytes: usize },
+    /// No room came free within `max.block.ms`.
     #[error("Failed to allocate {bytes} bytes within the configured max blocking time {} ms.", after.as_millis())]
     BufferFull { bytes: usize, after: Duration },
+    /// The producer is closed.
     #[error("Cannot perform operation after producer has been closed")]
     Closed,
+    /// Kafka's format cannot hold the record.
     #[error("the record cannot be encoded: {0}")]
     Build(#[from] BuildError),
+    /// The cluster did not answer in time.
     #[error(transparent)]
     Call(#[from] CallError),
 }
@@ -54,8 +62,10 @@ pub enum DeliveryError {
     /// `maybe_stored`: an attempt was made whose outcome is not known.
     #[error("Expiring {records} record(s) for {partition}:{} ms has passed since batch creation", after.as_millis())]
     Expired { partition: TopicPartition, records: u32, after: Duration, maybe_stored: bool },
+    /// The broker refused it, and sending it again would not help.
     #[error("{error}")]
     Refused {
+        /// Why; for the record at hand, where single records are at fault.
         error: ServerError,
         /// What the broker found wrong with single records of the batch, by their number in it.
         records: Arc<BTreeMap<u32, String>>,
@@ -63,8 +73,10 @@ pub enum DeliveryError {
     /// The last attempt ended without an answer, and no further one is allowed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Kafka's format cannot hold the batch.
     #[error("the batch cannot be encoded: {0}")]
     Build(#[from] BuildError),
+    /// It was not sent before the producer was closed or dropped.
     #[error("the producer was closed before the record was sent")]
     Closed,
 }

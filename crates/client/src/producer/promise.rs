@@ -22,7 +22,9 @@ use super::error::DeliveryError;
 /// Where a record went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
+    /// The topic.
     pub topic: TopicName,
+    /// The partition, given or chosen.
     pub partition: PartitionIndex,
     /// `None` with `acks=0`, and where the broker recognised a batch it had forgotten the offsets of.
     pub offset: Option<Offset>,

@@ -125,9 +125,9 @@ fn an_idempotent_producer_stores_every_record_once_and_in_order_whatever_is_lost
 #[test]
 fn a_batch_that_was_given_up_in_flight_reaches_its_own_topic_or_none() {
     against_broker(async |broker| {
-        let gate = Gate::new(&broker.bootstrap, 1, |asked| match asked.api {
-            ApiKey::Produce if asked.number < 2 => Fate::Hold,
-            _ => Fate::Pass,
+        let gate = Gate::new(&broker.bootstrap, 1, |asked| {
+            let holds = asked.api == ApiKey::Produce && asked.number < 2;
+            if holds { Fate::Hold } else { Fate::Pass }
         });
         let late = topic(&broker, "late", 1).await;
         let other = topic(&broker, "other", 1).await;
@@ -175,9 +175,8 @@ fn a_batch_that_was_given_up_in_flight_reaches_its_own_topic_or_none() {
 #[test]
 fn a_delivery_ends_in_time_also_without_any_answer() {
     against_broker(async |broker| {
-        let gate = Gate::new(&broker.bootstrap, 1, |asked| match asked.api {
-            ApiKey::Produce => Fate::Hold,
-            _ => Fate::Pass,
+        let gate = Gate::new(&broker.bootstrap, 1, |asked| {
+            if asked.api == ApiKey::Produce { Fate::Hold } else { Fate::Pass }
         });
         let topic = topic(&broker, "held", 1).await;
         let settings = [("request.timeout.ms", "300"), ("delivery.timeout.ms", "320"), ("linger.ms", "0")];
@@ -304,14 +303,16 @@ fn a_member_reads_every_record_once_and_commits_while_its_connections_break() {
 #[test]
 fn a_record_that_was_damaged_on_its_way_is_reported_unless_nobody_checks() {
     against_broker(async |broker| {
-        let gate = Gate::new(&broker.bootstrap, 1, |asked| match asked.api {
-            ApiKey::Fetch => Fate::Edit(|answer| {
+        let gate = Gate::new(&broker.bootstrap, 1, |asked| {
+            if asked.api != ApiKey::Fetch {
+                return Fate::Pass;
+            }
+            Fate::Edit(|answer| {
                 let needle = b"needle";
                 if let Some(at) = answer.windows(needle.len()).position(|bytes| bytes == needle) {
                     answer[at] = b'N';
                 }
-            }),
-            _ => Fate::Pass,
+            })
         });
         let topic = topic(&broker, "damaged", 1).await;
         let direct = producer(&broker.bootstrap, &[]);
