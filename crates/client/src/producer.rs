@@ -43,10 +43,8 @@ use partitioner::Placement;
 use queue::{Patience, Shape};
 use sender::Inner;
 
-/// Most bytes a record takes beside its key, value and headers: length, attributes, deltas, lengths.
+/// Most bytes a record takes beside its key, value and headers: its length, attributes and deltas.
 const RECORD_OVERHEAD_MAX: usize = 21;
-/// Most bytes a header takes beside its key and value.
-const HEADER_OVERHEAD_MAX: usize = 10;
 
 /// A record to be sent. Bytes are borrowed: they are copied once, into the batch.
 #[derive(Clone, Copy, Debug)]
@@ -97,13 +95,22 @@ impl<'a> ProducerRecord<'a> {
 
     /// Upper bound of the bytes the record takes in a batch, as Kafka's clients estimate it.
     fn bytes_max(&self) -> usize {
-        let headers = self
-            .headers
-            .iter()
-            .map(|header| HEADER_OVERHEAD_MAX + header.key.len() + header.value.map_or(0, <[u8]>::len));
-        let own = self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len);
+        let headers =
+            self.headers.iter().map(|header| field_bytes(Some(header.key)) + field_bytes(header.value));
+        let own = field_bytes(self.key) + field_bytes(self.value) + varint_bytes(self.headers.len());
         RECORD_OVERHEAD_MAX + own + headers.sum::<usize>()
     }
+}
+
+/// Bytes of a field with the length before it.
+fn field_bytes(field: Option<&[u8]>) -> usize {
+    field.map_or(1, |bytes| varint_bytes(bytes.len()) + bytes.len())
+}
+
+/// Bytes of a length as a zig-zag varint.
+fn varint_bytes(length: usize) -> usize {
+    let significant = usize::BITS - length.leading_zeros() + 1;
+    usize::try_from(significant.div_ceil(7)).unwrap_or(0)
 }
 
 /// Sends records to a cluster. Share it by reference or `Arc`: all methods take `&self`.
@@ -360,5 +367,23 @@ fn settings_of(config: &ProducerConfig) -> Settings {
         request_bytes_max: config.request_bytes_max,
         idempotence: config.idempotence,
         availability_timeout: config.availability_timeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes of which Kafka's producer says "The message is … bytes when serialized", less the 61 of the batch.
+    #[test]
+    fn the_size_of_a_record_is_estimated_as_kafka_estimates_it() {
+        let topic = TopicName::new("t").unwrap();
+        let record = ProducerRecord::to(&topic);
+        assert_eq!(record.bytes_max(), 24);
+        assert_eq!(record.value(&[0; 63]).bytes_max(), 24 + 63);
+        assert_eq!(record.value(&[0; 64]).bytes_max(), 24 + 65);
+        assert_eq!(record.value(&[0; 2_000_000]).bytes_max(), 2_000_088 - HEADER_BYTES);
+        let headers = [Header { key: b"k", value: None }, Header { key: b"key", value: Some(b"v") }];
+        assert_eq!(record.key(b"a").headers(&headers).bytes_max(), 24 + 1 + 3 + 4 + 2);
     }
 }

@@ -131,7 +131,7 @@ fn what_cannot_be_sent_is_refused_with_kafka_s_words() {
         let error = producer.send(ProducerRecord::to(&topic).value(&[0; 2000])).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "The message is 2082 bytes when serialized which is larger than 1000, which is the value of the \
+            "The message is 2086 bytes when serialized which is larger than 1000, which is the value of the \
              max.request.size configuration."
         );
         producer.close(CLOSE).await;
