@@ -29,13 +29,18 @@ macro_rules! operation_error {
         }
 
         impl $name {
+            /// What the cluster said, or why it said nothing.
+            pub fn answer(&self) -> Result<&$crate::error::ServerError, &$crate::error::CallError> {
+                match self {
+                    $name::Call(error) => Err(error),
+                    $($name::$variant(error) => Ok(error),)*
+                    $name::Refused(error) => Ok(error),
+                }
+            }
+
             /// The refusal with its code, or `None` where the cluster did not answer.
             pub fn refusal(&self) -> Option<&$crate::error::ServerError> {
-                match self {
-                    $name::Call(_) => None,
-                    $($name::$variant(error) => Some(error),)*
-                    $name::Refused(error) => Some(error),
-                }
+                self.answer().ok()
             }
         }
     )*};

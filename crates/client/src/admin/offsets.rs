@@ -89,7 +89,7 @@ impl Admin {
         wanted: &BTreeMap<TopicPartition, OffsetSpec>,
         isolation: IsolationLevel,
     ) -> Result<PartitionOutcomes<Option<ListedOffset>, ListOffsetsError>, CallError> {
-        let deadline = self.deadline("listOffsets");
+        let deadline = self.deadline("listOffsets(api=LIST_OFFSETS)");
         list_offsets(self, deadline, wanted, isolation).await
     }
 
@@ -99,9 +99,10 @@ impl Admin {
         &self,
         before: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<PartitionOutcomes<Offset, DeleteRecordsError>, CallError> {
-        let deadline = self.deadline("deleteRecords");
+        let deadline = self.deadline("deleteRecords(api=DELETE_RECORDS)");
         let mut outcomes = BTreeMap::new();
-        let sorted = self.by_leader(deadline, before.keys().cloned()).await?;
+        let lookup = Deadline { call: "deleteRecords(api=METADATA)", ..deadline };
+        let sorted = self.by_leader(lookup, before.keys().cloned()).await?;
         for (partition, code) in sorted.refused {
             outcomes.insert(partition, Err(ServerError::from(code).into()));
         }
@@ -134,7 +135,8 @@ async fn list_offsets(
     let mut outcomes = BTreeMap::new();
     let mut open: Vec<TopicPartition> = wanted.keys().cloned().collect();
     loop {
-        let sorted = admin.by_leader(deadline, open).await?;
+        let lookup = Deadline { call: "listOffsets(api=METADATA)", ..deadline };
+        let sorted = admin.by_leader(lookup, open).await?;
         for (partition, code) in sorted.refused {
             outcomes.insert(partition, Err(ServerError::from(code).into()));
         }
