@@ -442,6 +442,10 @@ fn send_failure(error: &SendError) -> Failure {
         SendError::TooLargeForRequest { .. } | SendError::TooLargeForBuffer { .. } => {
             Failure::new(&errors("RecordTooLargeException"), error.to_string())
         }
+        // This tool has no partitioner of its own.
+        SendError::NoSuchPartition { .. } => {
+            Failure::new("java.lang.IllegalArgumentException", error.to_string())
+        }
         SendError::Closed => Failure::new("java.lang.IllegalStateException", error.to_string()),
         SendError::Build(_) => Failure::new("org.apache.kafka.common.KafkaException", error.to_string()),
         SendError::Call(error) => Failure::from(error),
