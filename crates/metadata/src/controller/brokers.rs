@@ -133,7 +133,11 @@ fn is_occupied(view: &View<'_>, sessions: &Sessions, existing: &Broker, now: Ins
 
 /// A broker that does not name the epoch in which it went down cleanly may have lost what it had not flushed. That
 /// matters only where replicas outside the in-sync set are trusted (ELE-02).
-fn fate_of_predecessor(view: &View<'_>, request: &RegisterBroker, existing: Option<&Broker>) -> Fate {
+fn fate_of_predecessor(
+    view: &View<'_>,
+    request: &RegisterBroker,
+    existing: Option<&Broker>,
+) -> Fate<'static> {
     let clean = request.previous_epoch.is_some()
         && request.previous_epoch == existing.map(|existing| existing.epoch)
         && request.tells_clean_shutdown;

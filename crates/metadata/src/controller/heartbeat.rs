@@ -88,7 +88,7 @@ pub fn decide(
     let is_caught_up = beat.metadata_offset.is_some_and(|read| read >= broker.registered_at);
     let present = standing(sessions, broker);
     let next = next_standing(view, sessions, (beat, broker, present), is_caught_up);
-    let mut records = if present == next { Vec::new() } else { records_of(view, broker, next) };
+    let mut records = if present == next { Vec::new() } else { records_of(view, (broker, beat), next) };
     records.extend(offline_directories(view, broker, &beat.offline));
     records.extend(cordoned_directories(view, broker, beat.cordoned.as_deref()));
     let answer = HeartbeatReply {
@@ -140,10 +140,10 @@ fn next_standing(
     }
 }
 
-fn records_of(view: &View<'_>, broker: &Broker, next: Standing) -> Vec<MetadataRecord> {
+fn records_of(view: &View<'_>, (broker, beat): (&Broker, &Heartbeat), next: Standing) -> Vec<MetadataRecord> {
     match next {
         Standing::Fenced | Standing::MayGo => fence(view, broker),
-        Standing::Unfenced => unfence(view, broker),
+        Standing::Unfenced => unfence(view, broker, &beat.offline),
         Standing::ShuttingDown => begin_shutdown(view, broker),
     }
 }
@@ -154,10 +154,10 @@ fn fence(view: &View<'_>, broker: &Broker) -> Vec<MetadataRecord> {
     records
 }
 
-fn unfence(view: &View<'_>, broker: &Broker) -> Vec<MetadataRecord> {
+fn unfence(view: &View<'_>, broker: &Broker, failed: &[DirectoryId]) -> Vec<MetadataRecord> {
     let mut records: Vec<MetadataRecord> =
         vec![BrokerRegistrationChangeRecord { fenced: -1, ..unchanged(broker) }.into()];
-    records.extend(leadership::changes(view, Fate::Arrived(broker.id)));
+    records.extend(leadership::changes(view, Fate::Arrived(broker.id, failed)));
     records
 }
 

@@ -14,9 +14,9 @@ use crate::records::MetadataRecord;
 
 /// What happened to a broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It may lead again.
-    Arrived(BrokerId),
+pub enum Fate<'a> {
+    /// It may lead again, but for what lies in these directories, which it just said have failed.
+    Arrived(BrokerId, &'a [DirectoryId]),
     /// It leaves with everything on disk: fenced, removed, or on its way down.
     Left(BrokerId),
     /// It went down without flushing and may have lost records.
@@ -25,10 +25,10 @@ pub enum Fate {
     LostDirectory(BrokerId, DirectoryId),
 }
 
-impl Fate {
+impl Fate<'_> {
     fn touches(self, partition: &Partition) -> bool {
         match self {
-            Fate::Arrived(_) => partition.leader.is_none(),
+            Fate::Arrived(..) => partition.leader.is_none(),
             Fate::Left(broker) => partition.in_sync.contains(&broker),
             Fate::Crashed(broker) => {
                 partition.in_sync.contains(&broker) || partition.eligible_leaders.contains(&broker)
@@ -41,14 +41,14 @@ impl Fate {
 
     fn leaver(self) -> Option<BrokerId> {
         match self {
-            Fate::Arrived(_) => None,
+            Fate::Arrived(..) => None,
             Fate::Left(broker) | Fate::Crashed(broker) | Fate::LostDirectory(broker, _) => Some(broker),
         }
     }
 }
 
 /// The changes of all partitions that a broker's fate touches, by topic name and partition.
-pub fn changes(view: &View<'_>, fate: Fate) -> Vec<MetadataRecord> {
+pub fn changes(view: &View<'_>, fate: Fate<'_>) -> Vec<MetadataRecord> {
     let partitions = view.image.topics.iter().flat_map(|topic| {
         topic.partitions().map(move |(index, partition)| (topic.as_ref(), index, partition.as_ref()))
     });
@@ -58,7 +58,7 @@ pub fn changes(view: &View<'_>, fate: Fate) -> Vec<MetadataRecord> {
 /// The changes of these partitions, whatever else the fate touches.
 pub fn changes_of<'i>(
     view: &View<'_>,
-    fate: Fate,
+    fate: Fate<'_>,
     partitions: impl Iterator<Item = (&'i Topic, PartitionIndex, &'i Partition)>,
 ) -> Vec<MetadataRecord> {
     let defaults = view.topic_defaults();
@@ -69,8 +69,10 @@ pub fn changes_of<'i>(
                 return false;
             }
             match fate {
-                Fate::Arrived(arrived) if arrived == broker => arrived_can_lead(view, partition, broker),
-                Fate::Arrived(_) | Fate::Left(_) | Fate::Crashed(_) | Fate::LostDirectory(..) => {
+                Fate::Arrived(arrived, failed) if arrived == broker => {
+                    arrived_can_lead(view, partition, (broker, failed))
+                }
+                Fate::Arrived(..) | Fate::Left(_) | Fate::Crashed(_) | Fate::LostDirectory(..) => {
                     view.can_lead(partition, broker)
                 }
             }
@@ -89,9 +91,14 @@ pub fn changes_of<'i>(
     records
 }
 
-/// The image still has the broker fenced; only its directory counts.
-fn arrived_can_lead(view: &View<'_>, partition: &Partition, broker: BrokerId) -> bool {
-    let directory = partition.directory(broker);
+/// The image still has the broker fenced, and knows nothing of directories that failed just now; only the replica's
+/// directory counts.
+fn arrived_can_lead(
+    view: &View<'_>,
+    partition: &Partition,
+    (broker, failed): (BrokerId, &[DirectoryId]),
+) -> bool {
+    let directory = partition.directory(broker).filter(|directory| !failed.contains(directory));
     let registered = view.image.cluster.broker(broker);
     registered.is_some_and(|broker| directory.is_some_and(|directory| broker.has_online_directory(directory)))
 }

@@ -385,3 +385,27 @@ fn a_failed_directory_costs_only_the_partitions_in_it() {
          a-1 [2,1] leader 2 isr [2,1] epochs 0/1",
     );
 }
+
+/// ELE-01, LOG-07: a broker that comes back and says in the same breath that a directory failed leads nothing from there.
+#[test]
+fn a_broker_that_comes_back_without_a_directory_does_not_lead_from_it() {
+    let mut world = World::new(Plan::default());
+    run(
+        &mut world,
+        "broker 3 clean
+         create a 1/1 min.insync.replicas=1
+         feature eligible.leader.replicas.version 0 safe
+         wait 9000
+         feature eligible.leader.replicas.version 1
+         beat 3 offline=1",
+    );
+    for image in &world.published {
+        let partitions = image.topics.iter().flat_map(|topic| topic.partitions());
+        for (_, partition) in partitions {
+            assert!(
+                partition.leader.is_none_or(|leader| partition.in_sync.contains(&leader)),
+                "{partition:?}"
+            );
+        }
+    }
+}
