@@ -73,7 +73,8 @@ fn work_of(name: &str) -> PathBuf {
 
 fn run_suite(suite: &Suite, tests: &[String]) -> Result<(), String> {
     let home = home_of(suite.name);
-    let baseline = verdict::parse_list(&read(&home.join("kafka-4.3.1.txt"))?);
+    let mut baseline = verdict::parse_list(&read(&home.join("kafka-4.3.1.txt"))?);
+    let otherwise = verdict::take_otherwise(&read_or_empty(&home.join("otherwise.txt"))?, &mut baseline)?;
     let later = verdict::parse_later(&read_or_empty(&home.join("later.txt"))?, &baseline)?;
     let binary = build()?;
     let work = work_of(suite.name);
@@ -83,6 +84,9 @@ fn run_suite(suite: &Suite, tests: &[String]) -> Result<(), String> {
     let stopped = node.stop();
     let outcomes = outcomes?;
     let verdict = verdict::judge(&baseline, &later, &outcomes, tests.is_empty());
+    for (name, reason) in &otherwise {
+        println!("otherwise: {name} does not count: {reason}");
+    }
     report(&verdict, &later);
     stopped?;
     verdict.into_result()

@@ -80,6 +80,30 @@ pub fn parse_later(text: &str, baseline: &BTreeMap<String, Status>) -> Result<Ve
     Ok(all)
 }
 
+/// Takes the tests out of the list that ask for something else than Kafka's behaviour, such as its slowness. The text has
+/// `NAME reason` per line; what is taken out is returned.
+pub fn take_otherwise(
+    text: &str,
+    baseline: &mut BTreeMap<String, Status>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut taken = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim().is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let Some((name, reason)) = line.split_once(' ') else {
+            return Err(format!("otherwise.txt:{number}: a line is a name and a reason"));
+        };
+        if baseline.remove(name) != Some(Status::Pass) {
+            return Err(format!(
+                "otherwise.txt:{number}: Kafka does not pass {name}, or it stands there twice"
+            ));
+        }
+        taken.push((name.to_owned(), reason.to_owned()));
+    }
+    Ok(taken)
+}
+
 /// The comparison of a run with the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -172,6 +196,21 @@ mod tests {
         let later = parse_later("# why\n\na TXN-01 x y\n", &baseline).unwrap();
         assert_eq!(later[0].reason, "x y");
         assert_eq!(judge(&baseline, &later, &outcomes("pass a 1\npass b 1\n"), true).not_needed, ["a"]);
+    }
+
+    #[test]
+    fn a_test_of_something_else_asks_nothing() {
+        let mut baseline = parse_list(LIST);
+        let taken = take_otherwise("# why\na it wants a slow broker\n", &mut baseline).unwrap();
+        assert_eq!(taken, [("a".to_owned(), "it wants a slow broker".to_owned())]);
+        assert_eq!(judge(&baseline, &[], &outcomes("fail a 1\npass b 1\n"), true).lost, Vec::<String>::new());
+        for (text, message) in [
+            ("b", "otherwise.txt:1: a line is a name and a reason"),
+            ("d x", "otherwise.txt:1: Kafka does not pass d, or it stands there twice"),
+            ("b x\nb x", "otherwise.txt:2: Kafka does not pass b, or it stands there twice"),
+        ] {
+            assert_eq!(take_otherwise(text, &mut baseline.clone()), Err(message.to_owned()));
+        }
     }
 
     #[test]
