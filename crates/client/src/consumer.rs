@@ -96,6 +96,9 @@ pub struct Consumer {
     unpacker: Unpacker,
     rules: ReadRules,
     commit_at: Option<Instant>,
+    /// The answer about topics whose refusals were reported: each is reported once, so that a user who polls on after
+    /// an error does not spin.
+    reported: u64,
 }
 
 impl Consumer {
@@ -129,6 +132,7 @@ impl Consumer {
             unpacker: Unpacker::default(),
             rules,
             commit_at: None,
+            reported: 0,
         })
     }
 
@@ -216,7 +220,11 @@ impl Consumer {
             self.say_alive()?;
             self.follow_group().await?;
             self.commit_in_time();
-            self.check_errors()?;
+            if let Err(error) = self.check_errors() {
+                // Whoever polls on at once must not keep the tasks of this thread from healing it.
+                task::yield_now().await;
+                return Err(error);
+            }
             let records = self.take_records()?;
             let records = self.handle.inner.hooks.on_consume(records);
             if !records.is_empty() {
@@ -302,7 +310,8 @@ impl Consumer {
     }
 
     /// Errors that the user must hear of: positions that cannot be found, topics that cannot be used.
-    fn check_errors(&self) -> Result<(), PollError> {
+    fn check_errors(&mut self) -> Result<(), PollError> {
+        self.check_topics()?;
         let shared = self.cluster.shared();
         let mut machine = self.handle.inner.machine.lock();
         if let Some((partition, error)) = machine.poll_failure() {
@@ -316,19 +325,38 @@ impl Consumer {
             let partitions = lost.into_iter().map(|(partition, _)| partition).collect();
             return Err(PollError::NoOffset { partitions });
         }
-        let image = shared.image();
-        let refused = |code: ErrorCode| {
-            let bad = image.topics.iter().filter(|(_, known)| known.as_ref().err() == Some(&code));
-            bad.map(|(name, _)| name.clone()).collect::<Vec<_>>()
-        };
-        let invalid = refused(ErrorCode::InvalidTopicException);
-        if !invalid.is_empty() {
-            return Err(PollError::InvalidTopics { topics: invalid });
-        }
         match &shared.news().borrow().failure {
             Some(error) if !error.is_retriable() => Err(error.clone().into()),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Topics that cannot be used, as the latest answer has it.
+    fn check_topics(&mut self) -> Result<(), PollError> {
+        let shared = self.cluster.shared();
+        let answers = shared.news().borrow().answers;
+        if answers == self.reported {
+            return Ok(());
+        }
+        let image = shared.image();
+        let consumed = self.handle.inner.machine.lock().consumed_topics(&image);
+        let refused = |code: ErrorCode| -> Vec<TopicName> {
+            let is_refused = |name: &&TopicName| image.topics.get(*name) == Some(&Err(code));
+            consumed.iter().filter(is_refused).cloned().collect()
+        };
+        let topics = refused(ErrorCode::InvalidTopicException);
+        if !topics.is_empty() {
+            self.reported = answers;
+            return Err(PollError::InvalidTopics { topics });
+        }
+        let topics = refused(ErrorCode::TopicAuthorizationFailed);
+        if !topics.is_empty() {
+            // The permission may be given later.
+            shared.want_news();
+            self.reported = answers;
+            return Err(PollError::NotAuthorized { topics });
+        }
+        Ok(())
     }
 
     fn take_records(&mut self) -> Result<Vec<ConsumerRecord>, ReadError> {

@@ -32,6 +32,9 @@ pub enum PollError {
     /// Names that no topic can have.
     #[error("Invalid topics: [{}]", join(topics))]
     InvalidTopics { topics: Vec<TopicName> },
+    /// These topics may not be read, or not even be seen.
+    #[error("Not authorized to access topics: [{}]", join(topics))]
+    NotAuthorized { topics: Vec<TopicName> },
     /// A record cannot be read: seek behind it.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -92,6 +92,16 @@ impl Machine {
         }
     }
 
+    /// The topics that are consumed, however they were chosen.
+    pub(crate) fn consumed_topics(&self, image: &ClusterImage) -> BTreeSet<TopicName> {
+        match &self.subscription {
+            Subscription::Assigned => self.positions.partitions().map(|one| one.topic.clone()).collect(),
+            Subscription::Nothing | Subscription::Topics(_) | Subscription::Pattern(_) => {
+                self.subscribed_topics(image)
+            }
+        }
+    }
+
     fn matching(&self, pattern: &Regex, image: &ClusterImage) -> BTreeSet<TopicName> {
         let visible = |name: &TopicName| match image.topic(name) {
             Some(topic) => !(self.exclude_internal && topic.is_internal),

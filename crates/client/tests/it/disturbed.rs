@@ -14,10 +14,13 @@ use ottla_protocol::ApiKey;
 use ottla_protocol::messages::fetch_response::{
     FetchableTopicResponse, LeaderIdAndEpoch as FetchLeader, NodeEndpoint as FetchNode, PartitionData,
 };
+use ottla_protocol::messages::metadata_response::MetadataResponseTopic;
 use ottla_protocol::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
-use ottla_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, ProduceResponse};
+use ottla_protocol::messages::{
+    FetchRequest, FetchResponse, MetadataResponse, ProduceRequest, ProduceResponse,
+};
 
 use crate::broker::{Broker, against_broker, unique};
 use crate::gate::{Asked, Fate, Gate, SECOND_BROKER};
@@ -297,6 +300,39 @@ fn a_member_reads_every_record_once_and_commits_while_its_connections_break() {
         let listed = broker.admin().list_group_offsets(&group, None, false).await.unwrap();
         assert_eq!(listed[&partition(&topic, 1)].as_ref().unwrap().offset, Offset::new(100).unwrap());
         consumer.close(CLOSE).await;
+    });
+}
+
+/// The words are Java's. Once the permission is there, reading goes on by itself.
+#[test]
+fn a_topic_that_may_not_be_read_is_reported_until_it_may() {
+    against_broker(async |broker| {
+        let topic = topic(&broker, "secret", 1).await;
+        let direct = producer(&broker.bootstrap, &[]);
+        direct.deliver(ProducerRecord::to(&topic).value(b"v")).await.unwrap();
+        let refused = MetadataResponseTopic {
+            error_code: ErrorCode::TopicAuthorizationFailed.number(),
+            name: Some(topic.to_string()),
+            ..Default::default()
+        };
+        let gate = Gate::new(&broker.bootstrap, 1, move |asked| {
+            if asked.api != ApiKey::Metadata || asked.number > 2 {
+                return Fate::Pass;
+            }
+            asked.answer(&MetadataResponse { topics: vec![refused.clone()], ..Default::default() })
+        });
+        let mut consumer = consumer(&gate.address(), &[("metadata.max.age.ms", "50")]);
+        consumer.assign([partition(&topic, 0)]);
+        let error = consumer.poll(POLL).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("Not authorized to access topics: [{topic}]"));
+        let value = loop {
+            match consumer.poll(POLL).await {
+                Ok(records) => break records[0].value.clone(),
+                // Once for each answer of the cluster.
+                Err(error) => assert_eq!(error, PollError::NotAuthorized { topics: vec![topic.clone()] }),
+            }
+        };
+        assert_eq!(value.as_deref(), Some(b"v".as_slice()));
     });
 }
 

@@ -13,3 +13,4 @@ mod examples;
 mod gate;
 mod hooks;
 mod producer;
+mod together;

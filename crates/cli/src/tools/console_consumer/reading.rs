@@ -194,6 +194,9 @@ fn failure_of(error: &PollError) -> Failure {
         PollError::OutOfRange { .. } => class("org.apache.kafka.clients.consumer.OffsetOutOfRangeException"),
         PollError::Group(error) | PollError::Fetch { error, .. } => Failure::from(error),
         PollError::InvalidTopics { .. } => class("org.apache.kafka.common.errors.InvalidTopicException"),
+        PollError::NotAuthorized { .. } => {
+            class("org.apache.kafka.common.errors.TopicAuthorizationException")
+        }
         PollError::Read(_) => class("org.apache.kafka.common.KafkaException"),
         PollError::Call(error) => Failure::from(error),
     }
