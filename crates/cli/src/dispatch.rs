@@ -60,6 +60,16 @@ pub const COMMANDS: &[Command] = &[
         run: tools::consumer_groups::run,
     },
     Command {
+        name: "kafka-delete-records",
+        about: "Delete the first records of partitions",
+        run: tools::delete_records::run,
+    },
+    Command {
+        name: "kafka-get-offsets",
+        about: "Print first, last and other offsets of partitions",
+        run: tools::get_offsets::run,
+    },
+    Command {
         name: "kafka-topics",
         about: "List, describe, create, alter and delete topics",
         run: tools::topics::run,

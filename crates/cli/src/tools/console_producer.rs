@@ -169,12 +169,7 @@ fn check_usage(given: &Given) -> Result<(), String> {
     let Some(addresses) = given.values("bootstrap-server").last() else {
         return Err("Error while validating the bootstrap address\n".to_owned());
     };
-    let has_port =
-        |address: &str| address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    match addresses.split(',').all(has_port) {
-        true => Ok(()),
-        false => Err("Please provide valid host:port like host1:9091,host2:9092\n".to_owned()),
-    }
+    usage::check_addresses(addresses)
 }
 
 fn warn_of_deprecated(given: &Given, terminal: &mut Terminal<'_>) {

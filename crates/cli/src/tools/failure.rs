@@ -1,7 +1,7 @@
 //! Failures in the form in which Kafka's tools show them: as Java's exceptions.
 //!
-//! Owns: class, message and cause of a failure; log lines of Java tools.
-//! Does not own: which failures there are (`ottla_client`), what a tool does after one.
+//! Owns: class, message and cause of a failure; log lines of Java tools; how most tools end after a failure.
+//! Does not own: which failures there are (`ottla_client`).
 //!
 //! Stack traces have no counterpart here and are left out.
 //!
@@ -67,12 +67,6 @@ impl Failure {
         self.causing("java.lang.RuntimeException", message)
     }
 
-    /// The failure of a client that could not be created.
-    pub fn of_admin_config(error: &ConfigError) -> Failure {
-        of_config(error)
-            .causing("org.apache.kafka.common.KafkaException", "Failed to create new KafkaAdminClient")
-    }
-
     /// What Java's `getMessage` gives.
     pub fn message(&self) -> &str {
         self.message.as_deref().unwrap_or("null")
@@ -134,12 +128,9 @@ impl From<&OptError> for Failure {
 #[macro_export]
 macro_rules! operation_failure {
     ($error:expr) => {
-        match ($error).refusal() {
-            Some(refusal) => $crate::tools::failure::Failure::from(refusal),
-            None => $crate::tools::failure::Failure::new(
-                "org.apache.kafka.common.errors.TimeoutException",
-                ($error).to_string(),
-            ),
+        match ($error).answer() {
+            Ok(refusal) => $crate::tools::failure::Failure::from(refusal),
+            Err(unanswered) => $crate::tools::failure::Failure::from(unanswered),
         }
     };
 }
@@ -155,9 +146,63 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Why a tool did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Kafka's tool says the sentence alone.
+    Terse(String),
+    /// Kafka's tool shows the exception.
+    Failed(Failure),
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Problem {
+        Problem::Failed(failure)
+    }
+}
+
+impl From<&OptError> for Problem {
+    fn from(error: &OptError) -> Problem {
+        Failure::from(error).into()
+    }
+}
+
+/// An exception that a tool catches last of all: its message, then itself. The tool ends with the exit code.
+pub fn crash(terminal: &mut Terminal<'_>, failure: &Failure) -> u8 {
+    terminal.err_line(failure.message());
+    terminal.err_line(failure);
+    1
+}
+
+/// Says what went wrong, as most tools do it. The tool ends with the exit code.
+pub fn end(terminal: &mut Terminal<'_>, ended: Result<(), Problem>) -> u8 {
+    match ended {
+        Ok(()) => 0,
+        Err(Problem::Terse(sentence)) => {
+            terminal.err_line(sentence);
+            1
+        }
+        Err(Problem::Failed(failure)) => crash(terminal, &failure),
+    }
+}
+
 /// Writes a line of a Java tool's log to standard error.
 pub fn log(terminal: &mut Terminal<'_>, level: &str, message: impl fmt::Display, logger: &str) {
     terminal.err_line(format_args!("[{}] {level} {message} ({logger})", log_time(time::wall_now())));
+}
+
+/// The line that Kafka's admin client logs when a broker refuses something for one partition.
+pub fn log_handler(
+    terminal: &mut Terminal<'_>,
+    (client_id, api): (&str, &str),
+    partition: &str,
+    code: ErrorCode,
+) {
+    let text = format!(
+        "[AdminClient clientId={client_id}] {api} request for topic partition {partition} failed due to an unexpected \
+         error {code}"
+    );
+    log(terminal, "ERROR", text, &format!("org.apache.kafka.clients.admin.internals.{api}Handler"));
 }
 
 /// A name that no topic can have, refused as the cluster would refuse it. `client` is what the log calls the client.

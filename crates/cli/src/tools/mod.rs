@@ -14,6 +14,8 @@ pub mod configs;
 pub mod console_consumer;
 pub mod console_producer;
 pub mod consumer_groups;
+pub mod delete_records;
 pub mod dump_log;
+pub mod get_offsets;
 pub mod storage;
 pub mod topics;

@@ -7,11 +7,12 @@ use std::future::Future;
 use std::path::Path;
 
 use ottla_client::Admin;
-use ottla_client::config::{AdminConfig, ClientKind, CommonConfig, Properties, unknown_keys};
+use ottla_client::config::{AdminConfig, ClientKind, CommonConfig, ConfigError, Properties, unknown_keys};
 use ottla_env::{net, task};
 use ottla_metadata::config::Properties as PropertiesText;
 
-use super::failure::{Failure, log};
+use super::failure::{Failure, log, of_config};
+use crate::jopt::Given;
 use crate::settings::read_file;
 use crate::terminal::Terminal;
 
@@ -90,6 +91,44 @@ pub async fn check_addresses(terminal: &mut Terminal<'_>, config: &CommonConfig)
     }
 }
 
+/// An admin client as `--bootstrap-server` and `--command-config` say. `fixed` settings win over those of the file.
+pub async fn admin_of(
+    given: &Given,
+    fixed: &[(&str, &str)],
+    terminal: &mut Terminal<'_>,
+) -> Result<Admin, Failure> {
+    let file = given.value("command-config").map_err(|error| Failure::from(&error))?;
+    let mut properties = file.map_or_else(|| Ok(Properties::new()), properties_of_file)?;
+    let bootstrap = given.value("bootstrap-server").map_err(|error| Failure::from(&error))?;
+    let bootstrap = [("bootstrap.servers", bootstrap.unwrap_or_default())];
+    for (key, value) in bootstrap.iter().chain(fixed) {
+        properties.insert((*key).to_owned(), (*value).to_owned());
+    }
+    admin(terminal, &properties).await
+}
+
+/// Addresses and contradictions are refused when the client is made, other settings when they are read.
+fn of_admin_config(error: &ConfigError) -> Failure {
+    match error {
+        ConfigError::Address { .. } | ConfigError::Port { .. } | ConfigError::Contradiction(_) => {
+            not_created(of_config(error))
+        }
+        ConfigError::Missing { .. }
+        | ConfigError::Invalid { .. }
+        | ConfigError::EmptyList { .. }
+        | ConfigError::EmptyElement { .. }
+        | ConfigError::TooManyInFlight { .. }
+        | ConfigError::GroupInstanceId(_)
+        | ConfigError::UnknownAssignor { .. }
+        | ConfigError::Unsupported { .. } => of_config(error),
+    }
+}
+
+/// The failure as the cause of a client that could not be made.
+fn not_created(failure: Failure) -> Failure {
+    failure.causing("org.apache.kafka.common.KafkaException", "Failed to create new KafkaAdminClient")
+}
+
 /// An admin client with these settings.
 pub async fn admin(terminal: &mut Terminal<'_>, properties: &Properties) -> Result<Admin, Failure> {
     create_admin(admin_config(terminal, properties).await?)
@@ -101,19 +140,12 @@ pub async fn admin_config(
     properties: &Properties,
 ) -> Result<AdminConfig, Failure> {
     warn_of_unknown(terminal, ClientKind::Admin, properties);
-    let config =
-        AdminConfig::from_properties(properties).map_err(|error| Failure::of_admin_config(&error))?;
-    let addresses = check_addresses(terminal, &config.common).await;
-    addresses.map_err(|failure| failure.causing(CREATION, NOT_CREATED))?;
+    let config = AdminConfig::from_properties(properties).map_err(|error| of_admin_config(&error))?;
+    check_addresses(terminal, &config.common).await.map_err(not_created)?;
     Ok(config)
 }
 
 /// Creates the client.
 pub fn create_admin(config: AdminConfig) -> Result<Admin, Failure> {
-    Admin::new(config).map_err(|error| {
-        Failure::new("java.io.IOException", error.to_string()).causing(CREATION, NOT_CREATED)
-    })
+    Admin::new(config).map_err(|error| not_created(Failure::new("java.io.IOException", error.to_string())))
 }
-
-const CREATION: &str = "org.apache.kafka.common.KafkaException";
-const NOT_CREATED: &str = "Failed to create new KafkaAdminClient";

@@ -10,10 +10,9 @@ mod new_topic;
 
 use ottla_client::Admin;
 use ottla_client::admin::{NewPartitions, TopicListing};
-use ottla_client::config::Properties;
 use regex::Regex;
 
-use super::failure::{Failure, log};
+use super::failure::{Failure, crash, log};
 use super::{session, usage};
 use crate::jopt::{self, Given, Opt, flag, value};
 use crate::operation_failure;
@@ -123,13 +122,6 @@ pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     session::run("kafka-topics", work(&given, terminal))
 }
 
-/// An exception that nobody expected: its message, then itself.
-fn crash(terminal: &mut Terminal<'_>, failure: &Failure) -> u8 {
-    terminal.err_line(failure.message());
-    terminal.err_line(failure);
-    1
-}
-
 fn check_usage(given: &Given) -> Result<(), String> {
     if given.has("describe") && given.has("if-exists") && !given.has("topic") && !given.has("topic-id") {
         return Err("--topic or --topic-id is required to describe a topic".to_owned());
@@ -169,7 +161,7 @@ fn only_with(given: &Given, option: &str, allowed: &[&str], others: &[&str]) -> 
 }
 
 async fn work(given: &Given, terminal: &mut Terminal<'_>) -> u8 {
-    let admin = match connect(given, terminal).await {
+    let admin = match session::admin_of(given, &[], terminal).await {
         Ok(admin) => admin,
         Err(failure) => return crash(terminal, &failure),
     };
@@ -181,14 +173,6 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> u8 {
             1
         }
     }
-}
-
-async fn connect(given: &Given, terminal: &mut Terminal<'_>) -> Result<Admin, Failure> {
-    let bootstrap = given.value("bootstrap-server").map_err(|error| Failure::from(&error))?;
-    let file = given.value("command-config").map_err(|error| Failure::from(&error))?;
-    let mut properties = file.map_or_else(|| Ok(Properties::new()), session::properties_of_file)?;
-    properties.insert("bootstrap.servers".to_owned(), bootstrap.unwrap_or_default().to_owned());
-    session::admin(terminal, &properties).await
 }
 
 async fn execute(admin: &Admin, given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Failure> {

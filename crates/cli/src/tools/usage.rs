@@ -53,6 +53,16 @@ pub fn exclude(given: &Given, used: &str, others: &[&str]) -> Result<(), String>
     }
 }
 
+/// Every address must have a port.
+pub fn check_addresses(addresses: &str) -> Result<(), String> {
+    let has_port =
+        |address: &str| address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match addresses.split(',').all(has_port) {
+        true => Ok(()),
+        false => Err("Please provide valid host:port like host1:9091,host2:9092\n".to_owned()),
+    }
+}
+
 /// `[a], [b]`
 pub fn bracketed(names: &[&str]) -> String {
     names.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ")

@@ -96,7 +96,8 @@ pub fn comparable(seen: &Seen) -> Seen {
 }
 
 fn kept(lines: &[String]) -> Vec<String> {
-    let table = lines.iter().position(|line| line.starts_with("Option  ") || line == "[option table cut]");
+    let begins_table = |line: &&String| line.starts_with("Option  ") || line.starts_with("Option (");
+    let table = lines.iter().position(|line| begins_table(&line) || line == "[option table cut]");
     let lines = &lines[..table.unwrap_or(lines.len())];
     let mut kept: Vec<String> =
         lines.iter().filter(|line| !is_cut(line)).map(|line| in_any_order(&without_times(line))).collect();

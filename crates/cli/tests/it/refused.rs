@@ -1,0 +1,20 @@
+//! Tools that are given wrong flags, files or addresses: what they say, and how they end.
+
+use crate::stage::{LeftOut, Stage, sorted};
+
+/// Replays what was recorded of one tool.
+fn check(tool: &str, left_out: &[LeftOut<'_>]) {
+    let text = include_str!("../data/refused.txt");
+    let section = text.split("# tool ").find(|section| section.lines().next() == Some(tool)).unwrap();
+    Stage::without_node(tool).replay(section, left_out, sorted);
+}
+
+#[test]
+fn kafka_get_offsets_refuses_as_kafka_s_tool_does() {
+    check("kafka-get-offsets.sh", &[]);
+}
+
+#[test]
+fn kafka_delete_records_refuses_as_kafka_s_tool_does() {
+    check("kafka-delete-records.sh", &[("r21.json", "a number beyond 64 bits is shown rounded")]);
+}
