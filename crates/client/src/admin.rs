@@ -85,8 +85,9 @@ impl Admin {
         self.shared().wait_for(deadline, |image| (!image.nodes.is_empty()).then_some(())).await
     }
 
-    /// Asks any node.
+    /// Asks any node, once it is known which there are.
     async fn ask_any<R: Request>(&self, deadline: Deadline, request: &R) -> Result<R::Response, CallError> {
+        self.known_cluster(deadline).await?;
         let options = CallOptions::default();
         let mut attempts = self.shared().attempts(deadline);
         loop {

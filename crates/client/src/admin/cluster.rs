@@ -130,6 +130,14 @@ impl Admin {
         Ok(ClusterDescription { cluster_id: response.cluster_id, controller, nodes, fenced })
     }
 
+    /// The brokers of the cluster that live, by id, as any of them names them. Unlike
+    /// [`describe_cluster`](Admin::describe_cluster), brokers of every age can say so much.
+    pub async fn nodes(&self) -> Result<Vec<Node>, CallError> {
+        let deadline = self.deadline("listNodes");
+        self.known_cluster(deadline).await?;
+        Ok(self.shared().image().nodes.values().map(|node| Node::clone(node)).collect())
+    }
+
     /// What a node speaks, and the features of the cluster; any node if none is named.
     pub async fn describe_node(&self, node: Option<BrokerId>) -> Result<ApiVersions, CallError> {
         let deadline = self.deadline("describeFeatures");
