@@ -60,6 +60,11 @@ pub const COMMANDS: &[Command] = &[
         run: tools::consumer_groups::run,
     },
     Command {
+        name: "kafka-broker-api-versions",
+        about: "Show which APIs the brokers have, in which versions",
+        run: tools::broker_api_versions::run,
+    },
+    Command {
         name: "kafka-delete-records",
         about: "Delete the first records of partitions",
         run: tools::delete_records::run,
@@ -68,6 +73,12 @@ pub const COMMANDS: &[Command] = &[
         name: "kafka-get-offsets",
         about: "Print first, last and other offsets of partitions",
         run: tools::get_offsets::run,
+    },
+    Command { name: "kafka-groups", about: "List groups of all kinds", run: tools::groups::run },
+    Command {
+        name: "kafka-log-dirs",
+        about: "Show the log directories of brokers and what lies in them",
+        run: tools::log_dirs::run,
     },
     Command {
         name: "kafka-topics",

@@ -10,6 +10,7 @@ mod hash_order;
 mod session;
 pub mod usage;
 
+pub mod broker_api_versions;
 pub mod configs;
 pub mod console_consumer;
 pub mod console_producer;
@@ -17,5 +18,7 @@ pub mod consumer_groups;
 pub mod delete_records;
 pub mod dump_log;
 pub mod get_offsets;
+pub mod groups;
+pub mod log_dirs;
 pub mod storage;
 pub mod topics;

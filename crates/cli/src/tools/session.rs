@@ -91,12 +91,8 @@ pub async fn check_addresses(terminal: &mut Terminal<'_>, config: &CommonConfig)
     }
 }
 
-/// An admin client as `--bootstrap-server` and `--command-config` say. `fixed` settings win over those of the file.
-pub async fn admin_of(
-    given: &Given,
-    fixed: &[(&str, &str)],
-    terminal: &mut Terminal<'_>,
-) -> Result<Admin, Failure> {
+/// The settings that `--command-config` and `--bootstrap-server` give. `fixed` ones win over those of the file.
+pub fn properties_of(given: &Given, fixed: &[(&str, &str)]) -> Result<Properties, Failure> {
     let file = given.value("command-config").map_err(|error| Failure::from(&error))?;
     let mut properties = file.map_or_else(|| Ok(Properties::new()), properties_of_file)?;
     let bootstrap = given.value("bootstrap-server").map_err(|error| Failure::from(&error))?;
@@ -104,7 +100,16 @@ pub async fn admin_of(
     for (key, value) in bootstrap.iter().chain(fixed) {
         properties.insert((*key).to_owned(), (*value).to_owned());
     }
-    admin(terminal, &properties).await
+    Ok(properties)
+}
+
+/// An admin client with the settings of the command line.
+pub async fn admin_of(
+    given: &Given,
+    fixed: &[(&str, &str)],
+    terminal: &mut Terminal<'_>,
+) -> Result<Admin, Failure> {
+    admin(terminal, &properties_of(given, fixed)?).await
 }
 
 /// Addresses and contradictions are refused when the client is made, other settings when they are read.

@@ -1,6 +1,7 @@
 //! The tools against what Kafka's tools print: recorded transcripts, replayed.
 #![cfg(test)]
 
+mod cluster_tools;
 mod dump_log;
 mod groups;
 mod kills;

@@ -18,3 +18,18 @@ fn kafka_get_offsets_refuses_as_kafka_s_tool_does() {
 fn kafka_delete_records_refuses_as_kafka_s_tool_does() {
     check("kafka-delete-records.sh", &[("r21.json", "a number beyond 64 bits is shown rounded")]);
 }
+
+#[test]
+fn kafka_log_dirs_refuses_as_kafka_s_tool_does() {
+    check("kafka-log-dirs.sh", &[]);
+}
+
+#[test]
+fn kafka_broker_api_versions_refuses_as_kafka_s_tool_does() {
+    check("kafka-broker-api-versions.sh", &[]);
+}
+
+#[test]
+fn kafka_groups_refuses_as_kafka_s_tool_does() {
+    check("kafka-groups.sh", &[]);
+}

@@ -105,6 +105,11 @@ impl Stage {
         path.display().to_string()
     }
 
+    /// The broker's address.
+    pub fn broker(&self) -> String {
+        self.real("localhost:9092")
+    }
+
     pub fn create_topic(&self, topic: &str, partitions: u32) {
         let command = format!(
             "kafka-topics.sh --bootstrap-server localhost:9092 --create --topic {topic} --partitions {partitions}"
@@ -117,7 +122,7 @@ impl Stage {
         let topic = TopicName::new(topic).unwrap();
         let index = PartitionIndex::new(partition).unwrap();
         let work = async {
-            let config = ProducerConfig::new(&self.real("localhost:9092")).unwrap();
+            let config = ProducerConfig::new(&self.broker()).unwrap();
             let producer = Producer::new(config).unwrap();
             for timestamp in timestamps {
                 let record = ProducerRecord::to(&topic).partition(index).value(b"value");
