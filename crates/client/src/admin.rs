@@ -17,6 +17,7 @@ mod log_dirs;
 mod offsets;
 mod producers;
 mod topics;
+mod voters;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,6 +43,7 @@ pub use offsets::{DeleteRecordsError, ListOffsetsError, ListedOffset, OffsetSpec
 pub(crate) use offsets::{Question, read_answer};
 pub use producers::*;
 pub use topics::*;
+pub use voters::*;
 
 use crate::cluster::{
     Attempt, CallOptions, Cluster, ClusterImage, ClusterOptions, CoordinatorError, CoordinatorKind, Deadline,
@@ -150,6 +152,19 @@ impl Admin {
             if let Some(end) = attempts.make(attempt).await {
                 return end;
             }
+        }
+    }
+
+    /// Asks any broker, which forwards to the active controller, or that one where the client knows controllers only.
+    async fn ask_any_or_controller<R: Request>(
+        &self,
+        deadline: Deadline,
+        request: &R,
+        code_of: impl Fn(&R::Response) -> i16,
+    ) -> Result<R::Response, CallError> {
+        match self.shared().config().bootstrap_is_controllers {
+            true => self.ask_controller(deadline, request, code_of).await,
+            false => self.ask_any(deadline, request).await,
         }
     }
 

@@ -38,6 +38,9 @@ pub enum CallError {
     /// What was asked has no form in the version that the node speaks.
     #[error("the request {api} cannot be written: {reason}")]
     Unwritable { api: String, reason: String },
+    /// The node answers, and refuses even to say which nodes there are: it is not of the kind that was asked for.
+    #[error("{0}")]
+    Rejected(ServerError),
     /// The client was closed meanwhile.
     #[error("the client is closed")]
     Closed,
@@ -48,6 +51,7 @@ impl CallError {
     pub fn is_retriable(&self) -> bool {
         match self {
             CallError::TimedOut { .. } | CallError::Connect { .. } | CallError::Lost { .. } => true,
+            CallError::Rejected(error) => error.is_retriable(),
             CallError::NoNode { .. }
             | CallError::Unsupported { .. }
             | CallError::TooOld { .. }

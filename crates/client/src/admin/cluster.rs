@@ -1,19 +1,19 @@
-//! The cluster itself: nodes, features, quorum, leaders, reassignments.
+//! The cluster itself: nodes, features, leaders, reassignments.
 //!
-//! Owns: these operations. Does not own: the image a client keeps for itself (`cluster`).
+//! Owns: these operations.
+//! Does not own: the metadata quorum (`voters`), the image a client keeps for itself (`cluster`).
 //!
-//! Source: Kafka protocol guide, DescribeCluster, UpdateFeatures, DescribeQuorum, ElectLeaders,
-//! ListPartitionReassignments; KIP-584, KIP-595, KIP-700.
+//! Source: Kafka protocol guide, DescribeCluster, UnregisterBroker, UpdateFeatures, ElectLeaders,
+//! ListPartitionReassignments; KIP-584, KIP-700.
 
 use std::collections::BTreeMap;
 
-use ottla_model::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition, Uuid};
-use ottla_protocol::messages::describe_quorum_response::ReplicaState;
+use ottla_model::{BrokerId, TopicPartition};
 use ottla_protocol::messages::elect_leaders_request::TopicPartitions;
 use ottla_protocol::messages::update_features_request::FeatureUpdateKey;
 use ottla_protocol::messages::{
-    DescribeClusterRequest, DescribeQuorumRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest,
-    UpdateFeaturesRequest, describe_quorum_request as quorum,
+    DescribeClusterRequest, ElectLeadersRequest, ListPartitionReassignmentsRequest, UnregisterBrokerRequest,
+    UnregisterBrokerResponse, UpdateFeaturesRequest,
 };
 
 use super::error::operation_error;
@@ -22,15 +22,13 @@ use super::{Admin, Outcomes, PartitionOutcomes};
 use crate::cluster::{Lane, Node, Target};
 use crate::config::Endpoint;
 use crate::connection::ApiVersions;
-use crate::error::{CallError, ErrorCode, ServerError};
+use crate::error::{CallError, ServerError};
 
 operation_error! {
     /// Why the cluster cannot be described.
     DescribeClusterError {}
     /// Why a feature was not updated.
     UpdateFeatureError {}
-    /// Why the metadata quorum cannot be described.
-    DescribeQuorumError {}
     /// Why a partition got no other leader.
     ElectLeaderError {
         NotNeeded = ElectionNotNeeded,
@@ -38,10 +36,11 @@ operation_error! {
     }
     /// Why the reassignments cannot be listed.
     ListReassignmentsError {}
+    /// Why a broker is still registered.
+    UnregisterBrokerError {
+        NotRegistered = BrokerIdNotRegistered,
+    }
 }
-
-/// The topic of the metadata log, which DescribeQuorum is asked about.
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// The nodes of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,27 +59,6 @@ pub enum FeatureChange {
     /// Only if no metadata are lost.
     SafeDowngrade,
     UnsafeDowngrade,
-}
-
-/// The metadata quorum as its leader sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuorumDescription {
-    pub leader: Option<BrokerId>,
-    pub leader_epoch: Option<LeaderEpoch>,
-    pub high_watermark: Option<Offset>,
-    pub voters: Vec<QuorumReplica>,
-    pub observers: Vec<QuorumReplica>,
-    pub nodes: BTreeMap<BrokerId, Vec<(String, Endpoint)>>,
-}
-
-/// A copy of the metadata log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuorumReplica {
-    pub id: i32,
-    pub directory: Option<Uuid>,
-    pub log_end: Option<Offset>,
-    pub last_fetch: Option<Timestamp>,
-    pub last_caught_up: Option<Timestamp>,
 }
 
 /// Which replica shall lead.
@@ -161,6 +139,15 @@ impl Admin {
         }
     }
 
+    /// Takes back the registration of a broker that is gone for good.
+    pub async fn unregister_broker(&self, id: BrokerId) -> Result<(), UnregisterBrokerError> {
+        let request = UnregisterBrokerRequest { broker_id: id.value() };
+        let code_of = |response: &UnregisterBrokerResponse| response.error_code;
+        let deadline = self.deadline("unregisterBroker");
+        let response = self.ask_any_or_controller(deadline, &request, code_of).await?;
+        Ok(ServerError::check(response.error_code, response.error_message.as_deref())?)
+    }
+
     /// Changes levels of features; 0 disables one. All happen, or none.
     pub async fn update_features(
         &self,
@@ -192,34 +179,6 @@ impl Admin {
             None => Ok(()),
         };
         Ok(updates.iter().map(|(name, _, _)| (name.clone(), outcome(name))).collect())
-    }
-
-    /// The state of the metadata quorum.
-    pub async fn describe_quorum(&self) -> Result<QuorumDescription, DescribeQuorumError> {
-        let partition = quorum::PartitionData { partition_index: 0 };
-        let topic = quorum::TopicData { topic_name: METADATA_TOPIC.to_owned(), partitions: vec![partition] };
-        let request = DescribeQuorumRequest { topics: vec![topic] };
-        let response = self.ask_any(self.deadline("describeMetadataQuorum"), &request).await?;
-        ServerError::check(response.error_code, response.error_message.as_deref())?;
-        let partition = response.topics.into_iter().flat_map(|topic| topic.partitions).next();
-        let Some(partition) = partition else {
-            return Err(ServerError::from(ErrorCode::UnknownTopicOrPartition).into());
-        };
-        ServerError::check(partition.error_code, partition.error_message.as_deref())?;
-        let nodes = response.nodes.into_iter().filter_map(|node| {
-            let listener = |said: ottla_protocol::messages::describe_quorum_response::Listener| {
-                (said.name, Endpoint { host: said.host, port: said.port })
-            };
-            Some((BrokerId::new(node.node_id)?, node.listeners.into_iter().map(listener).collect()))
-        });
-        Ok(QuorumDescription {
-            leader: BrokerId::new(partition.leader_id),
-            leader_epoch: LeaderEpoch::new(partition.leader_epoch),
-            high_watermark: Offset::new(partition.high_watermark),
-            voters: partition.current_voters.iter().map(replica_of).collect(),
-            observers: partition.observers.iter().map(replica_of).collect(),
-            nodes: nodes.collect(),
-        })
     }
 
     /// Elects leaders of the given partitions, or of all.
@@ -278,16 +237,5 @@ impl Admin {
             }
         }
         Ok(moves)
-    }
-}
-
-fn replica_of(said: &ReplicaState) -> QuorumReplica {
-    let time = |millis: i64| (millis >= 0).then(|| Timestamp::from_millis(millis));
-    QuorumReplica {
-        id: said.replica_id,
-        directory: Some(said.replica_directory_id).filter(|id| !id.is_zero()),
-        log_end: Offset::new(said.log_end_offset),
-        last_fetch: time(said.last_fetch_timestamp),
-        last_caught_up: time(said.last_caught_up_timestamp),
     }
 }

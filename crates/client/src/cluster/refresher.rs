@@ -84,6 +84,8 @@ async fn ask_one(
 async fn ask_controller(shared: &Shared, target: Target) -> Result<MetadataResponse, CallError> {
     let request = DescribeClusterRequest { endpoint_type: ENDPOINTS_OF_CONTROLLERS, ..Default::default() };
     let response = shared.call(target, &request, CallOptions::default()).await?;
+    let refused = ServerError::check(response.error_code, response.error_message.as_deref());
+    refused.map_err(CallError::Rejected)?;
     let brokers = response.brokers.into_iter().map(|node| MetadataResponseBroker {
         node_id: node.broker_id,
         host: node.host,

@@ -44,7 +44,8 @@ impl AdminConfig {
                 ));
             }
             (true, false) => {
-                common.bootstrap = endpoints("bootstrap.controllers", controllers)?;
+                // Kafka's client names the other key when it refuses an address.
+                common.bootstrap = endpoints("bootstrap.servers", controllers)?;
                 common.bootstrap_is_controllers = true;
             }
             (false, true) => {}

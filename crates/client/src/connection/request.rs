@@ -52,6 +52,9 @@ requests! {
     DescribeQuorum: DescribeQuorumRequest => DescribeQuorumResponse;
     UpdateFeatures: UpdateFeaturesRequest => UpdateFeaturesResponse;
     DescribeCluster: DescribeClusterRequest => DescribeClusterResponse;
+    UnregisterBroker: UnregisterBrokerRequest => UnregisterBrokerResponse;
+    AddRaftVoter: AddRaftVoterRequest => AddRaftVoterResponse;
+    RemoveRaftVoter: RemoveRaftVoterRequest => RemoveRaftVoterResponse;
     DescribeProducers: DescribeProducersRequest => DescribeProducersResponse;
     ConsumerGroupDescribe: ConsumerGroupDescribeRequest => ConsumerGroupDescribeResponse;
     ListConfigResources: ListConfigResourcesRequest => ListConfigResourcesResponse;
