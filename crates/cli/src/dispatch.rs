@@ -65,9 +65,19 @@ pub const COMMANDS: &[Command] = &[
         run: tools::broker_api_versions::run,
     },
     Command {
+        name: "kafka-cluster",
+        about: "Show the id and the nodes of a cluster, unregister brokers",
+        run: tools::cluster::run,
+    },
+    Command {
         name: "kafka-delete-records",
         about: "Delete the first records of partitions",
         run: tools::delete_records::run,
+    },
+    Command {
+        name: "kafka-features",
+        about: "Show and change the levels of features",
+        run: tools::features::run,
     },
     Command {
         name: "kafka-get-offsets",
@@ -79,6 +89,11 @@ pub const COMMANDS: &[Command] = &[
         name: "kafka-log-dirs",
         about: "Show the log directories of brokers and what lies in them",
         run: tools::log_dirs::run,
+    },
+    Command {
+        name: "kafka-metadata-quorum",
+        about: "Show the metadata quorum, add and remove controllers",
+        run: tools::metadata_quorum::run,
     },
     Command {
         name: "kafka-topics",

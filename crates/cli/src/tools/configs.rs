@@ -152,13 +152,7 @@ async fn connect(given: &Given, terminal: &mut Terminal<'_>) -> Result<Admin, Fa
     let value = |name| given.value(name).map_err(|error| Failure::from(&error));
     let mut properties =
         value("command-config")?.map_or_else(|| Ok(Properties::new()), session::properties_of_file)?;
-    for (option, key) in
-        [("bootstrap-server", "bootstrap.servers"), ("bootstrap-controller", "bootstrap.controllers")]
-    {
-        if let Some(addresses) = value(option)? {
-            properties.insert(key.to_owned(), addresses.to_owned());
-        }
-    }
+    session::set_addresses(&mut properties, value("bootstrap-server")?, value("bootstrap-controller")?);
     properties.insert("default.api.timeout.ms".to_owned(), OPERATION_MS_MAX.to_owned());
     properties.entry("request.timeout.ms".to_owned()).or_insert_with(|| OPERATION_MS_MAX.to_owned());
     session::admin(terminal, &properties).await

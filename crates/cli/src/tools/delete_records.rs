@@ -84,12 +84,16 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Problem>
 
 fn unreadable(path: &str, error: &io::Error) -> Failure {
     let io_exception = "java.io.IOException";
-    let cause = match error.kind() {
-        io::ErrorKind::NotFound => Failure::new("java.nio.file.NoSuchFileException", path),
-        io::ErrorKind::PermissionDenied => Failure::new("java.nio.file.AccessDeniedException", path),
-        io::ErrorKind::IsADirectory => Failure::new(io_exception, "Is a directory"),
-        _ => Failure::new(io_exception, error.to_string()),
+    let (class, text) = if error.kind() == io::ErrorKind::NotFound {
+        ("java.nio.file.NoSuchFileException", path.to_owned())
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        ("java.nio.file.AccessDeniedException", path.to_owned())
+    } else if error.kind() == io::ErrorKind::IsADirectory {
+        (io_exception, "Is a directory".to_owned())
+    } else {
+        (io_exception, error.to_string())
     };
+    let cause = Failure::new(class, text);
     cause.causing(io_exception, format!("Unable to read file {path}"))
 }
 

@@ -105,6 +105,7 @@ impl From<&CallError> for Failure {
             CallError::Unsupported { .. } | CallError::TooOld { .. } => "UnsupportedVersionException",
             CallError::NoNode { .. } | CallError::TimedOut { .. } => "TimeoutException",
             CallError::Connect { .. } | CallError::Lost { .. } => "DisconnectException",
+            CallError::Rejected(refusal) => return Failure::from(refusal),
             CallError::Malformed { .. } | CallError::Unwritable { .. } | CallError::Closed => {
                 return Failure::new("org.apache.kafka.common.KafkaException", error.to_string());
             }

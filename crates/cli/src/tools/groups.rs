@@ -139,6 +139,7 @@ async fn all_groups(admin: &Admin) -> Result<Vec<GroupListing>, Failure> {
             | CallError::TooOld { .. }
             | CallError::Malformed { .. }
             | CallError::Unwritable { .. }
+            | CallError::Rejected(_)
             | CallError::Closed => Failure::from(&error),
         };
         cause.causing("org.apache.kafka.common.KafkaException", "Failed to find brokers to send ListGroups")
@@ -168,7 +169,7 @@ fn is_wanted(
     if given.has("consumer") {
         return group.protocol_type == "consumer" || group.protocol_type.is_empty() || is("Consumer");
     }
-    !(given.has("share") && !is("Share") || given.has("streams") && !is("Streams"))
+    (is("Share") || !given.has("share")) && (is("Streams") || !given.has("streams"))
 }
 
 fn table(groups: &[GroupListing]) -> String {

@@ -13,7 +13,7 @@ use ottla_model::BrokerId;
 use serde_json::Value;
 
 use super::failure::{self, Failure, Problem};
-use super::{session, usage};
+use super::{java, session, usage};
 use crate::jopt::{self, Given, Opt, flag, value};
 use crate::operation_failure;
 use crate::terminal::Terminal;
@@ -57,7 +57,7 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Problem>
     let cluster = admin.describe_cluster(false).await;
     let cluster = cluster.map_err(|error| operation_failure!(error).in_execution())?;
     let existing: BTreeSet<i32> = cluster.nodes.iter().map(|node| node.id.value()).collect();
-    let named = list(given, "broker-list")?.map(number).collect::<Result<BTreeSet<i32>, Failure>>()?;
+    let named = list(given, "broker-list")?.map(java::integer).collect::<Result<BTreeSet<i32>, Failure>>()?;
     let missing: BTreeSet<i32> = named.difference(&existing).copied().collect();
     if !missing.is_empty() {
         return Err(Problem::Terse(format!(
@@ -84,12 +84,6 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Problem>
 fn list<'a>(given: &'a Given, name: &'static str) -> Result<impl Iterator<Item = &'a str>, Failure> {
     let text = given.value(name).map_err(|error| Failure::from(&error))?.unwrap_or_default();
     Ok(text.split(',').filter(|part| !part.is_empty()))
-}
-
-fn number(text: &str) -> Result<i32, Failure> {
-    let refused =
-        |_| Failure::new("java.lang.NumberFormatException", format!("For input string: \"{text}\""));
-    text.parse().map_err(refused)
 }
 
 fn joined(ids: &BTreeSet<i32>) -> String {

@@ -2,23 +2,28 @@
 //!
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
 //!
-//! In reading order: `usage`, `failure` and `session` are what the tools on joptsimple share, `hash_order` is the order
-//! in which some of them print; then the tools.
+//! In reading order: `usage`, `failure`, `java`, `feature_levels`, `session` and `hash_order` are what tools share; then
+//! the tools.
 
 mod failure;
+mod feature_levels;
 mod hash_order;
+mod java;
 mod session;
 pub mod usage;
 
 pub mod broker_api_versions;
+pub mod cluster;
 pub mod configs;
 pub mod console_consumer;
 pub mod console_producer;
 pub mod consumer_groups;
 pub mod delete_records;
 pub mod dump_log;
+pub mod features;
 pub mod get_offsets;
 pub mod groups;
 pub mod log_dirs;
+pub mod metadata_quorum;
 pub mod storage;
 pub mod topics;

@@ -103,6 +103,15 @@ pub fn properties_of(given: &Given, fixed: &[(&str, &str)]) -> Result<Properties
     Ok(properties)
 }
 
+/// Sets the addresses of brokers or controllers, as far as they are given.
+pub fn set_addresses(properties: &mut Properties, brokers: Option<&str>, controllers: Option<&str>) {
+    for (key, addresses) in [("bootstrap.servers", brokers), ("bootstrap.controllers", controllers)] {
+        if let Some(addresses) = addresses {
+            properties.insert(key.to_owned(), addresses.to_owned());
+        }
+    }
+}
+
 /// An admin client with the settings of the command line.
 pub async fn admin_of(
     given: &Given,

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod cluster_tools;
+mod controllers;
 mod dump_log;
 mod groups;
 mod kills;

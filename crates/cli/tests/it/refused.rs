@@ -33,3 +33,21 @@ fn kafka_broker_api_versions_refuses_as_kafka_s_tool_does() {
 fn kafka_groups_refuses_as_kafka_s_tool_does() {
     check("kafka-groups.sh", &[]);
 }
+
+#[test]
+fn kafka_cluster_refuses_as_kafka_s_tool_does() {
+    check(
+        "kafka-cluster.sh",
+        &[("--id -1 --command-config DIR/work/fast.properties", "no node has it: ours says so at once")],
+    );
+}
+
+#[test]
+fn kafka_metadata_quorum_refuses_as_kafka_s_tool_does() {
+    check("kafka-metadata-quorum.sh", &[]);
+}
+
+#[test]
+fn kafka_features_refuses_as_kafka_s_tool_does() {
+    check("kafka-features.sh", &[]);
+}

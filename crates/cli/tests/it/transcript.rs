@@ -99,6 +99,10 @@ fn kept(lines: &[String]) -> Vec<String> {
     let begins_table = |line: &&String| line.starts_with("Option  ") || line.starts_with("Option (");
     let table = lines.iter().position(|line| begins_table(&line) || line == "[option table cut]");
     let lines = &lines[..table.unwrap_or(lines.len())];
+    // Below its usage, a help text is in our own words.
+    let is_help = lines.iter().any(|line| line == "optional arguments:");
+    let below = lines.iter().position(|line| is_help && line.is_empty());
+    let lines = &lines[..below.unwrap_or(lines.len())];
     let mut kept: Vec<String> =
         lines.iter().filter(|line| !is_cut(line)).map(|line| in_any_order(&without_times(line))).collect();
     while kept.last().is_some_and(String::is_empty) {
@@ -115,6 +119,7 @@ fn is_cut(line: &str) -> bool {
         || line.contains("] WARN ")
         || line.contains("such WARN lines cut]")
         || line == "[no newline at end]"
+        || line == "[help cut]"
         || line.starts_with(ADVICE)
 }
 

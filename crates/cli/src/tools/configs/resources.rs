@@ -127,6 +127,7 @@ fn waited(error: &CallError) -> Failure {
         | CallError::Lost { .. }
         | CallError::Malformed { .. }
         | CallError::Unwritable { .. }
+        | CallError::Rejected(_)
         | CallError::Closed => Failure::from(error).in_execution(),
     }
 }

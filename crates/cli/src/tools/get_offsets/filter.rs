@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use super::super::failure::{Failure, Problem};
+use super::super::java;
 use super::super::topics::pattern_of;
 use crate::jopt::Given;
 
@@ -116,9 +117,7 @@ fn bound(text: &str) -> Result<Option<i32>, Failure> {
     if text.is_empty() {
         return Ok(None);
     }
-    let overflow =
-        |_| Failure::new("java.lang.NumberFormatException", format!("For input string: \"{text}\""));
-    text.parse().map(Some).map_err(overflow)
+    java::integer(text).map(Some)
 }
 
 #[cfg(test)]

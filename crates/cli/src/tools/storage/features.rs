@@ -1,23 +1,16 @@
 //! `kafka-storage version-mapping` and `feature-dependencies`.
 //!
-//! Owns: their output. Does not own: the features (`ottla_metadata::features`).
+//! Owns: reading `feature=version`, and the words of refusals. Does not own: what is printed (`feature_levels`).
 
-use ottla_metadata::features::{Feature, MetadataVersion, Stability};
-
+use super::super::feature_levels::{UnknownLevel, print_dependencies, print_release};
 use super::{Problem, flags};
 use crate::argparse::Arguments;
 use crate::terminal::Terminal;
 
 /// Prints which levels come with a release.
 pub fn version_mapping(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<(), Problem> {
-    let release = arguments.value(flags::RELEASE_VERSION).unwrap_or(MetadataVersion::LATEST.name());
-    let version = MetadataVersion::parse(release, Stability::Testing)
-        .map_err(|unknown| Problem::Terse(unknown.to_string()))?;
-    terminal.out_line(format_args!("{}={} ({release})", MetadataVersion::FEATURE, version.level()));
-    for feature in Feature::ALL {
-        terminal.out_line(format_args!("{feature}={}", feature.default_level(version)));
-    }
-    Ok(())
+    let printed = print_release(arguments.value(flags::RELEASE_VERSION), terminal);
+    printed.map_err(|unknown| Problem::Terse(unknown.to_string()))
 }
 
 /// Prints what the given levels depend on.
@@ -36,23 +29,13 @@ fn dependencies_of(text: &str, terminal: &mut Terminal<'_>) -> Result<(), Proble
     let Ok(number) = level.parse::<i16>() else {
         return terse(format!("Invalid version format: {level} for feature {name}"));
     };
-    if name == MetadataVersion::FEATURE {
-        let Some(version) = MetadataVersion::from_level(number) else {
-            return terse(format!("Unknown metadata.version {number}"));
-        };
-        terminal.out_line(format_args!("{name}={number} ({version}) has no dependencies."));
-        return Ok(());
-    }
-    let Ok(feature) = Feature::from_name(name) else { return terse(format!("Unknown feature: {name}")) };
-    if number < 0 || number > feature.max_level() {
-        return terse(format!("Feature level {number} is not supported for feature {name}"));
-    }
-    match feature.dependency(number) {
-        None => terminal.out_line(format_args!("{name}={number} has no dependencies.")),
-        Some(needed) => {
-            terminal.out_line(format_args!("{name}={number} requires:"));
-            terminal.out_line(format_args!("    {}={} ({needed})", MetadataVersion::FEATURE, needed.level()));
+    match print_dependencies(name, number, terminal) {
+        Ok(()) => Ok(()),
+        Err(UnknownLevel::Level { feature, level }) => {
+            terse(format!("Feature level {level} is not supported for feature {feature}"))
+        }
+        Err(unknown @ (UnknownLevel::MetadataVersion(_) | UnknownLevel::Feature(_))) => {
+            terse(unknown.to_string())
         }
     }
-    Ok(())
 }
