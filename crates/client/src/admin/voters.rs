@@ -99,18 +99,7 @@ impl Admin {
         listeners: &[(String, Endpoint)],
     ) -> Result<(), ChangeVotersError> {
         let deadline = self.deadline("addRaftVoter");
-        let listener = |(name, endpoint): &(String, Endpoint)| Listener {
-            name: name.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        };
-        let request = AddRaftVoterRequest {
-            timeout_ms: Admin::left_ms(deadline),
-            voter_id: voter.id.value(),
-            voter_directory_id: voter.directory,
-            listeners: listeners.iter().map(listener).collect(),
-            ..Default::default()
-        };
+        let request = add_request(voter, listeners, Admin::left_ms(deadline));
         let code_of = |response: &AddRaftVoterResponse| response.error_code;
         let response = self.ask_any_or_controller(deadline, &request, code_of).await?;
         Ok(ServerError::check(response.error_code, response.error_message.as_deref())?)
@@ -130,6 +119,23 @@ impl Admin {
     }
 }
 
+fn add_request(voter: Voter, listeners: &[(String, Endpoint)], timeout_ms: i32) -> AddRaftVoterRequest {
+    let listener = |(name, endpoint): &(String, Endpoint)| Listener {
+        name: name.clone(),
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+    };
+    AddRaftVoterRequest {
+        // Whatever cluster it is; an empty id would be that of another one.
+        cluster_id: None,
+        timeout_ms,
+        voter_id: voter.id.value(),
+        voter_directory_id: voter.directory,
+        listeners: listeners.iter().map(listener).collect(),
+        ..Default::default()
+    }
+}
+
 fn replica_of(said: &ReplicaState) -> QuorumReplica {
     let time = |millis: i64| (millis >= 0).then(|| Timestamp::from_millis(millis));
     QuorumReplica {
@@ -138,5 +144,21 @@ fn replica_of(said: &ReplicaState) -> QuorumReplica {
         log_end: Offset::new(said.log_end_offset),
         last_fetch: time(said.last_fetch_timestamp),
         last_caught_up: time(said.last_caught_up_timestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// KIP-853
+    #[test]
+    fn a_voter_is_added_to_the_cluster_that_is_asked_once_the_change_is_committed() {
+        let voter = Voter { id: BrokerId::new(3).unwrap(), directory: Uuid::from_bytes([7; 16]) };
+        let endpoint = Endpoint { host: "h".to_owned(), port: 9093 };
+        let request = add_request(voter, &[("CONTROLLER".to_owned(), endpoint)], 100);
+        assert_eq!((request.cluster_id.as_deref(), request.ack_when_committed), (None, true));
+        assert_eq!((request.voter_id, request.voter_directory_id), (3, voter.directory));
+        assert_eq!((request.listeners[0].host.as_str(), request.listeners[0].port), ("h", 9093));
     }
 }
