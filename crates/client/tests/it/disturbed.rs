@@ -265,7 +265,10 @@ fn producers_and_consumers_follow_the_leader_that_a_refusal_names_without_asking
         let mut consumer = consumer(&gate.address(), &[]);
         consumer.assign([partition(&topic, 0)]);
         assert_eq!(values(&mut consumer, 1).await[&0], ["v"]);
-        assert_eq!(*refused.lock().unwrap(), 1);
+        // An answer that was on its way when the first refusal came names the old leader in the same epoch once more; no
+        // later one gets through.
+        let refused = *refused.lock().unwrap();
+        assert!((1..=2).contains(&refused), "{refused} refusals");
     });
 }
 
