@@ -13,6 +13,7 @@
 
 mod near;
 mod reader;
+pub mod single;
 mod text;
 
 use std::collections::BTreeSet;

@@ -96,6 +96,11 @@ pub const COMMANDS: &[Command] = &[
         run: tools::metadata_quorum::run,
     },
     Command {
+        name: "kafka-producer-perf-test",
+        about: "Measure how fast records are sent",
+        run: tools::producer_perf::run,
+    },
+    Command {
         name: "kafka-topics",
         about: "List, describe, create, alter and delete topics",
         run: tools::topics::run,

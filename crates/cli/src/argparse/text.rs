@@ -14,10 +14,21 @@ const HELP_INDENT: usize = 25;
 /// Longest title with its explanation on the same line.
 const TITLE_WIDTH_MAX: usize = 21;
 
+/// Longest `usage: program` with parts on the same line; behind a longer one they begin on the next.
+const USAGE_WIDTH_MAX: usize = 30;
+
+/// Column at which parts begin that stand below the program.
+const USAGE_INDENT: usize = 6;
+
 /// `usage: program part part …`, broken between parts.
 pub(super) fn usage_lines(program: &str, parts: impl IntoIterator<Item = String>) -> String {
     let mut text = format!("usage: {program}");
-    let indent = text.len();
+    let mut indent = text.len();
+    if indent > USAGE_WIDTH_MAX {
+        indent = USAGE_INDENT;
+        text.push('\n');
+        text.push_str(&" ".repeat(indent));
+    }
     let mut column = indent;
     for part in parts {
         if column + 1 + part.len() > WIDTH {

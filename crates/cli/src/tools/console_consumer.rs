@@ -10,9 +10,10 @@ mod formatter;
 mod options;
 mod reading;
 
-use ottla_client::config::{ConfigError, ConsumerConfig};
+use ottla_client::config::ConsumerConfig;
 
-use super::failure::{Failure, log, of_config};
+use super::clients;
+use super::failure::{Failure, log};
 use super::{session, usage};
 use crate::jopt::{self, Given};
 use crate::terminal::Terminal;
@@ -57,7 +58,7 @@ fn start(given: &Given, plan: Plan, terminal: &mut Terminal<'_>) -> u8 {
     }
     let config = match ConsumerConfig::from_properties(&plan.properties) {
         Ok(config) => config,
-        Err(error) => return unknown_error(terminal, &failure_of_config(&error)),
+        Err(error) => return unknown_error(terminal, &clients::failure_of(&error, "consumer")),
     };
     let max = match given.number::<i64>("max-messages") {
         Ok(max) => max,
@@ -68,27 +69,6 @@ fn start(given: &Given, plan: Plan, terminal: &mut Terminal<'_>) -> u8 {
         }
     };
     session::run("kafka-console-consumer", reading::run(plan, (config, max), terminal))
-}
-
-/// Addresses are refused when the consumer is made, other keys when they are read.
-fn failure_of_config(error: &ConfigError) -> Failure {
-    match error {
-        ConfigError::Address { .. } | ConfigError::Port { .. } => not_constructed(of_config(error)),
-        ConfigError::Missing { .. }
-        | ConfigError::Invalid { .. }
-        | ConfigError::EmptyList { .. }
-        | ConfigError::EmptyElement { .. }
-        | ConfigError::Contradiction(_)
-        | ConfigError::TooManyInFlight { .. }
-        | ConfigError::GroupInstanceId(_)
-        | ConfigError::UnknownAssignor { .. }
-        | ConfigError::Unsupported { .. } => of_config(error),
-    }
-}
-
-/// The failure as the cause of a consumer that could not be made.
-fn not_constructed(failure: Failure) -> Failure {
-    failure.causing("org.apache.kafka.common.KafkaException", "Failed to construct kafka consumer")
 }
 
 /// What the tool says of an error that nothing else is said of.

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use ottla_client::Producer;
 use ottla_client::config::{ClientKind, ProducerConfig, Properties};
-use ottla_client::error::ServerError;
-use ottla_client::producer::{Delivery, DeliveryError, ProducerRecord, SendError};
+use ottla_client::producer::{Delivery, ProducerRecord};
 use ottla_env::sync::mpsc;
 use ottla_env::task::{self, Signal, Signals};
 use ottla_model::TopicName;
 use ottla_protocol::record::Header;
 
+use super::clients;
 use super::failure::{Failure, invalid_topic, log, of_config};
 use super::{session, usage};
 use crate::jopt::{self, Given, Opt, OptError, flag, maybe_value, value};
@@ -364,7 +364,7 @@ impl Sending {
         }
         match self.producer.send(sent).await {
             Ok(delivery) => self.deliveries.push_back(Underway { delivery, description }),
-            Err(error) => report(terminal, &description, &send_failure(&error)),
+            Err(error) => report(terminal, &description, &clients::send_failure(&error)),
         }
         let keep = if self.sync { 0 } else { DELIVERIES_MAX };
         self.settle(keep, terminal).await;
@@ -375,7 +375,7 @@ impl Sending {
         while self.deliveries.len() > keep {
             let Some(Underway { delivery, description }) = self.deliveries.pop_front() else { return };
             if let Err(error) = delivery.await {
-                report(terminal, &description, &delivery_failure(&error));
+                report(terminal, &description, &clients::delivery_failure(&error));
             }
         }
     }
@@ -420,42 +420,4 @@ fn report(terminal: &mut Terminal<'_>, description: &str, failure: &Failure) {
         CALLBACK_LOGGER,
     );
     terminal.err_line(failure);
-}
-
-fn send_failure(error: &SendError) -> Failure {
-    let errors = |class: &str| format!("org.apache.kafka.common.errors.{class}");
-    match error {
-        SendError::TopicUnknown { reason, .. } => {
-            let failure = Failure::new(&errors("TimeoutException"), error.to_string());
-            let cause = reason.map(|code| Box::new(Failure::from(&ServerError::from(code))));
-            Failure { cause, ..failure }
-        }
-        SendError::PartitionUnknown { .. } | SendError::BufferFull { .. } => {
-            Failure::new(&errors("TimeoutException"), error.to_string())
-        }
-        SendError::TopicRefused { error, .. } => Failure::from(error),
-        SendError::TooLargeForRequest { .. } | SendError::TooLargeForBuffer { .. } => {
-            Failure::new(&errors("RecordTooLargeException"), error.to_string())
-        }
-        // This tool has no partitioner of its own.
-        SendError::NoSuchPartition { .. } => {
-            Failure::new("java.lang.IllegalArgumentException", error.to_string())
-        }
-        SendError::Closed => Failure::new("java.lang.IllegalStateException", error.to_string()),
-        SendError::Build(_) => Failure::new("org.apache.kafka.common.KafkaException", error.to_string()),
-        SendError::Call(error) => Failure::from(error),
-    }
-}
-
-fn delivery_failure(error: &DeliveryError) -> Failure {
-    match error {
-        DeliveryError::Refused { error, .. } => Failure::from(error),
-        DeliveryError::Call(error) => Failure::from(error),
-        DeliveryError::Expired { .. } => {
-            Failure::new("org.apache.kafka.common.errors.TimeoutException", error.to_string())
-        }
-        DeliveryError::Build(_) | DeliveryError::Closed => {
-            Failure::new("org.apache.kafka.common.KafkaException", error.to_string())
-        }
-    }
 }

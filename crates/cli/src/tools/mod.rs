@@ -2,14 +2,18 @@
 //!
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
 //!
-//! In reading order: `usage`, `failure`, `java`, `feature_levels`, `session` and `hash_order` are what tools share; then
-//! the tools.
+//! In reading order: `usage`, `failure`, `java`, `java_number`, `json`, `feature_levels`, `session`,
+//! `clients`, `hash_order` and `throttle` are what tools share; then the tools.
 
+mod clients;
 mod failure;
 mod feature_levels;
 mod hash_order;
 mod java;
+mod java_number;
+mod json;
 mod session;
+mod throttle;
 pub mod usage;
 
 pub mod broker_api_versions;
@@ -25,5 +29,6 @@ pub mod get_offsets;
 pub mod groups;
 pub mod log_dirs;
 pub mod metadata_quorum;
+pub mod producer_perf;
 pub mod storage;
 pub mod topics;

@@ -4,6 +4,7 @@
 //! Does not own: the clients (`ottla_client`), what is asked.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use ottla_client::Admin;
@@ -19,6 +20,18 @@ use crate::terminal::Terminal;
 /// Runs the work of a tool on a runtime of its own.
 pub fn run<F: Future<Output = u8>>(terminal_of_failure: &str, work: F) -> u8 {
     match task::block_on(work) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln_once(terminal_of_failure, &error);
+            1
+        }
+    }
+}
+
+/// Runs the work of a tool on two threads: the client's tasks run beside it.
+pub fn run_on_threads<F: Future<Output = u8>>(terminal_of_failure: &str, work: F) -> u8 {
+    const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+    match task::run(Some(WORKERS), work) {
         Ok(code) => code,
         Err(error) => {
             eprintln_once(terminal_of_failure, &error);

@@ -10,6 +10,7 @@ mod live;
 mod node;
 mod offline;
 mod partitions;
+mod perf;
 mod process;
 mod refused;
 mod stage;

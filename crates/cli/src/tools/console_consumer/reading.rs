@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use ottla_client::Consumer;
 use ottla_client::config::{ClientKind, ConsumerConfig};
-use ottla_client::consumer::{ConsumerRecord, PollError};
+use ottla_client::consumer::ConsumerRecord;
 use ottla_env::task::{self, Signal, Signals};
 use ottla_model::{Offset, PartitionIndex, TopicName, TopicPartition};
 use regex::Regex;
 
+use super::super::clients::{self, not_constructed};
 use super::super::failure::{Failure, invalid_topic, log};
 use super::super::session;
 use super::options::{Plan, Source, Start};
-use super::{LOGGER, not_constructed, unknown_error};
+use super::{LOGGER, unknown_error};
 use crate::terminal::Terminal;
 
 /// How long one poll waits where no timeout was asked for.
@@ -49,7 +50,7 @@ pub(super) async fn run(
     };
     let consumer = match made {
         Ok(consumer) => consumer,
-        Err(failure) => return unknown_error(terminal, &not_constructed(failure)),
+        Err(failure) => return unknown_error(terminal, &not_constructed(failure, "consumer")),
     };
     let mut reading = Reading { consumer, ahead: VecDeque::new(), count: 0 };
     let end = match reading.begin(&plan, terminal) {
@@ -159,8 +160,11 @@ impl Reading {
             if let Some(record) = self.ahead.pop_front() {
                 return Ok(record);
             }
-            let records =
-                self.consumer.poll(timeout.unwrap_or(POLL)).await.map_err(|error| failure_of(&error))?;
+            let records = self
+                .consumer
+                .poll(timeout.unwrap_or(POLL))
+                .await
+                .map_err(|error| clients::poll_failure(&error))?;
             if records.is_empty() && timeout.is_some() {
                 return Err(Failure::silent("org.apache.kafka.common.errors.TimeoutException"));
             }
@@ -181,23 +185,5 @@ impl Reading {
             let _ = self.consumer.handle().seek(&partition, offset);
         }
         self.consumer.close(CLOSE).await;
-    }
-}
-
-fn failure_of(error: &PollError) -> Failure {
-    let class = |name: &str| Failure::new(name, error.to_string());
-    match error {
-        PollError::NothingToPoll => class("java.lang.IllegalStateException"),
-        PollError::NoOffset { .. } => {
-            class("org.apache.kafka.clients.consumer.NoOffsetForPartitionException")
-        }
-        PollError::OutOfRange { .. } => class("org.apache.kafka.clients.consumer.OffsetOutOfRangeException"),
-        PollError::Group(error) | PollError::Fetch { error, .. } => Failure::from(error),
-        PollError::InvalidTopics { .. } => class("org.apache.kafka.common.errors.InvalidTopicException"),
-        PollError::NotAuthorized { .. } => {
-            class("org.apache.kafka.common.errors.TopicAuthorizationException")
-        }
-        PollError::Read(_) => class("org.apache.kafka.common.KafkaException"),
-        PollError::Call(error) => Failure::from(error),
     }
 }
