@@ -96,6 +96,11 @@ pub const COMMANDS: &[Command] = &[
         run: tools::metadata_quorum::run,
     },
     Command {
+        name: "kafka-consumer-perf-test",
+        about: "Measure how fast records are read",
+        run: tools::consumer_perf::run,
+    },
+    Command {
         name: "kafka-producer-perf-test",
         about: "Measure how fast records are sent",
         run: tools::producer_perf::run,

@@ -2,7 +2,7 @@
 //!
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
 //!
-//! In reading order: `usage`, `failure`, `java`, `java_number`, `json`, `feature_levels`, `session`,
+//! In reading order: `usage`, `failure`, `java`, `java_date`, `java_number`, `json`, `feature_levels`, `session`,
 //! `clients`, `hash_order` and `throttle` are what tools share; then the tools.
 
 mod clients;
@@ -10,6 +10,7 @@ mod failure;
 mod feature_levels;
 mod hash_order;
 mod java;
+mod java_date;
 mod java_number;
 mod json;
 mod session;
@@ -22,6 +23,7 @@ pub mod configs;
 pub mod console_consumer;
 pub mod console_producer;
 pub mod consumer_groups;
+pub mod consumer_perf;
 pub mod delete_records;
 pub mod dump_log;
 pub mod features;
