@@ -75,6 +75,11 @@ pub const COMMANDS: &[Command] = &[
         run: tools::delete_records::run,
     },
     Command {
+        name: "kafka-e2e-latency",
+        about: "Measure how long a record takes from producer to consumer",
+        run: tools::e2e_latency::run,
+    },
+    Command {
         name: "kafka-features",
         about: "Show and change the levels of features",
         run: tools::features::run,

@@ -36,6 +36,8 @@ pub enum Takes {
     Value(&'static str),
     /// A value, or none.
     MaybeValue(&'static str),
+    /// A whole number, which may be negative, or none.
+    MaybeNumber(&'static str),
 }
 
 /// An option without a value.
@@ -51,6 +53,11 @@ pub const fn value(name: &'static str, placeholder: &'static str, about: &'stati
 /// An option that may have a value.
 pub const fn maybe_value(name: &'static str, placeholder: &'static str, about: &'static str) -> Opt {
     Opt { name, takes: Takes::MaybeValue(placeholder), about, needs: &[] }
+}
+
+/// An option that may have a number.
+pub const fn maybe_number(name: &'static str, placeholder: &'static str, about: &'static str) -> Opt {
+    Opt { name, takes: Takes::MaybeNumber(placeholder), about, needs: &[] }
 }
 
 /// The options that were given.
@@ -107,11 +114,13 @@ pub fn parse(options: &'static [Opt], args: &[String]) -> Result<Given, OptError
         let attached = attached.filter(|value| !value.is_empty());
         let taken = match (option.takes, attached) {
             (Takes::Nothing, _) => None,
-            (Takes::Value(_) | Takes::MaybeValue(_), Some(value)) => Some(value),
+            (Takes::Value(_) | Takes::MaybeValue(_) | Takes::MaybeNumber(_), Some(value)) => Some(value),
             (Takes::Value(_), None) => {
                 Some(rest.next().ok_or(OptError::MissingArgument { name: option.name })?)
             }
             (Takes::MaybeValue(_), None) => rest.next_if(|next| option_of(next).is_none()),
+            // What is no number is left alone, and passed over if it is no option either.
+            (Takes::MaybeNumber(_), None) => rest.next_if(|next| next.parse::<i64>().is_ok()),
         };
         given.push((option, taken.map(str::to_owned)));
     }
@@ -212,7 +221,9 @@ pub fn table(options: &[Opt]) -> String {
         let title = match option.takes {
             Takes::Nothing => format!("--{}", option.name),
             Takes::Value(placeholder) => format!("--{} <{placeholder}>", option.name),
-            Takes::MaybeValue(placeholder) => format!("--{} [{placeholder}]", option.name),
+            Takes::MaybeValue(placeholder) | Takes::MaybeNumber(placeholder) => {
+                format!("--{} [{placeholder}]", option.name)
+            }
         };
         let left = filled(&title, LEFT_COLUMNS - 1);
         let right = filled(option.about, RIGHT_COLUMNS);
@@ -258,6 +269,7 @@ mod tests {
         value("topic", "String: topic", "The topic."),
         value("count", "Integer", "A number."),
         maybe_value("state", "String", "States.").only_with(&["list", "count"]),
+        maybe_number("size", "Integer", "A size."),
         flag("help", "Help."),
     ];
 
@@ -299,6 +311,14 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_may_be_there_is_taken_also_if_it_is_negative() {
+        assert_eq!(parsed("--size -1 --list").unwrap().number::<i32>("size"), Ok(Some(-1)));
+        let given = parsed("--size x --list").unwrap();
+        assert!(given.has("list") && given.has("size") && given.value("size") == Ok(None));
+        assert_eq!(refusal("--size -x"), "x is not a recognized option");
+    }
+
+    #[test]
     fn an_option_asked_for_once_may_be_given_once() {
         let given = parsed("--topic a --topic b").unwrap();
         let refused = given.value("topic").unwrap_err().to_string();
@@ -330,8 +350,8 @@ mod tests {
     fn the_table_has_every_option_in_order() {
         let table = table(OPTIONS);
         let options: Vec<&str> = table.lines().skip(2).filter(|line| line.starts_with("--")).collect();
-        assert_eq!(options.len(), 5);
-        assert!(options[0].starts_with("--count <Integer>") && options[3].starts_with("--state [String]"));
+        assert_eq!(options.len(), 6);
+        assert!(options[0].starts_with("--count <Integer>") && options[4].starts_with("--state [String]"));
         assert!(table.lines().all(|line| line.chars().count() <= 80));
     }
 }

@@ -18,7 +18,7 @@ use super::java_date::DateFormat;
 use super::java_number::decimal;
 use super::throttle::as_f64;
 use super::{clients, session, usage};
-use crate::jopt::{self, Given, Opt, OptError, flag, maybe_value, value};
+use crate::jopt::{self, Given, Opt, OptError, flag, maybe_number, value};
 use crate::terminal::Terminal;
 use reading::{Limits, Measured};
 
@@ -59,7 +59,7 @@ const OPTIONS: &[Opt] = &[
     ),
     flag("show-detailed-stats", "Print lines of progress instead of a summary."),
     value("socket-buffer-size", "Integer: size", "Bytes of the socket's receive buffer. Default: 2097152."),
-    maybe_value(
+    maybe_number(
         "timeout",
         "Long: milliseconds",
         "How long no record may come before reading ends. Default: 10000.",
@@ -166,8 +166,7 @@ fn limits(given: &Given) -> Result<Limits, Failure> {
     if interval_ms <= 0 {
         return Err(Failure::illegal_argument("Reporting interval must be greater than 0."));
     }
-    // A text that is no number is not taken for the value, which need not be there.
-    let timeout_ms = given.values("timeout").last().and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let timeout_ms = number("timeout")?.unwrap_or(10_000);
     let pattern = given.value("date-format").map_err(|error| of_option(&error))?;
     let dates =
         DateFormat::new(pattern.unwrap_or("yyyy-MM-dd HH:mm:ss:SSS")).map_err(Failure::illegal_argument)?;

@@ -26,6 +26,7 @@ pub mod consumer_groups;
 pub mod consumer_perf;
 pub mod delete_records;
 pub mod dump_log;
+pub mod e2e_latency;
 pub mod features;
 pub mod get_offsets;
 pub mod groups;

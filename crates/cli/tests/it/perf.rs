@@ -158,3 +158,37 @@ fn kafka_consumer_perf_test_prints_what_kafka_s_tool_prints() {
     );
     assert!(!lines.is_empty() && lines.iter().all(|line| line.split(", ").count() == 10), "{progress:?}");
 }
+
+#[test]
+fn kafka_e2e_latency_refuses_bad_command_lines_as_kafka_s_tool_does() {
+    offline("kafka-e2e-latency.sh");
+}
+
+/// Left out: a bare command, which the refusals have.
+#[test]
+fn kafka_e2e_latency_prints_what_kafka_s_tool_prints() {
+    let broker = Broker::new("e2e-latency");
+    broker.create("e2e1");
+    let with_arguments = |block: &Block| block.command.contains(' ');
+    let blocks: Vec<Block> =
+        of_tool(PERF, "kafka-e2e-latency.sh").into_iter().filter(with_arguments).collect();
+    check(&broker, &blocks, without_latencies);
+}
+
+/// A topic that is not there is created; a name that no topic has, a record that is too large and a header without a value
+/// fare as with Kafka's tool.
+#[test]
+fn kafka_e2e_latency_creates_its_topic_and_tells_what_it_cannot_send() {
+    let broker = Broker::new("e2e-failures");
+    let recorded = blocks(include_str!("../data/e2e-failures.txt"));
+    check(&broker, &recorded, without_latencies);
+}
+
+/// The number of records behind which a line of progress stands is fixed; latencies are not.
+fn without_latencies(line: &str) -> String {
+    match line.split_once('\t') {
+        Some((number, latency)) if latency.parse::<f64>().is_ok() => format!("{number}\tN"),
+        _ if line.starts_with("Avg latency") || line.starts_with("Percentiles") => without_numbers(line),
+        _ => line.to_owned(),
+    }
+}
