@@ -115,6 +115,16 @@ pub const COMMANDS: &[Command] = &[
         about: "List, describe, create, alter and delete topics",
         run: tools::topics::run,
     },
+    Command {
+        name: "kafka-verifiable-consumer",
+        about: "Read records and tell of each event in JSON",
+        run: tools::verifiable_consumer::run,
+    },
+    Command {
+        name: "kafka-verifiable-producer",
+        about: "Write numbers and tell of each one in JSON",
+        run: tools::verifiable_producer::run,
+    },
 ];
 
 /// The command with this name.

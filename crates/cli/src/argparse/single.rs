@@ -212,7 +212,7 @@ impl Parser {
     fn check_needs(&self, given: &Given) -> Result<(), UsageError> {
         let is_missing = |option: &&Opt| option.need == Need::Required && !given.has(option.name);
         // Of several that are missing, argparse4j names the last.
-        if let Some(missing) = self.options.iter().rfind(is_missing) {
+        if let Some(missing) = self.group.options.iter().chain(self.options).rfind(is_missing) {
             return Err(self.refused(&format!("argument {} is required", missing.long())));
         }
         if self.group.options.iter().any(|option| given.has(option.name)) {

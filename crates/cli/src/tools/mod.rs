@@ -35,3 +35,5 @@ pub mod metadata_quorum;
 pub mod producer_perf;
 pub mod storage;
 pub mod topics;
+pub mod verifiable_consumer;
+pub mod verifiable_producer;

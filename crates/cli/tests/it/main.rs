@@ -16,3 +16,4 @@ mod refused;
 mod stage;
 mod storage;
 mod transcript;
+mod verifiable;

@@ -201,6 +201,11 @@ impl Delivery {
         Delivery { place: Place { topic, partition, index, timestamp }, promise }
     }
 
+    /// The topic the record was sent to.
+    pub fn topic(&self) -> &TopicName {
+        &self.place.topic
+    }
+
     /// The partition the record was put into.
     pub fn partition(&self) -> PartitionIndex {
         self.place.partition
