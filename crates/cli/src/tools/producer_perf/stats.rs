@@ -111,7 +111,7 @@ impl Stats {
 
     fn add(&mut self, arrived: Arrived) {
         let bytes = u64::try_from(arrived.bytes).unwrap_or(0);
-        if self.count % self.sampling == 0 {
+        if self.count.is_multiple_of(self.sampling) {
             self.latencies.push(arrived.latency_ms);
         }
         self.count += 1;
