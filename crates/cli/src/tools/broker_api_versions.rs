@@ -119,6 +119,7 @@ fn line(number: i16, offered: &RangeInclusive<i16>) -> String {
 mod tests {
     use super::*;
 
+    /// OUT-04
     #[test]
     fn an_api_is_shown_with_its_range_and_what_can_be_used_of_it() {
         assert_eq!(line(0, &(0..=13)), "Produce(0): 0 to 13 [usable: 13]");

@@ -36,6 +36,7 @@ fn without_places(mut seen: Seen) -> Seen {
     seen
 }
 
+/// OUT-03
 #[test]
 fn log_directories_are_shown_as_by_kafka_s_tool() {
     let stage = Stage::new("log-dirs");
@@ -62,6 +63,7 @@ fn table(seen: &Seen) -> BTreeMap<String, String> {
     lines.map(|(api, said)| (api.to_owned(), said.to_owned())).collect()
 }
 
+/// OUT-04
 #[test]
 fn versions_of_apis_are_shown_as_by_kafka_s_tool() {
     let stage = Stage::new("api-versions");

@@ -59,6 +59,7 @@ fn clusters_are_shown_as_by_kafka_s_tool() {
     assert!(seen.err.last().unwrap().starts_with(&format!("Caused by: {class}")), "{seen:?}");
 }
 
+/// OUT-03
 #[test]
 fn the_metadata_quorum_is_shown_as_by_kafka_s_tool() {
     let stage = Stage::new("quorum");

@@ -16,6 +16,7 @@ fn as_it_is(seen: Seen) -> Seen {
     seen
 }
 
+/// OUT-03
 #[test]
 fn offsets_are_shown_and_records_deleted_as_by_kafka_s_tools() {
     let stage = Stage::new("partitions");

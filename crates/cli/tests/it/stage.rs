@@ -6,9 +6,7 @@
 //! Transcripts name the broker `localhost:9092`, its controller `localhost:9093` and the directory `DIR`. A `cat` in a
 //! transcript shows a file that the next commands read; here it is written.
 
-use std::io::{BufRead, BufReader, sink};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 
 use ottla_client::Producer;
 use ottla_client::config::ProducerConfig;
@@ -16,6 +14,7 @@ use ottla_client::producer::ProducerRecord;
 use ottla_env::task;
 use ottla_model::{PartitionIndex, Timestamp, TopicName};
 
+use crate::process::Process;
 use crate::transcript::{Block, Seen, blocks, comparable, run};
 
 /// The end of commands that are left out, and the reason.
@@ -23,7 +22,7 @@ pub type LeftOut<'a> = (&'a str, &'a str);
 
 /// A node that serves.
 struct Node {
-    child: Child,
+    _process: Process,
     broker: String,
     controller: String,
 }
@@ -35,34 +34,17 @@ pub struct Stage {
 
 impl Node {
     fn start(properties: &str) -> Node {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
-        command
-            .args(["server", properties])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = String::new();
-        while !lines.contains("Kafka Server started") {
-            assert!(log.read_line(&mut lines).unwrap() > 0, "the node did not start:\n{lines}");
-        }
-        // What the node says from now on must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut sink()));
-        let address = |listener: &str| {
+        let mut process = Process::start(&["server", properties]);
+        let mut address = |listener: &str| {
             let marker = format!("listening listener={listener} address=127.0.0.1:");
-            let port = lines.split_once(&marker).unwrap().1.split(' ').next().unwrap();
+            let line = process.line_with(&marker);
+            let port = line.split_once(&marker).unwrap().1.split(' ').next().unwrap();
             format!("localhost:{port}")
         };
         let (broker, controller) = (address("PLAINTEXT"), address("CONTROLLER"));
-        Node { child, broker, controller }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        process.line_with("Kafka Server started");
+        process.pass_over_the_rest();
+        Node { _process: process, broker, controller }
     }
 }
 

@@ -187,6 +187,7 @@ mod tests {
         }
     }
 
+    /// OUT-03
     #[test]
     fn the_summary_names_the_leader_the_lag_and_who_belongs_to_the_quorum() {
         let expected = "ClusterId:              abc\nLeaderId:               2\nLeaderEpoch:            7\n\
