@@ -26,6 +26,12 @@ pub fn hash_order<T>(keys: Vec<T>, hash: impl Fn(&T) -> i32) -> Vec<T> {
     keys
 }
 
+/// What Java's `TopicPartition.hashCode` gives.
+pub fn hash_of_partition(topic: &str, index: i32) -> i32 {
+    let hash = 31_i32.wrapping_add(index);
+    hash.wrapping_mul(31).wrapping_add(java_string_hash(topic))
+}
+
 /// The same for texts, each of which comes out once.
 pub fn hash_order_of_texts(texts: &[String]) -> Vec<String> {
     let mut once: Vec<String> = Vec::with_capacity(texts.len());

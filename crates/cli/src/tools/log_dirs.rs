@@ -2,17 +2,19 @@
 //!
 //! Owns: its options, the JSON it prints. Does not own: asking brokers (`ottla_client::Admin`).
 //!
-//! Scripts read the third line. Its fields stand in the order in which Kafka's tool writes them.
+//! Scripts read the third line. Its fields, directories and partitions stand in the order in which Kafka's tool writes
+//! them.
 //!
 //! Source: `kafka-log-dirs.sh` of Kafka 4.3.1 (`tests/data/log-dirs.txt`, `tests/data/refused.txt`).
 
 use std::collections::BTreeSet;
 
 use ottla_client::admin::LogDirDescription;
-use ottla_model::BrokerId;
+use ottla_model::{BrokerId, TopicPartition, java_string_hash};
 use serde_json::Value;
 
 use super::failure::{self, Failure, Problem};
+use super::hash_order::{hash_of_partition, hash_order};
 use super::{java, session, usage};
 use crate::jopt::{self, Given, Opt, flag, value};
 use crate::operation_failure;
@@ -72,6 +74,7 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Problem>
     let mut brokers = Vec::new();
     for (id, outcome) in admin.describe_log_dirs(&ids).await {
         let dirs = outcome.map_err(|error| operation_failure!(error).in_execution())?;
+        let dirs = hash_order(dirs, |dir| java_string_hash(&dir.path));
         let dirs: Vec<String> = dirs.iter().map(|dir| json_of(dir, &topics)).collect();
         brokers.push(format!(r#"{{"broker":{id},"logDirs":[{}]}}"#, dirs.join(",")));
     }
@@ -93,7 +96,10 @@ fn joined(ids: &BTreeSet<i32>) -> String {
 fn json_of(dir: &LogDirDescription, topics: &BTreeSet<&str>) -> String {
     let is_wanted = |topic: &str| topics.is_empty() || topics.contains(topic);
     let replicas = dir.replicas.iter().filter(|(partition, _)| is_wanted(partition.topic.as_str()));
-    let replicas: Vec<String> = replicas
+    let hash =
+        |partition: &TopicPartition| hash_of_partition(partition.topic.as_str(), partition.partition.value());
+    let replicas: Vec<String> = hash_order(replicas.collect(), |(partition, _)| hash(partition))
+        .into_iter()
         .map(|(partition, size)| {
             format!(
                 r#"{{"partition":{},"size":{},"offsetLag":{},"isFuture":{}}}"#,
@@ -119,7 +125,7 @@ mod tests {
 
     use ottla_client::admin::ReplicaSize;
     use ottla_client::error::{ErrorCode, ServerError};
-    use ottla_model::{PartitionIndex, TopicName, TopicPartition};
+    use ottla_model::{PartitionIndex, TopicName};
 
     use super::*;
 
@@ -145,5 +151,33 @@ mod tests {
         dir.error = Some(ServerError { code: ErrorCode::KafkaStorageError, detail: None });
         let class = r#""error":"org.apache.kafka.common.errors.KafkaStorageException""#;
         assert!(json_of(&dir, &BTreeSet::new()).contains(class));
+    }
+
+    /// As Kafka 4.3.1 showed the directory of a node.
+    #[test]
+    fn partitions_stand_in_the_order_of_java_s_table() {
+        let shown = "o1-2 o1-0 plain-0 __consumer_offsets-3 d-idem-0 __consumer_offsets-1";
+        let size = ReplicaSize { bytes: 0, offset_lag: 0, is_future: false };
+        let partition = |text: &str| {
+            let (topic, index) = text.rsplit_once('-').unwrap();
+            let index = PartitionIndex::new(index.parse().unwrap()).unwrap();
+            (TopicPartition::new(TopicName::new(topic).unwrap(), index), size)
+        };
+        let dir = LogDirDescription {
+            path: "d1".to_owned(),
+            error: None,
+            replicas: shown.split(' ').map(partition).collect(),
+            total_bytes: None,
+            usable_bytes: None,
+            is_cordoned: false,
+        };
+        let json: Value = serde_json::from_str(&json_of(&dir, &BTreeSet::new())).unwrap();
+        let names: Vec<&str> = json["partitions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|one| one["partition"].as_str())
+            .collect();
+        assert_eq!(names.join(" "), shown);
     }
 }

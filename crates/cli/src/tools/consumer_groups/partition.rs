@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use ottla_model::{PartitionIndex, TopicName, TopicPartition, java_string_hash};
+use ottla_model::{PartitionIndex, TopicName, TopicPartition};
 
 use super::super::failure::Failure;
+use super::super::hash_order::hash_of_partition;
 
 /// A topic and a number, neither of them checked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +25,7 @@ impl Partition {
 
     /// What Java's `TopicPartition.hashCode` gives.
     pub(super) fn java_hash(&self) -> i32 {
-        let hash = 31_i32.wrapping_add(self.index);
-        hash.wrapping_mul(31).wrapping_add(java_string_hash(&self.topic))
+        hash_of_partition(&self.topic, self.index)
     }
 
     /// The partition, if there can be one of this name and number.
