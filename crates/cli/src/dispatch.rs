@@ -7,7 +7,7 @@
 //! first argument (`ottla kafka-topics …`) or as the name of the program: a symbolic link to `ottla`.
 
 use crate::terminal::Terminal;
-use crate::{node, tools};
+use crate::{node, own, tools};
 
 /// One command.
 pub struct Command {
@@ -22,6 +22,13 @@ pub struct Command {
 /// All commands, in the order of `ottla --help`.
 pub const COMMANDS: &[Command] = &[
     Command { name: "dev", about: "Start a node to try things with", run: node::dev::run },
+    Command { name: "topic", about: "List, describe, create, change and delete topics", run: own::topic },
+    Command {
+        name: "config",
+        about: "Show and change settings of topics, brokers and groups",
+        run: own::config,
+    },
+    Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {
         name: "server",
         about: "Start a node with the settings of a properties file",

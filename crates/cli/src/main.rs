@@ -6,7 +6,7 @@
 //! In reading order:
 //! - `dispatch`: which command a name stands for;
 //! - `terminal`: what a command writes to;
-//! - `own`: `ottla --help`, `ottla --version`;
+//! - `own`: Ottla's own commands, `ottla --help`, `ottla --version`;
 //! - `argparse`, `jopt`, `settings`: flags of Kafka's tools on argparse4j and joptsimple, properties files;
 //! - `node`, `logging`: a node in this process, its log;
 //! - `tools`: the drop-in tools, one folder each.

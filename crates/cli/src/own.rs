@@ -1,10 +1,75 @@
-//! What `ottla` does when no command is named: help, version, and a word about names it does not know.
+//! Ottla's own commands for people, and what `ottla` does when none is named.
 //!
-//! Owns: the texts of `ottla --help` and `ottla --version`.
-//! Does not own: the commands (`dispatch`).
+//! Owns: how an own command is parsed, run and ended; the texts of `ottla --help` and `ottla --version`.
+//! Does not own: the names of all commands (`dispatch`), Kafka's tools (`tools`), starting nodes (`node`).
+//!
+//! In reading order:
+//! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
+//! - `connection`, `context`: which cluster is meant;
+//! - `topic`, `config`: one command each.
+
+pub mod config;
+pub mod connection;
+pub mod context;
+mod plan;
+pub mod refusal;
+pub mod report;
+pub mod topic;
+
+use std::future::Future;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use ottla_env::task;
 
 use crate::dispatch::COMMANDS;
 use crate::terminal::Terminal;
+use refusal::{Refusal, USAGE};
+
+/// `ottla topic`
+pub fn topic(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, topic::run)
+}
+
+/// `ottla config`
+pub fn config(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, config::run)
+}
+
+/// `ottla context`
+pub fn context(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, context::run)
+}
+
+/// Parses what was typed and runs the command; answers the exit code.
+fn command<F: Parser>(
+    args: &[String],
+    terminal: &mut Terminal<'_>,
+    work: impl FnOnce(&F, &mut Terminal<'_>) -> Result<(), Refusal>,
+) -> u8 {
+    let name = F::command().get_name().to_owned();
+    let flags = match F::try_parse_from(std::iter::once(&name).chain(args)) {
+        Ok(flags) => flags,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            terminal.out(error.render());
+            return 0;
+        }
+        Err(error) => {
+            terminal.err(error.render());
+            return USAGE;
+        }
+    };
+    match work(&flags, terminal) {
+        Ok(()) => 0,
+        Err(refusal) => refusal.tell(terminal),
+    }
+}
+
+/// Runs work that talks to a cluster, on a runtime of its own.
+fn on_runtime<F: Future<Output = Result<(), Refusal>>>(work: F) -> Result<(), Refusal> {
+    task::block_on(work)
+        .unwrap_or_else(|error| Err(Refusal::failed("no runtime could be started").detail(error)))
+}
 
 /// Runs `ottla` with these arguments, none of which begins with the name of a command.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {

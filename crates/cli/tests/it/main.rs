@@ -9,6 +9,7 @@ mod kills;
 mod live;
 mod node;
 mod offline;
+mod own;
 mod partitions;
 mod perf;
 mod process;
