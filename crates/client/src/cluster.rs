@@ -149,6 +149,11 @@ impl Shared {
         self.image.load_full()
     }
 
+    /// What is left to chance is drawn from here.
+    pub(crate) fn chance(&self) -> &dyn Random {
+        &*self.random
+    }
+
     /// 64 random bits.
     pub(crate) fn random(&self) -> u64 {
         self.random.bits()

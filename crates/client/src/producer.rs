@@ -102,6 +102,18 @@ impl<'a> ProducerRecord<'a> {
     }
 }
 
+/// How long the sender of a record waits. Most never wait, so the clock is read by the first wait only.
+struct Patient {
+    block_max: Duration,
+    deadline: Option<Instant>,
+}
+
+impl Patient {
+    fn deadline(&mut self) -> Instant {
+        *self.deadline.get_or_insert_with(|| time::now() + self.block_max)
+    }
+}
+
 /// Bytes of a field with the length before it.
 fn field_bytes(field: Option<&[u8]>) -> usize {
     field.map_or(1, |bytes| varint_bytes(bytes.len()) + bytes.len())
@@ -176,7 +188,7 @@ impl Producer {
         record: ProducerRecord<'_>,
         callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static,
     ) -> Result<(), SendError> {
-        self.send(record).await?.on_end(callback);
+        self.send(record).await?.end_with(callback);
         Ok(())
     }
 
@@ -191,16 +203,16 @@ impl Producer {
         if self.closed.load(Ordering::Acquire) {
             return Err(SendError::Closed);
         }
-        let deadline = time::now() + self.inner.config().block_max;
-        let topic = self.topic(&record, deadline).await?;
+        let mut patience = Patient { block_max: self.inner.config().block_max, deadline: None };
+        let topic = self.topic(&record, &mut patience).await?;
         let partition = self.chosen_partition(&record, &topic)?;
-        let reserved = self.reserve(&record, deadline).await?;
+        let reserved = self.reserve(&record, &mut patience).await?;
         let timestamp = record.timestamp.unwrap_or_else(time::wall_now);
         let incoming = Incoming {
             record: NewRecord { timestamp, key: record.key, value: record.value, headers: record.headers },
             partition,
             reserved,
-            random: self.cluster.shared().random(),
+            random: self.cluster.shared().chance(),
         };
         match self.inner.append(&topic, &incoming) {
             Ok((partition, token, index)) => {
@@ -242,8 +254,8 @@ impl Producer {
     /// A topic as the cluster describes it: partitions, leaders, replicas. Waits, at most `max.block.ms`, until it is
     /// known; may be as old as `metadata.max.age.ms`.
     pub async fn topic_info(&self, topic: &TopicName) -> Result<Arc<TopicInfo>, SendError> {
-        let deadline = time::now() + self.inner.config().block_max;
-        self.topic(&ProducerRecord::to(topic), deadline).await
+        let mut patience = Patient { block_max: self.inner.config().block_max, deadline: None };
+        self.topic(&ProducerRecord::to(topic), &mut patience).await
     }
 
     /// Waits until every record that was sent before has arrived or failed, and its callbacks are done. Batches do not
@@ -266,7 +278,7 @@ impl Producer {
     async fn topic(
         &self,
         record: &ProducerRecord<'_>,
-        deadline: Instant,
+        patience: &mut Patient,
     ) -> Result<Arc<TopicInfo>, SendError> {
         let shared = self.cluster.shared();
         let has_partition =
@@ -278,7 +290,7 @@ impl Producer {
             return Ok(Arc::clone(topic));
         }
         shared.use_topic(record.topic);
-        let deadline = Deadline { at: deadline, call: "metadata" };
+        let deadline = Deadline { at: patience.deadline(), call: "metadata" };
         let known = shared.wait_for(deadline, |image| match image.topics.get(record.topic) {
             Some(Ok(topic)) if has_partition(topic) && topic.partition_count() > 0 => {
                 Some(Ok(Arc::clone(topic)))
@@ -313,7 +325,7 @@ impl Producer {
     }
 
     /// Takes room for a record out of the buffer, waiting for it if need be.
-    async fn reserve(&self, record: &ProducerRecord<'_>, deadline: Instant) -> Result<usize, SendError> {
+    async fn reserve(&self, record: &ProducerRecord<'_>, patience: &mut Patient) -> Result<usize, SendError> {
         let config = self.inner.config();
         let bytes = record.bytes_max();
         let serialized = HEADER_BYTES + bytes;
@@ -331,7 +343,7 @@ impl Producer {
         }
         // The buffer is full: what it holds goes out now.
         let _hurry = self.inner.hurry();
-        match time::timeout_at(deadline, buffer.acquire_many(permits)).await {
+        match time::timeout_at(patience.deadline(), buffer.acquire_many(permits)).await {
             Ok(Ok(room)) => {
                 room.forget();
                 Ok(bytes)

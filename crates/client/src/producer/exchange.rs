@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use ottla_env::random::Random;
 use ottla_model::{BrokerId, PartitionIndex};
 use ottla_protocol::record::NewRecord;
 
@@ -63,5 +64,5 @@ pub(crate) struct Incoming<'a> {
     pub partition: Option<PartitionIndex>,
     /// Bytes of the buffer it holds.
     pub reserved: usize,
-    pub random: u64,
+    pub random: &'a dyn Random,
 }

@@ -9,6 +9,7 @@
 //!
 //! Source: KIP-480, KIP-794.
 
+use ottla_env::random::Random;
 use ottla_model::PartitionIndex;
 
 use super::murmur2::partition_of_key;
@@ -40,8 +41,8 @@ pub(crate) struct Facts<'a> {
     pub key: Option<&'a [u8]>,
     /// Partitions of the topic.
     pub count: u32,
-    /// Any 64 bits.
-    pub random: u64,
+    /// Drawn from only when a partition is drawn: a draw may cost more than the record.
+    pub random: &'a dyn Random,
 }
 
 /// What the partitioner remembers of one topic.
@@ -78,7 +79,7 @@ impl Placer {
                 sticky.partition
             }
             _ => {
-                let partition = choose(&candidates(), placement.adaptive, random);
+                let partition = choose(&candidates(), placement.adaptive, random.bits());
                 self.sticky = Some(Sticky { partition, bytes: 0 });
                 partition
             }
@@ -138,6 +139,16 @@ fn index(number: u32) -> PartitionIndex {
 mod tests {
     use super::*;
 
+    /// Draws always this.
+    #[derive(Debug)]
+    struct Drawn(u64);
+
+    impl Random for Drawn {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.copy_from_slice(&self.0.to_le_bytes()[..buffer.len()]);
+        }
+    }
+
     const STICKY: Placement =
         Placement { kind: PartitionerKind::Default, ignore_keys: false, adaptive: true, sticky_bytes: 100 };
 
@@ -153,7 +164,9 @@ mod tests {
     fn place(partitioner: &mut Placer, placement: &Placement, random: u64, queued: &[i64]) -> i32 {
         let count = u32::try_from(queued.len()).unwrap();
         partitioner
-            .partition_for(Facts { key: None, count, random }, placement, || candidates(queued))
+            .partition_for(Facts { key: None, count, random: &Drawn(random) }, placement, || {
+                candidates(queued)
+            })
             .value()
     }
 
@@ -182,10 +195,10 @@ mod tests {
     #[test]
     fn a_key_decides_unless_keys_are_ignored() {
         let mut partitioner = Placer::default();
-        let facts = |count, random| Facts { key: Some(b"abc"), count, random };
-        assert_eq!(partitioner.partition_for(facts(7, 0), &STICKY, Vec::new).value(), 4);
+        let facts = |count| Facts { key: Some(b"abc"), count, random: &Drawn(1) };
+        assert_eq!(partitioner.partition_for(facts(7), &STICKY, Vec::new).value(), 4);
         let ignoring = Placement { ignore_keys: true, ..STICKY };
-        assert_eq!(partitioner.partition_for(facts(2, 1), &ignoring, || candidates(&[0, 0])).value(), 1);
+        assert_eq!(partitioner.partition_for(facts(2), &ignoring, || candidates(&[0, 0])).value(), 1);
     }
 
     #[test]

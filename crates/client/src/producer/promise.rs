@@ -83,16 +83,17 @@ impl fmt::Debug for Watcher {
 
 impl Watcher {
     /// Calls back, or follows the record into its part of the batch.
-    fn hear(mut self, settled: &Settled) {
-        match self.place.end(settled) {
+    fn hear(self, settled: &Settled) {
+        let Watcher { place, callback } = self;
+        match place.end(settled) {
             Ok(outcome) => {
                 // A callback of the user must not keep others from hearing of their records.
-                let call = std::panic::AssertUnwindSafe(|| (self.callback)(outcome));
+                let call = std::panic::AssertUnwindSafe(|| callback(outcome));
                 if std::panic::catch_unwind(call).is_err() {
                     tracing::error!("a callback for a record panicked");
                 }
             }
-            Err(part) => part.watch(self),
+            Err((place, part)) => part.watch(Watcher { place, callback }),
         }
     }
 }
@@ -164,11 +165,11 @@ struct Place {
 }
 
 impl Place {
-    /// What the end of the batch means for the record; `Err` names the part of the batch in which it goes on.
-    fn end(&mut self, settled: &Settled) -> Result<Result<RecordMetadata, DeliveryError>, Arc<Promise>> {
+    /// What the end of the batch means for the record; `Err` names its place in the part in which it goes on.
+    fn end(self, settled: &Settled) -> Result<Result<RecordMetadata, DeliveryError>, (Place, Arc<Promise>)> {
         match settled {
             Settled::Stored(stored) => Ok(Ok(RecordMetadata {
-                topic: self.topic.clone(),
+                topic: self.topic,
                 partition: self.partition,
                 offset: stored.base_offset.map(|base| base.plus(self.index)),
                 timestamp: stored.append_time.unwrap_or(self.timestamp),
@@ -177,8 +178,7 @@ impl Place {
             Settled::Split(parts) => {
                 let part = parts.iter().rev().find(|(first, _)| *first <= self.index);
                 let (first, promise) = part.expect("the parts of a batch have all of its records");
-                self.index -= first;
-                Err(Arc::clone(promise))
+                Err((Place { index: self.index - first, ..self }, Arc::clone(promise)))
             }
         }
     }
@@ -215,7 +215,15 @@ impl Delivery {
     /// records of one partition that were sent by one task are called in the order of sending. They run in the task
     /// that reads answers, so they must not block; a callback that panics is logged.
     pub fn on_end(&self, callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static) {
-        self.promise.watch(Watcher { place: self.place.clone(), callback: Box::new(callback) });
+        self.clone().end_with(callback);
+    }
+
+    /// As [`Delivery::on_end`], for a delivery that nobody else looks at.
+    pub(super) fn end_with(
+        self,
+        callback: impl FnOnce(Result<RecordMetadata, DeliveryError>) + Send + 'static,
+    ) {
+        self.promise.watch(Watcher { place: self.place, callback: Box::new(callback) });
     }
 }
 
@@ -225,9 +233,9 @@ impl Future for Delivery {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let Poll::Ready(settled) = self.promise.poll(context) else { return Poll::Pending };
-            match self.place.end(&settled) {
+            match self.place.clone().end(&settled) {
                 Ok(outcome) => return Poll::Ready(outcome),
-                Err(part) => self.promise = part,
+                Err((place, promise)) => *self = Delivery { place, promise },
             }
         }
     }

@@ -107,14 +107,18 @@ impl BatchBuilder {
     /// Adds a record behind the others.
     pub fn append(&mut self, record: NewRecord<'_>) -> Result<(), BuildError> {
         let deltas = self.deltas_of(&record);
-        let size = record_size(deltas, &record);
-        let bytes = self.unpacked_bytes.saturating_add(size);
+        let body = body_size(deltas, &record);
+        let bytes = self.unpacked_bytes.saturating_add(with_length(body));
         if bytes > BATCH_BYTES_MAX - HEADER_BYTES || self.record_count == i32::MAX {
             return Err(BuildError::TooLarge { bytes });
         }
-        self.scratch.clear();
-        encode_record(deltas, &record, &mut self.scratch);
-        self.compressor.write(&self.scratch, &mut self.output)?;
+        if self.compressor.encoding() == Encoding::None {
+            encode_record((deltas, body), &record, &mut self.output);
+        } else {
+            self.scratch.clear();
+            encode_record((deltas, body), &record, &mut self.scratch);
+            self.compressor.write(&self.scratch, &mut self.output)?;
+        }
         if self.record_count == 0 {
             self.base_timestamp = record.timestamp;
         }
@@ -152,7 +156,7 @@ impl BatchBuilder {
 
     /// Bytes the batch would have, were it not compressed, with `record` added.
     pub fn unpacked_bytes_with(&self, record: &NewRecord<'_>) -> usize {
-        self.unpacked_bytes().saturating_add(record_size(self.deltas_of(record), record))
+        self.unpacked_bytes().saturating_add(with_length(body_size(self.deltas_of(record), record)))
     }
 
     fn deltas_of(&self, record: &NewRecord<'_>) -> Deltas {
@@ -227,12 +231,12 @@ struct Deltas {
     offset: i32,
 }
 
-/// Bytes of an encoded record, its length included.
-fn record_size(deltas: Deltas, record: &NewRecord<'_>) -> usize {
-    let body = body_size(deltas, record);
+/// Bytes of an encoded record whose body takes so many, its length included.
+fn with_length(body: usize) -> usize {
     body.saturating_add(i32::try_from(body).map_or(0, varint::size_i32))
 }
 
+/// Bytes of an encoded record without its length.
 fn body_size(deltas: Deltas, record: &NewRecord<'_>) -> usize {
     let fixed = 1 + varint::size_i64(deltas.timestamp) + varint::size_i32(deltas.offset);
     let count = i32::try_from(record.headers.len()).unwrap_or(i32::MAX);
@@ -253,8 +257,8 @@ fn bytes_size(bytes: Option<&[u8]>) -> usize {
 }
 
 /// Appends a record whose size was checked, so that every length fits an `i32`.
-fn encode_record(deltas: Deltas, record: &NewRecord<'_>, output: &mut Vec<u8>) {
-    write_length(output, body_size(deltas, record));
+fn encode_record((deltas, body): (Deltas, usize), record: &NewRecord<'_>, output: &mut Vec<u8>) {
+    write_length(output, body);
     output.push(0);
     varint::write_i64(output, deltas.timestamp);
     varint::write_i32(output, deltas.offset);

@@ -1,0 +1,98 @@
+//! Sends or reads records as fast as it goes and says how fast that was: the same work as librdkafka's
+//! `rdkafka_performance`, with a callback for each delivery and a look at each record.
+//!
+//! ```text
+//! cargo run --release -p ottla-client --example performance -- produce localhost:9092 topic COUNT BYTES [KEY=VALUE…]
+//! cargo run --release -p ottla-client --example performance -- consume localhost:9092 topic COUNT [KEY=VALUE…]
+//! ```
+//!
+//! It works on partition 0. `cargo xtask bench client` runs both programs in turn.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ottla_client::config::{ConsumerConfig, ProducerConfig};
+use ottla_client::model::{PartitionIndex, TopicName, TopicPartition};
+use ottla_client::producer::ProducerRecord;
+use ottla_client::{Consumer, Producer};
+
+const USAGE: &str = "usage: performance produce BOOTSTRAP TOPIC COUNT BYTES [KEY=VALUE...]\n       \
+                     performance consume BOOTSTRAP TOPIC COUNT [KEY=VALUE...]";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let begun = Instant::now();
+    let count = match words.as_slice() {
+        ["produce", bootstrap, topic, count, bytes, settings @ ..] => {
+            produce(properties(bootstrap, settings)?, topic, (count.parse()?, bytes.parse()?)).await?
+        }
+        ["consume", bootstrap, topic, count, settings @ ..] => {
+            consume(properties(bootstrap, settings)?, topic, count.parse()?).await?
+        }
+        _ => return Err(USAGE.into()),
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{count} records in {seconds:.3} s: {:.0} msgs/s", f64::from(count) / seconds);
+    Ok(())
+}
+
+fn properties(bootstrap: &str, settings: &[&str]) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
+    let mut properties = BTreeMap::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
+    for setting in settings {
+        let (key, value) = setting.split_once('=').ok_or(USAGE)?;
+        properties.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(properties)
+}
+
+async fn produce(
+    properties: BTreeMap<String, String>,
+    topic: &str,
+    (count, bytes): (u32, usize),
+) -> Result<u32, Box<dyn Error>> {
+    let producer = Producer::new(ProducerConfig::from_properties(&properties)?)?;
+    let (topic, value) = (TopicName::new(topic)?, vec![b'x'; bytes]);
+    let (delivered, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    for _ in 0..count {
+        let record = ProducerRecord::to(&topic).partition(PartitionIndex::default()).value(&value);
+        let (delivered, failed) = (Arc::clone(&delivered), Arc::clone(&failed));
+        let tell = move |outcome: Result<_, _>| {
+            let counter = if outcome.is_ok() { &delivered } else { &failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        producer.send_with(record, tell).await?;
+    }
+    producer.flush().await;
+    let (delivered, failed) = (delivered.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
+    if delivered != u64::from(count) {
+        return Err(format!("{delivered} of {count} records arrived, {failed} failed").into());
+    }
+    producer.close(Duration::from_secs(10)).await;
+    Ok(count)
+}
+
+async fn consume(
+    properties: BTreeMap<String, String>,
+    topic: &str,
+    count: u32,
+) -> Result<u32, Box<dyn Error>> {
+    let mut consumer = Consumer::new(ConsumerConfig::from_properties(&properties)?)?;
+    let partition = TopicPartition::new(TopicName::new(topic)?, PartitionIndex::default());
+    consumer.assign([partition.clone()]);
+    consumer.handle().seek_to_beginning(&partition)?;
+    let mut read = 0;
+    while read < count {
+        for record in &consumer.poll(Duration::from_secs(10)).await? {
+            black_box((&record.key, &record.value, record.offset));
+            read += 1;
+        }
+    }
+    consumer.close(Duration::from_secs(10)).await;
+    Ok(read)
+}
