@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod codegen;
 mod compat;
 mod docs;
@@ -17,6 +18,11 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "bench",
+        usage: "bench client [...]  measure the client library beside librdkafka on the same work",
+        run: bench::run,
+    },
     Task {
         name: "codegen",
         usage: "codegen [--check]   write the messages of crates/protocol from their schemas, or check that they are current",

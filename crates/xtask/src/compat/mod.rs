@@ -3,7 +3,7 @@
 //! Owns: the order of steps: build, start, run, compare, stop. Does not own: the suites (`tests/compat/NAME/run.sh`), the
 //! node's life (`node`), the comparison (`verdict`).
 
-mod node;
+pub(crate) mod node;
 mod smoke;
 mod verdict;
 
@@ -46,7 +46,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     };
     if name == SMOKE {
-        return smoke::run(&build()?, &home_of(SMOKE), &work_of(SMOKE), tests);
+        return smoke::run(&build_binary()?, &home_of(SMOKE), &work_of(SMOKE), tests);
     }
     if let Some((_, reason)) = WAITING.iter().find(|(waiting, _)| waiting == name) {
         return Err(format!("{name} cannot be run yet: it needs {reason}"));
@@ -59,7 +59,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     run_suite(suite, tests)
 }
 
-fn root() -> PathBuf {
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -76,7 +77,7 @@ fn run_suite(suite: &Suite, tests: &[String]) -> Result<(), String> {
     let mut baseline = verdict::parse_list(&read(&home.join("kafka-4.3.1.txt"))?);
     let otherwise = verdict::take_otherwise(&read_or_empty(&home.join("otherwise.txt"))?, &mut baseline)?;
     let later = verdict::parse_later(&read_or_empty(&home.join("later.txt"))?, &baseline)?;
-    let binary = build()?;
+    let binary = build_binary()?;
     let work = work_of(suite.name);
     let mut node = Node::start(&binary, &home.join("broker.properties"), &work)?;
     println!("node on {}:{}, its log: {}", suite.host, node.port, node.log.display());
@@ -102,21 +103,27 @@ fn read_or_empty(path: &Path) -> Result<String, String> {
 }
 
 /// The release build of the binary, or what `$OTTLA` names.
-fn build() -> Result<PathBuf, String> {
+pub(crate) fn build_binary() -> Result<PathBuf, String> {
     if let Ok(binary) = std::env::var("OTTLA") {
         return Ok(PathBuf::from(binary));
     }
+    Ok(build_release(&["--package", "ottla-cli"])?.join("ottla"))
+}
+
+/// Builds what the arguments of `cargo build --release` name; answers the directory of the results.
+pub(crate) fn build_release(what: &[&str]) -> Result<PathBuf, String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let status = Command::new(cargo)
-        .args(["build", "--release", "--package", "ottla-cli"])
+        .args(["build", "--release"])
+        .args(what)
         .current_dir(root())
         .status()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     if !status.success() {
-        return Err("the binary does not build".to_owned());
+        return Err(format!("cargo build {} failed", what.join(" ")));
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/ottla"))
+    Ok(target.join("release"))
 }
 
 /// Runs the suite and shows its lines as they come.
