@@ -6,12 +6,16 @@
 //! In reading order:
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
-//! - `topic`, `config`: one command each.
+//! - `topic`, `config`: one command each;
+//! - `moment`: times that are named;
+//! - `record`: records in and out.
 
 pub mod config;
 pub mod connection;
 pub mod context;
+mod moment;
 mod plan;
+mod record;
 pub mod refusal;
 pub mod report;
 pub mod topic;
