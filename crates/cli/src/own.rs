@@ -7,14 +7,19 @@
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `topic`, `config`: one command each;
-//! - `moment`: times that are named;
-//! - `record`: records in and out.
+//! - `known_topics`, `moment`, `position`, `ends`: topics, times and offsets that are named;
+//! - `record`, `progress`, `consume`: records in and out.
 
 pub mod config;
 pub mod connection;
+mod consume;
 pub mod context;
+mod ends;
+mod known_topics;
 mod moment;
 mod plan;
+mod position;
+mod progress;
 mod record;
 pub mod refusal;
 pub mod report;
@@ -38,6 +43,11 @@ pub fn topic(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla config`
 pub fn config(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, config::run)
+}
+
+/// `ottla consume`
+pub fn consume(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, consume::run)
 }
 
 /// `ottla context`
