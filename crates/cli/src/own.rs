@@ -8,7 +8,7 @@
 //! - `connection`, `context`: which cluster is meant;
 //! - `topic`, `config`: one command each;
 //! - `known_topics`, `moment`, `position`, `ends`: topics, times and offsets that are named;
-//! - `record`, `progress`, `consume`: records in and out.
+//! - `record`, `progress`, `consume`, `produce`: records in and out.
 
 pub mod config;
 pub mod connection;
@@ -19,6 +19,7 @@ mod known_topics;
 mod moment;
 mod plan;
 mod position;
+mod produce;
 mod progress;
 mod record;
 pub mod refusal;
@@ -53,6 +54,11 @@ pub fn consume(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla context`
 pub fn context(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, context::run)
+}
+
+/// `ottla produce`
+pub fn produce(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, produce::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.
