@@ -11,6 +11,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// The two streams of a command.
 pub struct Terminal<'a> {
     out: &'a mut dyn Write,
@@ -68,6 +70,15 @@ impl<'a> Terminal<'a> {
         let flushed = self.out.flush();
         self.note(flushed);
     }
+}
+
+/// Whether standard output is a pipe that nobody reads any more, which otherwise shows only when something is written.
+pub fn reader_has_left() -> bool {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let is_told = matches!(poll(&mut polled, Some(&at_once)), Ok(1..));
+    is_told && polled.iter().any(|polled| polled.revents().contains(PollFlags::ERR))
 }
 
 impl Drop for Terminal<'_> {

@@ -30,7 +30,7 @@ use crate::terminal::Terminal;
 use printing::Printing;
 use reading::{Goal, Reading, Source};
 
-/// Print the records of topics.
+/// Print the records of topics, up to the last one that is there; with --follow, and those that come.
 #[derive(Debug, Parser)]
 #[command(name = "ottla consume", bin_name = "ottla consume", after_long_help = MORE_HELP)]
 pub struct Flags {
@@ -53,7 +53,7 @@ pub struct Flags {
     /// Read as a member of this group and commit what was printed
     #[arg(short, long, value_name = "GROUP")]
     group: Option<String>,
-    /// Wait for records to come, until Ctrl-C or --num
+    /// Wait for records to come, until Ctrl-C or --num; by itself with --group and with --offset end
     #[arg(long)]
     follow: bool,
     /// Leave out records of open and aborted transactions

@@ -25,7 +25,7 @@ impl Progress {
     /// Records that are written to standard output.
     pub fn of_records(total: Option<u64>) -> Progress {
         let is_free = !std::io::stdout().is_terminal();
-        Progress::new(total, is_free, "{bar:32} {pos}/{len} records  {per_sec}  {eta}")
+        Progress::new(total, is_free, "{bar:32} {human_pos}/{human_len} records  {eta} left")
     }
 
     /// Bytes that are read from a file.
@@ -33,7 +33,7 @@ impl Progress {
         Progress::new(
             total,
             true,
-            "{bar:32} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta}",
+            "{bar:32} {binary_bytes}/{binary_total_bytes}  {binary_bytes_per_sec}  {eta} left",
         )
     }
 

@@ -22,7 +22,7 @@ use regex::Regex;
 use super::printing::Printing;
 use crate::own::progress::Progress;
 use crate::own::refusal::Refusal;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, reader_has_left};
 
 /// How long one poll waits before it is looked whether the ends are reached: gaps at the end of a partition, such as
 /// marks of transactions, bring no record.
@@ -152,7 +152,11 @@ impl Reading {
             };
             let before = self.progress.position();
             match polled {
-                Ok(records) if records.is_empty() => {}
+                Ok(records) if records.is_empty() => {
+                    if reader_has_left() {
+                        return End::Output(io::ErrorKind::BrokenPipe);
+                    }
+                }
                 Ok(records) => {
                     news_at = time::now();
                     if let Some(end) = self.print(records, (printing, terminal)) {
@@ -277,23 +281,32 @@ impl Reading {
     }
 
     /// Goes back to the first record of each partition that was not printed (I1), commits, and leaves the group.
+    /// A further signal ends the wait for a cluster that does not answer.
     async fn leave(self) -> Result<(), Refusal> {
-        let handle = self.consumer.handle();
+        let Reading { consumer, mut signals, is_member, unread, .. } = self;
+        let commits = is_member && !consumer.handle().assignment().is_empty();
         let mut first: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
-        for record in &self.unread {
+        for record in &unread {
             let first = first.entry(record.topic_partition()).or_insert(record.offset);
             *first = (*first).min(record.offset);
         }
         for (partition, offset) in first {
             // A partition that was taken away meanwhile is somebody else's.
-            let _ = handle.seek(&partition, offset);
+            let _ = consumer.handle().seek(&partition, offset);
         }
-        let committed = match self.is_member && !handle.assignment().is_empty() {
-            true => handle.commit().await,
-            false => Ok(()),
+        let commit = async { if commits { consumer.handle().commit().await } else { Ok(()) } };
+        let not_committed = || Refusal::failed("the group's offsets were not committed");
+        let committed = task::select! {
+            biased;
+            _ = signals.stop() => return Err(not_committed().detail("A second signal ended the wait")),
+            committed = commit => committed,
         };
-        self.consumer.close(CLOSE).await;
-        committed.map_err(|error| Refusal::failed("the group's offsets were not committed").detail(error))
+        task::select! {
+            biased;
+            _ = signals.stop() => {}
+            () = consumer.close(CLOSE) => {}
+        }
+        committed.map_err(|error| not_committed().detail(error))
     }
 }
 

@@ -263,7 +263,7 @@ impl<'a, 'b> Sending<'a, 'b> {
         let were = if produced == 1 { "record was" } else { "records were" };
         let mut so_far = format!("{produced} {were} produced");
         if self.lost > 0 {
-            so_far += &format!(", {} were not", self.lost);
+            so_far += &format!(", {} failed", self.lost);
         }
         if given_up {
             so_far += &format!(", of {} it is not known", self.underway.len());
