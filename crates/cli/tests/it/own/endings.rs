@@ -199,77 +199,74 @@ fn what_the_cluster_does_not_have_is_told_with_what_it_has() {
     assert_eq!(node.done("consume orders"), "");
 }
 
+/// A command line, its input, how many good records are in it, the message, the reason.
+const BROKEN: &[(&str, &str, usize, &str, &str)] = &[
+    (
+        "produce t -i json",
+        "{\"value\":\"a\"}\n\n{\"value\":\"b\"}\n{\"value\":\"c\"",
+        2,
+        "the input cannot be read at line 4",
+        "It is no JSON at character 12: EOF while parsing an object.",
+    ),
+    (
+        "produce t -i json",
+        "{\"value\":\"a\"}\n[]\n",
+        1,
+        "the input cannot be read at line 2",
+        "It is no JSON object.",
+    ),
+    (
+        "produce t -i json",
+        "{\"value\":\"a\"}\n{\"value\":1}\n",
+        1,
+        "the input cannot be read at line 2",
+        "'value' is neither a text nor null",
+    ),
+    (
+        "produce t -i json",
+        "{\"value\":\"a\"}\n{\"value\":\"b\",\"partition\":7}\n",
+        1,
+        "topic t has no partition 7",
+        "It has 2, and the record at line 2 is for another.",
+    ),
+    ("produce -f %t,%v\\n", "t,a\nt,b\nu,c\n", 2, "there is no topic 'u'", "The record at line 3 names it."),
+    ("produce -f %t,%v\\n", "t,a\n,b\n", 1, "the record at line 2 has no topic", ""),
+    (
+        "produce t -f %V{big16}%v",
+        "\0\x01a\0\x02b",
+        1,
+        "the input cannot be read at line 1",
+        "The input ends in the middle of a record.",
+    ),
+    (
+        "produce t -f %v{hex}\\n",
+        "61\n6\n",
+        1,
+        "the input cannot be read at line 2",
+        "'6' is no hexadecimal text.",
+    ),
+    (
+        "produce t -X max.request.size=100",
+        "a\nbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n",
+        1,
+        "the record at line 2 was not sent",
+        "",
+    ),
+];
+
 /// Each input has good records before the bad one.
 #[test]
 fn input_that_breaks_off_says_where_and_how_much_was_done_before() {
     let node = Node::start("own-broken", "");
     node.done("topic create t -p 2");
     let mut produced = 0;
-    for (line, input, good, message, reason) in [
-        (
-            "produce t -i json",
-            "{\"value\":\"a\"}\n\n{\"value\":\"b\"}\n{\"value\":\"c\"",
-            2,
-            "the input cannot be read at line 4",
-            "It is no JSON at character 12: EOF while parsing an object.",
-        ),
-        (
-            "produce t -i json",
-            "{\"value\":\"a\"}\n[]\n",
-            1,
-            "the input cannot be read at line 2",
-            "It is no JSON object.",
-        ),
-        (
-            "produce t -i json",
-            "{\"value\":\"a\"}\n{\"value\":1}\n",
-            1,
-            "the input cannot be read at line 2",
-            "'value' is neither a text nor null",
-        ),
-        (
-            "produce t -i json",
-            "{\"value\":\"a\"}\n{\"value\":\"b\",\"partition\":7}\n",
-            1,
-            "topic t has no partition 7",
-            "It has 2, and the record at line 2 is for another.",
-        ),
-        (
-            "produce -f %t,%v\\n",
-            "t,a\nt,b\nu,c\n",
-            2,
-            "there is no topic 'u'",
-            "The record at line 3 names it.",
-        ),
-        ("produce -f %t,%v\\n", "t,a\n,b\n", 1, "the record at line 2 has no topic", ""),
-        (
-            "produce t -f %V{big16}%v",
-            "\0\x01a\0\x02b",
-            1,
-            "the input cannot be read at line 1",
-            "The input ends in the middle of a record.",
-        ),
-        (
-            "produce t -f %v{hex}\\n",
-            "61\n6\n",
-            1,
-            "the input cannot be read at line 2",
-            "'6' is no hexadecimal text.",
-        ),
-        (
-            "produce t -X max.request.size=100",
-            &format!("a\n{}\n", "b".repeat(200)),
-            1,
-            "the record at line 2 was not sent",
-            "",
-        ),
-    ] {
+    for (line, input, good, message, reason) in BROKEN {
         let ran = node.ottla_with(line, input.as_bytes());
         assert_eq!(ran.exit, Some(1), "{line}: {ran:?}");
         assert!(ran.err.starts_with(&format!("error: {message}\ndetail: {reason}")), "{line}: {}", ran.err);
-        let were = if good == 1 { "record was" } else { "records were" };
+        let were = if *good == 1 { "record was" } else { "records were" };
         assert!(ran.err.contains(&format!("{good} {were} produced.")), "{line}: {}", ran.err);
-        produced += good;
+        produced += *good;
         assert_eq!(node.done("consume t").lines().count(), produced, "{line}");
     }
     node.done("topic alter t -c max.message.bytes=300");
