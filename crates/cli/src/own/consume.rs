@@ -10,6 +10,7 @@ mod printing;
 mod reading;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use ottla_client::Admin;
@@ -139,7 +140,9 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
                 Source::Partitions(wanted.goals(&admin, &ends, terminal).await?)
             }
         };
-        let reading = Reading::begin(config, source, (flags.num, flags.connection.timeout))?;
+        let waits = flags.group.is_some() || follows(flags, span);
+        let silence_max = (!waits).then(|| Duration::from_secs(flags.connection.timeout.into()));
+        let reading = Reading::begin(config, source, (flags.num, silence_max))?;
         reading.run(printing, terminal).await
     })
 }

@@ -34,7 +34,7 @@ pub struct Flags {
     /// Topic to write to; may be left out where each record says it
     #[arg(value_name = "TOPIC")]
     topic: Option<String>,
-    /// A file to read instead of standard input
+    /// A file to read instead of standard input, which is also -
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// How records are cut out of the input, see below [default: %v\n]
@@ -150,6 +150,9 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
     let settings = flags.connection.resolve(&Environment::of_process())?;
     let config = ProducerConfig::from_properties(&producer_settings(flags, settings))?;
     let source = Source::open(flags.file.as_deref())?;
+    if flags.file.is_none() && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+        terminal.err_line("note: records are read from this terminal; Ctrl-D ends");
+    }
     on_runtime(async {
         let admin = flags.connection.admin(&Environment::of_process())?;
         let sending = Sending::begin(admin, (rules, output), terminal).await?;

@@ -76,11 +76,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Begins. After so many seconds without any news of a partition that has an end, reading fails.
+    /// Begins. After so many seconds without anything new, reading fails; `None` waits for what comes.
     pub fn begin(
         config: ConsumerConfig,
         source: Source,
-        (count_max, timeout_secs): (Option<u64>, u32),
+        (count_max, silence_max): (Option<u64>, Option<Duration>),
     ) -> Result<Reading, Refusal> {
         let failed = |error: &dyn std::fmt::Display| Refusal::failed("reading cannot begin").detail(error);
         let signals = Signals::listen().map_err(|error| failed(&error))?;
@@ -105,16 +105,15 @@ impl Reading {
             }
         };
         let total = open.values().map(|goal| goal.left(goal.begin)).sum::<Option<u64>>();
-        let has_end = total.is_some() && !is_member;
         Ok(Reading {
             consumer,
             signals,
             is_member,
             open,
             count_max,
-            silence_max: has_end.then(|| Duration::from_secs(timeout_secs.into())),
+            silence_max,
             unread: Vec::new(),
-            progress: Progress::of_records(total.filter(|_| has_end)),
+            progress: Progress::of_records(total.filter(|_| !is_member)),
         })
     }
 
@@ -158,10 +157,11 @@ impl Reading {
                     }
                 }
                 Ok(records) => {
-                    news_at = time::now();
                     if let Some(end) = self.print(records, (printing, terminal)) {
                         return end;
                     }
+                    // Whoever reads the output may have taken any time.
+                    news_at = time::now();
                 }
                 Err(PollError::OutOfRange { partition, offset }) => {
                     if let Err(refusal) = self.skip_deleted(&partition, offset, terminal).await {

@@ -47,6 +47,7 @@ pub struct Incoming {
 impl Source {
     /// Opens a file, or standard input.
     pub fn open(path: Option<&Path>) -> Result<Source, Refusal> {
+        let path = path.filter(|path| *path != Path::new("-"));
         let opened = match path {
             Some(path) => File::open(path),
             None => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use crate::process::Node;
+use crate::process::{Node, Place};
 
 /// A process of `ottla` with all three streams.
 fn start(node: &Node, line: &str) -> Child {
@@ -58,9 +58,45 @@ fn a_reader_that_follows_sees_what_comes_and_says_how_much_it_was() {
         assert_eq!(next_line(&mut out), "late\n", "{line}");
         assert_eq!(end_by(child, signal), (Some(exit), told.to_owned()), "{line}");
     }
-    let mut child = start(&node, "consume t --follow -n 5");
-    produce(&node, "t", "fifth\n");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for line in ["consume t --follow -n 5", "consume t --follow --offset 5:6"] {
+        let mut child = start(&node, line);
+        produce(&node, "t", "more\n");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{line}");
+    }
+}
+
+/// A reader that sleeps while records come and go goes on with the first one that is left.
+#[test]
+fn records_that_are_deleted_before_they_are_read_are_passed_over_with_a_note() {
+    let node = Node::start("own-deleted", "");
+    let place = Place::new("own-deleted-file");
+    let file = place.0.join("offsets.json").display().to_string();
+    let all = r#"{"version":1,"partitions":[{"topic":"t","partition":0,"offset":-1}]}"#;
+    std::fs::write(&file, all).unwrap();
+    node.done("topic create t -p 1");
+    produce(&node, "t", "first\n");
+    let mut child = start(&node, "consume t --follow");
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(next_line(&mut out), "first\n");
+    let id = child.id().to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    };
+    signal("STOP");
+    // The answer to a fetch that is under way may bring the one, but not the other.
+    produce(&node, "t", "one\n");
+    produce(&node, "t", "other\n");
+    node.done(&format!("kafka-delete-records --bootstrap-server {} --offset-json-file {file}", node.address));
+    produce(&node, "t", "last\n");
+    signal("CONT");
+    let mut seen = String::new();
+    while seen != "last\n" {
+        seen = next_line(&mut out);
+        assert!(["one\n", "last\n"].contains(&seen.as_str()), "{seen}");
+    }
+    let (exit, told) = end_by(child, "INT");
+    assert_eq!(exit, Some(130), "{told}");
+    assert!(told.contains(" to 3 were deleted meanwhile\n"), "{told}");
 }
 
 /// `ottla consume --follow | head -1`, also where nothing more comes.
