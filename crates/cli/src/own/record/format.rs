@@ -411,4 +411,19 @@ mod tests {
             assert_eq!(place(for_reading(text).unwrap_err()).0, at, "{text}");
         }
     }
+
+    /// All texts of up to four characters of those that mean something.
+    #[test]
+    fn no_text_is_too_odd_to_be_refused() {
+        let alphabet = ["%", "{", "}", "[", "#", "\\", "x", "0", "h", "k", "v", "d", "go", "unpack", "é"];
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            let longer =
+                texts.iter().flat_map(|text| alphabet.iter().map(move |more| format!("{text}{more}")));
+            texts = longer.collect();
+            let is_format = |text: &&String| for_writing(text).is_ok() | for_reading(text).is_ok();
+            let formats = texts.iter().filter(is_format).count();
+            assert!(0 < formats && formats < texts.len());
+        }
+    }
 }
