@@ -28,6 +28,8 @@ pub const COMMANDS: &[Command] = &[
         about: "Show and change settings of topics, brokers and groups",
         run: own::config,
     },
+    Command { name: "produce", about: "Write records to a topic", run: own::produce },
+    Command { name: "consume", about: "Print the records of topics", run: own::consume },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {
         name: "server",

@@ -6,12 +6,22 @@
 //! In reading order:
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
-//! - `topic`, `config`: one command each.
+//! - `topic`, `config`: one command each;
+//! - `known_topics`, `moment`, `position`, `ends`: topics, times and offsets that are named;
+//! - `record`, `progress`, `consume`, `produce`: records in and out.
 
 pub mod config;
 pub mod connection;
+mod consume;
 pub mod context;
+mod ends;
+mod known_topics;
+mod moment;
 mod plan;
+mod position;
+mod produce;
+mod progress;
+mod record;
 pub mod refusal;
 pub mod report;
 pub mod topic;
@@ -36,9 +46,19 @@ pub fn config(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, config::run)
 }
 
+/// `ottla consume`
+pub fn consume(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, consume::run)
+}
+
 /// `ottla context`
 pub fn context(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, context::run)
+}
+
+/// `ottla produce`
+pub fn produce(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, produce::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

@@ -9,24 +9,27 @@
 //! - I2 a reader that went away (`kafka-topics --list | head`) ends nothing: what is left is thrown away.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The two streams of a command.
 pub struct Terminal<'a> {
     out: &'a mut dyn Write,
     err: &'a mut dyn Write,
+    out_failure: Option<io::ErrorKind>,
 }
 
 impl<'a> Terminal<'a> {
     /// Streams that end in these two. Both should be buffered: every call is a write.
     pub fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Terminal<'a> {
-        Terminal { out, err }
+        Terminal { out, err, out_failure: None }
     }
 
     /// Writes to standard output, without an end of line.
     pub fn out(&mut self, text: impl Display) {
-        // I2: a closed pipe is the reader's wish, and there is nobody left to tell of any other failure.
-        let _ = write!(self.out, "{text}");
+        let written = write!(self.out, "{text}");
+        self.note(written);
     }
 
     /// Writes a line to standard output.
@@ -36,7 +39,18 @@ impl<'a> Terminal<'a> {
 
     /// Writes bytes as they are to standard output.
     pub fn out_bytes(&mut self, bytes: &[u8]) {
-        let _ = self.out.write_all(bytes);
+        let written = self.out.write_all(bytes);
+        self.note(written);
+    }
+
+    /// Why standard output takes no more, for commands that would go on for nobody (`ottla consume --follow | head`).
+    pub fn out_failure(&self) -> Option<io::ErrorKind> {
+        self.out_failure
+    }
+
+    /// I2: a closed pipe is the reader's wish. What is more to be done about a failure is the command's choice.
+    fn note(&mut self, written: io::Result<()>) {
+        self.out_failure = self.out_failure.or(written.err().map(|error| error.kind()));
     }
 
     /// Writes to standard error, without an end of line.
@@ -53,8 +67,18 @@ impl<'a> Terminal<'a> {
 
     /// Sends what was written so far on its way.
     pub fn flush(&mut self) {
-        let _ = self.out.flush();
+        let flushed = self.out.flush();
+        self.note(flushed);
     }
+}
+
+/// Whether standard output is a pipe that nobody reads any more, which otherwise shows only when something is written.
+pub fn reader_has_left() -> bool {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let is_told = matches!(poll(&mut polled, Some(&at_once)), Ok(1..));
+    is_told && polled.iter().any(|polled| polled.revents().contains(PollFlags::ERR))
 }
 
 impl Drop for Terminal<'_> {
@@ -66,7 +90,6 @@ impl Drop for Terminal<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
 
     /// A pipe whose reader went away.
     struct Closed;
@@ -87,6 +110,7 @@ mod tests {
         let mut closed = Closed;
         let mut terminal = Terminal::new(&mut closed, &mut terminal_err);
         terminal.out_line("lost");
+        assert_eq!(terminal.out_failure(), Some(io::ErrorKind::BrokenPipe));
         terminal.err_line("kept");
         drop(terminal);
         assert_eq!(terminal_err, b"kept\n");

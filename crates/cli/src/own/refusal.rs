@@ -20,6 +20,7 @@ use std::fmt::{self, Display};
 
 use ottla_client::config::ConfigError;
 use ottla_client::error::{CallError, ServerError};
+use ottla_env::task::Signal;
 
 use crate::terminal::Terminal;
 
@@ -49,10 +50,27 @@ impl Refusal {
         Refusal { code: USAGE, ..Refusal::failed(message) }
     }
 
+    /// A signal ended it, which is no error; `message` says how far it came.
+    pub fn ended_by(signal: Signal, message: impl Into<String>) -> Refusal {
+        let code = match signal {
+            Signal::Interrupt => 130,
+            Signal::Terminate | Signal::Hangup => 143,
+        };
+        Refusal { code, ..Refusal::failed(message) }
+    }
+
     /// Adds why, as a sentence; a full stop is added where there is none.
     #[must_use]
     pub fn detail(self, sentence: impl Display) -> Refusal {
         Refusal { detail: Some(as_sentence(sentence.to_string())), ..self }
+    }
+
+    /// Adds one more sentence to why.
+    #[must_use]
+    pub fn detail_more(self, sentence: &str) -> Refusal {
+        let sentence = as_sentence(sentence.to_owned());
+        let before = self.detail.map(|before| before + " ").unwrap_or_default();
+        Refusal { detail: Some(before + &sentence), ..self }
     }
 
     /// Adds what may help, as a sentence.
@@ -98,7 +116,8 @@ impl Refusal {
 
 impl Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        let kind = if matches!(self.code, FAILED | USAGE) { "error" } else { "ended" };
+        write!(f, "{kind}: {}", self.message)?;
         for (name, sentence) in [("detail", &self.detail), ("hint", &self.hint)] {
             if let Some(sentence) = sentence {
                 write!(f, "\n{name}: {sentence}")?;

@@ -429,7 +429,7 @@ async fn described(
 }
 
 /// A pattern for whole names.
-fn pattern_of(text: &str) -> Result<Regex, Refusal> {
+pub fn pattern_of(text: &str) -> Result<Regex, Refusal> {
     let refused = |error: regex::Error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
