@@ -28,6 +28,16 @@ pub const COMMANDS: &[Command] = &[
         about: "Show and change settings of topics, brokers and groups",
         run: own::config,
     },
+    Command {
+        name: "group",
+        about: "List, describe and delete groups of consumers, set their offsets",
+        run: own::group,
+    },
+    Command {
+        name: "offsets",
+        about: "Show where partitions begin and end, and where a time lies",
+        run: own::offsets,
+    },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {
         name: "server",

@@ -6,15 +6,22 @@
 //! In reading order:
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
-//! - `topic`, `config`: one command each.
+//! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
+//! - `topic` with `trim`, `config`, `group`, `offsets`: one command each.
 
 pub mod config;
 pub mod connection;
 pub mod context;
+pub mod group;
+mod moment;
+pub mod offsets;
+mod partitions;
 mod plan;
+mod position;
 pub mod refusal;
 pub mod report;
 pub mod topic;
+mod trim;
 
 use std::future::Future;
 
@@ -39,6 +46,16 @@ pub fn config(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla context`
 pub fn context(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, context::run)
+}
+
+/// `ottla group`
+pub fn group(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, group::run)
+}
+
+/// `ottla offsets`
+pub fn offsets(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, offsets::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

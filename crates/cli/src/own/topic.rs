@@ -27,6 +27,7 @@ use super::on_runtime;
 use super::plan::{Plan, Status, all_told, refuse_repeated};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
+use super::trim::Trim;
 use crate::admin_refusal;
 use crate::terminal::Terminal;
 
@@ -73,6 +74,8 @@ enum Action {
     Alter(Alter),
     /// Give topics more partitions
     AddPartitions(AddPartitions),
+    /// Delete the first records of partitions
+    Trim(Trim),
 }
 
 /// Whether anything is changed.
@@ -154,6 +157,9 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
             }
             Action::Alter(alter) => work.alter(alter, terminal).await,
             Action::AddPartitions(add) => work.add_partitions(add, terminal).await,
+            Action::Trim(trim) => {
+                super::trim::run((&work.admin, work.output), (trim, trim.place()?), terminal).await
+            }
         }
     })
 }
@@ -429,7 +435,7 @@ async fn described(
 }
 
 /// A pattern for whole names.
-fn pattern_of(text: &str) -> Result<Regex, Refusal> {
+pub fn pattern_of(text: &str) -> Result<Regex, Refusal> {
     let refused = |error: regex::Error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();

@@ -1,6 +1,8 @@
 //! Ottla's own commands against a node: what they print, what they refuse, what they change.
 
 mod contexts;
+mod groups;
+mod offsets;
 mod topics;
 
 use std::io::Write;
