@@ -38,6 +38,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Show where partitions begin and end, and where a time lies",
         run: own::offsets,
     },
+    Command { name: "cluster", about: "Show what a cluster is made of and how it is", run: own::cluster },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {
         name: "server",

@@ -7,8 +7,9 @@
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
-//! - `topic` with `trim`, `config`, `group`, `offsets`: one command each.
+//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`: one command each.
 
+pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod context;
@@ -56,6 +57,11 @@ pub fn group(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla offsets`
 pub fn offsets(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, offsets::run)
+}
+
+/// `ottla cluster`
+pub fn cluster(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, cluster::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

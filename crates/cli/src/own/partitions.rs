@@ -91,9 +91,11 @@ pub fn partitions_of(topic: &TopicDescription) -> Vec<TopicPartition> {
     topic.partitions.iter().map(|it| TopicPartition::new(name.clone(), it.index)).collect()
 }
 
-type Described = BTreeMap<String, Result<TopicDescription, DescribeTopicError>>;
+/// Topics by name, or why one cannot be described.
+pub type Described = BTreeMap<String, Result<TopicDescription, DescribeTopicError>>;
 
-async fn described(admin: &Admin, names: &BTreeSet<String>) -> Result<Described, Refusal> {
+/// Describes topics, each by itself.
+pub async fn described(admin: &Admin, names: &BTreeSet<String>) -> Result<Described, Refusal> {
     if names.is_empty() {
         return Ok(Described::new());
     }

@@ -1,5 +1,6 @@
 //! Ottla's own commands against a node: what they print, what they refuse, what they change.
 
+mod cluster;
 mod contexts;
 mod groups;
 mod offsets;

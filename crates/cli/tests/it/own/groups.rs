@@ -149,5 +149,11 @@ fn what_a_group_cannot_do_is_told_and_changes_nothing() {
     }
     let gone = super::ottla(&[], &["group", "list", "-b", "localhost:1", "--timeout", "1"], b"");
     assert_eq!(gone.exit, Some(1));
-    assert!(gone.err.starts_with("error: the groups could not be listed\ndetail: No node of the cluster could be reached"), "{}", gone.err);
+    assert!(
+        gone.err.starts_with(
+            "error: the groups could not be listed\ndetail: No node of the cluster could be reached"
+        ),
+        "{}",
+        gone.err
+    );
 }
