@@ -39,6 +39,11 @@ pub const COMMANDS: &[Command] = &[
         run: own::offsets,
     },
     Command { name: "cluster", about: "Show what a cluster is made of and how it is", run: own::cluster },
+    Command {
+        name: "explain",
+        about: "Say what an error or a setting means, and what to do",
+        run: own::explain,
+    },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {
         name: "server",

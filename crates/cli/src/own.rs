@@ -7,12 +7,13 @@
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
-//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`: one command each.
+//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`: one command each.
 
 pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod context;
+pub mod explain;
 pub mod group;
 mod moment;
 pub mod offsets;
@@ -62,6 +63,11 @@ pub fn offsets(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla cluster`
 pub fn cluster(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, cluster::run)
+}
+
+/// `ottla explain`
+pub fn explain(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, explain::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

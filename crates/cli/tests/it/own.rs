@@ -2,6 +2,7 @@
 
 mod cluster;
 mod contexts;
+mod explain;
 mod groups;
 mod offsets;
 mod topics;
