@@ -7,7 +7,7 @@
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
-//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`: one command each.
+//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`: one command each.
 
 pub mod cluster;
 pub mod config;
@@ -15,6 +15,7 @@ pub mod connection;
 pub mod context;
 pub mod explain;
 pub mod group;
+pub mod log;
 mod moment;
 pub mod offsets;
 mod partitions;
@@ -68,6 +69,11 @@ pub fn cluster(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla explain`
 pub fn explain(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, explain::run)
+}
+
+/// `ottla log`
+pub fn log(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, log::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

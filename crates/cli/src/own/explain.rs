@@ -34,7 +34,7 @@ use crate::terminal::Terminal;
 #[command(name = "ottla explain", bin_name = "ottla explain")]
 pub struct Flags {
     /// Number or name of an error, name of a Java exception, or key of a setting; without it all errors are listed
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_negative_numbers = true, value_name = "ERROR")]
     name: Option<String>,
     #[command(flatten)]
     output: OutputFlags,
@@ -78,36 +78,15 @@ const SETTING: &[Column] = &[
     column("meaning"),
 ];
 
-/// Exceptions that are named otherwise than their codes, as in Kafka's `Errors`; and names of earlier times.
-const OTHER_NAMES: &[(&str, ErrorCode)] = &[
-    ("UnknownServerException", ErrorCode::UnknownServerError),
-    ("CorruptRecordException", ErrorCode::CorruptMessage),
-    ("TimeoutException", ErrorCode::RequestTimedOut),
-    ("RecordTooLargeException", ErrorCode::MessageTooLarge),
-    ("ControllerMovedException", ErrorCode::StaleControllerEpoch),
-    ("RecordBatchTooLargeException", ErrorCode::RecordListTooLarge),
-    ("TopicAuthorizationException", ErrorCode::TopicAuthorizationFailed),
-    ("GroupAuthorizationException", ErrorCode::GroupAuthorizationFailed),
-    ("ClusterAuthorizationException", ErrorCode::ClusterAuthorizationFailed),
-    ("TopicExistsException", ErrorCode::TopicAlreadyExists),
-    ("InvalidConfigurationException", ErrorCode::InvalidConfig),
-    ("OutOfOrderSequenceException", ErrorCode::OutOfOrderSequenceNumber),
-    ("DuplicateSequenceException", ErrorCode::DuplicateSequenceNumber),
-    ("InvalidPidMappingException", ErrorCode::InvalidProducerIdMapping),
-    ("InvalidTxnTimeoutException", ErrorCode::InvalidTransactionTimeout),
-    ("TransactionalIdAuthorizationException", ErrorCode::TransactionalIdAuthorizationFailed),
-    ("KafkaStorageException", ErrorCode::KafkaStorageError),
-    ("SaslAuthenticationException", ErrorCode::SaslAuthenticationFailed),
-    ("DelegationTokenDisabledException", ErrorCode::DelegationTokenAuthDisabled),
-    ("UnsupportedByAuthenticationException", ErrorCode::DelegationTokenRequestNotAllowed),
-    ("DelegationTokenAuthorizationException", ErrorCode::DelegationTokenAuthorizationFailed),
-    ("GroupNotEmptyException", ErrorCode::NonEmptyGroup),
-    ("PrincipalDeserializationException", ErrorCode::PrincipalDeserializationFailure),
-    ("FetchSessionTopicIdException", ErrorCode::FetchSessionTopicIdError),
-    ("NotLeaderForPartition", ErrorCode::NotLeaderOrFollower),
-    ("GroupLoadInProgress", ErrorCode::CoordinatorLoadInProgress),
-    ("GroupCoordinatorNotAvailable", ErrorCode::CoordinatorNotAvailable),
-    ("NotCoordinatorForGroup", ErrorCode::NotCoordinator),
+/// Codes and the exceptions of Kafka's Java client that stand for them.
+const EXCEPTIONS: &str = include_str!("../tools/exceptions.tsv");
+
+/// Names of earlier times, which librdkafka still has.
+const OLD_NAMES: &[(&str, ErrorCode)] = &[
+    ("NOT_LEADER_FOR_PARTITION", ErrorCode::NotLeaderOrFollower),
+    ("GROUP_LOAD_IN_PROGRESS", ErrorCode::CoordinatorLoadInProgress),
+    ("GROUP_COORDINATOR_NOT_AVAILABLE", ErrorCode::CoordinatorNotAvailable),
+    ("NOT_COORDINATOR_FOR_GROUP", ErrorCode::NotCoordinator),
 ];
 
 /// What a name stands for.
@@ -165,8 +144,10 @@ fn find(name: &str) -> Result<Found, Refusal> {
     }
     let typed = plain(name);
     let by_name = ErrorCode::ALL.iter().copied().find(|code| plain(code.name()) == typed);
-    let other = || OTHER_NAMES.iter().find(|(name, _)| plain(name) == typed).map(|(_, code)| *code);
-    if let Some(code) = by_name.or_else(other) {
+    let is_exception = |code: &ErrorCode| exception(*code).is_some_and(|class| plain(class) == typed);
+    let by_exception = || ErrorCode::ALL.iter().copied().find(is_exception);
+    let old = || OLD_NAMES.iter().find(|(name, _)| plain(name) == typed).map(|(_, code)| *code);
+    if let Some(code) = by_name.or_else(by_exception).or_else(old) {
         return Ok(Found::Error(code));
     }
     let settings: Vec<(&str, &Key)> =
@@ -233,20 +214,11 @@ fn table_of_error(code: ErrorCode) -> Table {
     table
 }
 
-/// The Java exception that stands for a code.
-fn exception(code: ErrorCode) -> Option<String> {
-    if code.is_none() {
-        return None;
-    }
-    let named = OTHER_NAMES.iter().find(|(name, of)| *of == code && name.ends_with("Exception"));
-    if let Some((name, _)) = named {
-        return Some((*name).to_owned());
-    }
-    let word = |word: &str| {
-        word.get(..1).unwrap_or_default().to_owned() + &word.get(1..).unwrap_or_default().to_lowercase()
-    };
-    let name: String = code.name().split('_').map(word).collect();
-    Some(if name.ends_with("Exception") { name } else { name + "Exception" })
+/// The Java exception that stands for a code, without its package.
+fn exception(code: ErrorCode) -> Option<&'static str> {
+    let mut rows = EXCEPTIONS.lines().filter_map(|row| row.split_once('\t'));
+    let class = rows.find(|(name, _)| *name == code.name()).map(|(_, class)| class)?;
+    class.rsplit('.').next()
 }
 
 fn table_of_settings(keys: &[(&'static str, &'static Key)]) -> Table {
@@ -351,6 +323,7 @@ mod tests {
             ("not-leader-or-follower", "NOT_LEADER_OR_FOLLOWER"),
             ("NotLeaderOrFollowerException", "NOT_LEADER_OR_FOLLOWER"),
             ("org.apache.kafka.common.errors.TimeoutException", "REQUEST_TIMED_OUT"),
+            ("GroupNotEmptyException", "NON_EMPTY_GROUP"),
             ("RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION", "NOT_LEADER_OR_FOLLOWER"),
             ("InvalidTopicException", "INVALID_TOPIC_EXCEPTION"),
             ("retention.ms", "setting"),
@@ -361,7 +334,7 @@ mod tests {
         }
         for code in ErrorCode::ALL {
             assert_eq!(found(&code.number().to_string()), code.name());
-            assert_eq!(exception(*code).map_or(code.name(), |name| found(&name)), code.name());
+            assert_eq!(exception(*code).map_or(code.name(), found), code.name());
         }
     }
 

@@ -4,6 +4,7 @@ mod cluster;
 mod contexts;
 mod explain;
 mod groups;
+mod log;
 mod offsets;
 mod topics;
 
