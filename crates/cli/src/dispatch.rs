@@ -47,6 +47,12 @@ pub const COMMANDS: &[Command] = &[
     Command { name: "log", about: "Look into the files of partitions, without a node", run: own::log },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {
+        name: "completion",
+        about: "Print the script that makes a shell complete commands",
+        run: own::completion,
+    },
+    Command { name: "man", about: "Write pages for man", run: own::manual },
+    Command {
         name: "server",
         about: "Start a node with the settings of a properties file",
         run: node::server::run,

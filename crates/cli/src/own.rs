@@ -7,15 +7,19 @@
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
-//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`: one command each.
+//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`: one command each;
+//! - `definitions`, `completion`, `manual`: what is made of the commands' definitions.
 
 pub mod cluster;
+pub mod completion;
 pub mod config;
 pub mod connection;
 pub mod context;
+mod definitions;
 pub mod explain;
 pub mod group;
 pub mod log;
+pub mod manual;
 mod moment;
 pub mod offsets;
 mod partitions;
@@ -74,6 +78,16 @@ pub fn explain(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla log`
 pub fn log(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, log::run)
+}
+
+/// `ottla completion`
+pub fn completion(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, completion::run)
+}
+
+/// `ottla man`
+pub fn manual(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, manual::run)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

@@ -55,14 +55,14 @@ enum Action {
     },
     /// Show partitions and settings of topics
     Describe {
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
     },
     /// Create topics
     Create(Create),
     /// Delete topics and all their records
     Delete {
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
         /// A topic that is not there is no error
         #[arg(long)]
@@ -108,7 +108,7 @@ struct Create {
 
 #[derive(Debug, Args)]
 struct Alter {
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// A setting to change, may be repeated
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value,
@@ -126,7 +126,7 @@ struct Alter {
 
 #[derive(Debug, Args)]
 struct AddPartitions {
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// How many to add to each topic
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..),

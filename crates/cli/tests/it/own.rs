@@ -6,6 +6,7 @@ mod explain;
 mod groups;
 mod log;
 mod offsets;
+mod shells;
 mod topics;
 
 use std::io::Write;
