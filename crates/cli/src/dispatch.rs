@@ -44,6 +44,7 @@ pub const COMMANDS: &[Command] = &[
         about: "Say what an error or a setting means, and what to do",
         run: own::explain,
     },
+    Command { name: "top", about: "Watch throughput of topics and lag of groups", run: own::top },
     Command { name: "log", about: "Look into the files of partitions, without a node", run: own::log },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
     Command {

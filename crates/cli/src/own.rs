@@ -7,7 +7,7 @@
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
-//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`: one command each;
+//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`, `top`: one command each;
 //! - `definitions`, `completion`, `manual`: what is made of the commands' definitions.
 
 pub mod cluster;
@@ -27,6 +27,7 @@ mod plan;
 mod position;
 pub mod refusal;
 pub mod report;
+pub mod top;
 pub mod topic;
 mod trim;
 
@@ -88,6 +89,13 @@ pub fn completion(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla man`
 pub fn manual(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, manual::run)
+}
+
+/// `ottla top`
+pub fn top(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    let mut ended = None;
+    let code = command(args, terminal, |flags, terminal| top::run(flags, &mut ended, terminal));
+    ended.unwrap_or(code)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

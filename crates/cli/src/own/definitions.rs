@@ -4,7 +4,7 @@
 
 use clap::{Command, CommandFactory};
 
-use super::{cluster, completion, config, context, explain, group, log, manual, offsets, topic};
+use super::{cluster, completion, config, context, explain, group, log, manual, offsets, top, topic};
 use crate::dispatch::COMMANDS;
 use crate::node;
 
@@ -20,6 +20,7 @@ pub const DEFINITIONS: &[Definition] = &[
     ("group", group::Flags::command),
     ("offsets", offsets::Flags::command),
     ("cluster", cluster::Flags::command),
+    ("top", top::Flags::command),
     ("log", log::Flags::command),
     ("explain", explain::Flags::command),
     ("context", context::Flags::command),

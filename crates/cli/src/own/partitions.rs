@@ -164,6 +164,12 @@ pub async fn ends_of(
     Ok(starts.into_iter().filter_map(pair).collect())
 }
 
+/// Ends of partitions.
+pub async fn latest(admin: &Admin, partitions: &[TopicPartition]) -> Result<Offsets, Refusal> {
+    let ends = ask(admin, partitions, OffsetSpec::Latest).await?;
+    Ok(ends.into_iter().filter_map(|(partition, end)| Some((partition, end?))).collect())
+}
+
 /// The offset that a place stands for in each partition.
 pub async fn offsets_at(
     admin: &Admin,

@@ -7,6 +7,7 @@ mod groups;
 mod log;
 mod offsets;
 mod shells;
+mod top;
 mod topics;
 
 use std::io::Write;
