@@ -6,7 +6,7 @@
 //! In reading order:
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
-//! - `position`, `moment`, `partitions`: places in partitions, and the offsets they stand for;
+//! - `position`, `moment`, `timestamp`, `partitions`: places in partitions, times, and the offsets they stand for;
 //! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`, `top`: one command each;
 //! - `definitions`, `completion`, `manual`: what is made of the commands' definitions.
 
@@ -27,6 +27,7 @@ mod plan;
 mod position;
 pub mod refusal;
 pub mod report;
+mod timestamp;
 pub mod top;
 pub mod topic;
 mod trim;

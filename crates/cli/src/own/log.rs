@@ -26,10 +26,10 @@ use ottla_protocol::record::{Attributes, Batch};
 use serde_json::{Value, json};
 
 use super::connection::OutputFlags;
-use super::moment;
 use super::plan::all_told;
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
+use super::timestamp::iso;
 use crate::terminal::Terminal;
 use crate::tools::dump_log::batches::RawBatch;
 use files::{LogFile, Walk, log_files};
@@ -323,6 +323,5 @@ impl Facts {
 
 /// A time as a cell; -1 is none.
 fn time(time: Option<Timestamp>) -> Value {
-    let known = time.filter(|time| time.millis() >= 0);
-    json!(known.and_then(|time| moment::strftime(moment::ISO, time)))
+    json!(time.and_then(iso))
 }

@@ -1,19 +1,19 @@
-//! Points in time as people write them, and as they are printed.
+//! Points in time as people write them.
 //!
-//! Owns: reading them; calendar dates of timestamps. Does not own: the clock.
+//! Owns: reading them; the calendar. Does not own: the clock, printing dates (`record::date`).
 //!
 //! | Text | Means |
 //! |---|---|
 //! | `1700000000000` | milliseconds since 1970, 13 digits |
-//! | `1700000000` | seconds since 1970, 10 digits |
+//! | `1700000000` | seconds since 1970, 9 or 10 digits |
 //! | `2026-02-14` | the beginning of that day in UTC |
 //! | `2026-02-14T01:02:03Z`, `…:03.5+02:00` | RFC 3339 |
-//! | `-1h30m` | so long ago; units `d`, `h`, `m`, `s`, `ms` |
+//! | `-1h30m` | so long ago; units `d`, `h` (or `hr`), `m`, `s`, `ms` |
 
 use ottla_model::Timestamp;
 
 /// What is allowed, for messages.
-pub const ALLOWED: &str = "milliseconds (13 digits), seconds (10 digits), a day (2026-02-14), RFC 3339 \
+pub const ALLOWED: &str = "milliseconds (13 digits), seconds (9 or 10 digits), a day (2026-02-14), RFC 3339 \
                            (2026-02-14T01:02:03Z), or how long ago (-1h30m)";
 
 /// Reads a point in time.
@@ -24,7 +24,7 @@ pub fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     match (is_number, text.len()) {
         (true, 13) => text.parse().ok().map(Timestamp::from_millis),
-        (true, 10) => text.parse::<i64>().ok().map(|seconds| Timestamp::from_millis(seconds * 1000)),
+        (true, 9 | 10) => text.parse::<i64>().ok().map(|seconds| Timestamp::from_millis(seconds * 1000)),
         _ => parse_date(text).map(Timestamp::from_millis),
     }
 }
@@ -40,7 +40,7 @@ pub fn duration_ms(text: &str) -> Option<i64> {
         let (unit, behind) = behind.split_at(unit);
         let unit_ms = match unit {
             "d" => 86_400_000,
-            "h" => 3_600_000,
+            "h" | "hr" => 3_600_000,
             "m" => 60_000,
             "s" => 1000,
             "ms" => 1,
@@ -109,8 +109,8 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + of_year - 719_468
 }
 
-/// Year, month and day.
-fn date_of(days: i64) -> (i64, i64, i64) {
+/// Year, month and day, so many days after 1970-01-01.
+pub fn date_of(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let of_era = shifted.rem_euclid(146_097);
@@ -121,41 +121,6 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
-
-/// A time in UTC by a pattern of `%Y %m %d %H %M %S %f` (milliseconds), `%F`, `%T`, `%s` (seconds since 1970), `%%`.
-/// `None` where the pattern has something else.
-pub fn strftime(pattern: &str, time: Timestamp) -> Option<String> {
-    let millis = time.millis();
-    let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
-    let (year, month, day) = date_of(days);
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-    let mut text = String::new();
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            text.push(character);
-            continue;
-        }
-        text.push_str(&match characters.next()? {
-            'Y' => format!("{year:04}"),
-            'm' => format!("{month:02}"),
-            'd' => format!("{day:02}"),
-            'H' => format!("{hour:02}"),
-            'M' => format!("{minute:02}"),
-            'S' => format!("{second:02}"),
-            'f' => format!("{:03}", of_day % 1000),
-            'F' => format!("{year:04}-{month:02}-{day:02}"),
-            'T' => format!("{hour:02}:{minute:02}:{second:02}"),
-            's' => millis.div_euclid(1000).to_string(),
-            '%' => "%".to_owned(),
-            _ => return None,
-        });
-    }
-    Some(text)
-}
-
-/// The pattern of RFC 3339.
-pub const ISO: &str = "%FT%T.%fZ";
 
 #[cfg(test)]
 mod tests {
@@ -181,19 +146,5 @@ mod tests {
         {
             assert_eq!(parse(text, now), None, "{text}");
         }
-    }
-
-    #[test]
-    fn what_is_printed_is_read_again() {
-        for millis in [0, 951_782_399_999, 1_700_000_000_123, 4_102_444_800_000] {
-            let time = Timestamp::from_millis(millis);
-            let text = strftime(ISO, time).unwrap();
-            assert_eq!(parse(&text, Timestamp::NONE), Some(time), "{text}");
-        }
-        assert_eq!(
-            strftime("%Y/%m/%d %s%%", Timestamp::from_millis(86_400_000)).unwrap(),
-            "1970/01/02 86400%"
-        );
-        assert_eq!(strftime("%Q", Timestamp::from_millis(0)), None);
     }
 }

@@ -13,14 +13,12 @@
 use std::collections::BTreeMap;
 
 use clap::Parser;
-use ottla_env::time;
 use ottla_model::TopicPartition;
 use serde_json::{Value, json};
 
 use super::connection::{ConnectionFlags, Environment, OutputFlags};
 use super::on_runtime;
-use super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, resolve};
-use super::position::Place;
+use super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, place, resolve};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column};
 use crate::terminal::Terminal;
@@ -57,7 +55,7 @@ const TOTALS_WITH_PLACE: &[Column] =
 
 /// Runs the command.
 pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
-    let place = flags.at.as_deref().map(|text| Place::parse(text, time::wall_now())).transpose()?;
+    let place = flags.at.as_deref().map(place).transpose()?;
     on_runtime(async {
         let admin = flags.connection.admin(&Environment::of_process())?;
         let partitions = resolve(&admin, &flags.topics).await?.into_iter().collect();

@@ -11,9 +11,10 @@ use ottla_client::admin::{
     DescribeTopicError, ListOffsetsError, OffsetSpec, PARTITIONS_PER_ANSWER, TopicDescription,
 };
 use ottla_client::config::IsolationLevel;
+use ottla_env::time;
 use ottla_model::{Offset, TopicName, TopicPartition};
 
-use super::position::Place;
+use super::position::{Place, Span};
 use super::refusal::Refusal;
 use crate::admin_refusal;
 use crate::argparse::near::nearest;
@@ -118,6 +119,16 @@ pub fn not_there<'a>((kind, name): (&str, &str), known: impl Iterator<Item = &'a
         [] => refusal.hint(format_args!("`ottla {kind} list` shows which there are")),
         [one] => refusal.hint(format_args!("Did you mean '{one}'?")),
         several => refusal.hint(format_args!("Did you mean one of {}?", several.join(", "))),
+    }
+}
+
+/// Reads a single place, such as the argument of `--to`.
+pub fn place(text: &str) -> Result<Place, Refusal> {
+    let span = Span::parse(text, time::wall_now())?;
+    match span.until {
+        None => Ok(span.from),
+        Some(_) => Err(Refusal::usage(format!("'{text}' is a range"))
+            .hint("Allowed are start, end, N, +N, -N and @TIME")),
     }
 }
 
@@ -255,7 +266,7 @@ mod tests {
     #[test]
     fn places_count_from_the_ends_and_no_offset_is_negative() {
         let number = |text: &str| {
-            let place = Place::parse(text, ottla_model::Timestamp::from_millis(0)).unwrap();
+            let place = place(text).unwrap();
             let ends = Ends { start: Offset::new(10).unwrap(), end: Offset::new(30).unwrap() };
             offset_of(place, ends).map(Offset::value)
         };
@@ -263,6 +274,7 @@ mod tests {
             assert_eq!(number(text), Some(offset), "{text}");
         }
         assert_eq!(number("@1700000000"), None);
+        assert!(place("1:2").is_err() && place("x").is_err());
     }
 
     #[test]

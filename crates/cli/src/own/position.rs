@@ -7,9 +7,13 @@
 //! | `start`, `end` | at the first record; behind the last one | never |
 //! | `N` | at offset N | never |
 //! | `+N`, `-N` | N behind the first record; N before the end | never |
-//! | `A:B` | at offset A, or `start`, or `-N`; `:B` is `start:B` | before offset B, or at `end` as it is now |
+//! | `A:B` | at A: one of the above | before B: an offset, `+N`, `-N`, or `end` as it is now |
+//! | `A:`, `:B` | as `A`; as `start:B` | |
 //! | `@T` | at the first record of this time or later (`moment`) | never |
 //! | `@T:U` | the same | before time U, or so long behind T (`1h`), or at `end` |
+//! | `@T:`, `@:U` | as `@T`; at the first record | as above |
+//!
+//! Source: the help of `rpk topic consume`. Of a time `-1h` behind the colon it has two readings; here it is an hour ago.
 
 use ottla_model::{Offset, Timestamp};
 
@@ -52,18 +56,6 @@ impl Span {
     }
 }
 
-impl Place {
-    /// Reads a single place.
-    pub fn parse(text: &str, now: Timestamp) -> Result<Place, Refusal> {
-        let span = Span::parse(text, now)?;
-        match span.until {
-            None => Ok(span.from),
-            Some(_) => Err(Refusal::usage(format!("'{text}' is a range"))
-                .hint("Allowed are start, end, N, +N, -N and @TIME")),
-        }
-    }
-}
-
 fn place_of(text: &str) -> Option<Place> {
     let number = |text: &str| {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -85,19 +77,22 @@ fn offsets_of(text: &str) -> Option<Span> {
         return Some(Span { from: place_of(text)?, until: None });
     };
     let from = if from.is_empty() { Place::Start } else { place_of(from)? };
-    let until = match place_of(until)? {
-        Place::Start => return None,
-        until
-        @ (Place::End | Place::At(_) | Place::BehindStart(_) | Place::BeforeEnd(_) | Place::Time(_)) => until,
-    };
+    if until.is_empty() {
+        return (text != ":").then_some(Span { from, until: None });
+    }
+    let until = place_of(until).filter(|until| *until != Place::Start)?;
     // A range that ends before it begins is a slip.
     let is_backwards = matches!((from, until), (Place::At(a), Place::At(b)) if b < a);
     (!is_backwards).then_some(Span { from, until: Some(until) })
 }
 
 fn times_of(text: &str, now: Timestamp) -> Option<Span> {
-    if let Some(from) = moment::parse(text, now) {
+    if let Some(from) = moment::parse(text.strip_suffix(':').unwrap_or(text), now) {
         return Some(Span { from: Place::Time(from), until: None });
+    }
+    if let Some(until) = text.strip_prefix(':') {
+        let until = if until == "end" { Place::End } else { Place::Time(moment::parse(until, now)?) };
+        return Some(Span { from: Place::Start, until: Some(until) });
     }
     // A time has colons of its own.
     text.match_indices(':').find_map(|(at, _)| {
@@ -143,6 +138,13 @@ mod tests {
             (":end", Place::Start, Some(Place::End)),
             ("3:9", at(3), Some(at(9))),
             ("-2:end", Place::BeforeEnd(2), Some(Place::End)),
+            ("7:", at(7), None),
+            (":7", Place::Start, Some(at(7))),
+            ("+1:-1", Place::BehindStart(1), Some(Place::BeforeEnd(1))),
+            ("@1970-01-02:", time(86_400_000), None),
+            ("@:1970-01-02", Place::Start, Some(time(86_400_000))),
+            ("@:-1hr", Place::Start, Some(time(1_699_996_400_000))),
+            ("@-48h:-24h", time(1_699_827_200_000), Some(time(1_699_913_600_000))),
             ("@1700000000000", time(1_700_000_000_000), None),
             ("@1970-01-02:1h", time(86_400_000), Some(time(90_000_000))),
             ("@-2s:-1s", time(1_699_999_998_000), Some(time(1_699_999_999_000))),
@@ -164,8 +166,9 @@ mod tests {
             "x",
             "-",
             "+",
-            "1:",
+            ":",
             "9:3",
+            "@:",
             "3:start",
             "@",
             "@x",
@@ -180,6 +183,5 @@ mod tests {
                 "{refusal}"
             );
         }
-        assert!(Place::parse("1:2", now()).is_err());
     }
 }

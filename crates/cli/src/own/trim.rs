@@ -9,12 +9,11 @@ use std::collections::BTreeMap;
 use clap::Args;
 use ottla_client::Admin;
 use ottla_client::admin::{ConfigResource, DeleteRecordsError, ResourceKind};
-use ottla_env::time;
 use ottla_model::{Offset, TopicPartition};
 
 use super::config;
 use super::connection::OutputFlags;
-use super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, resolve};
+use super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, place, resolve};
 use super::plan::{Plan, Status, all_told};
 use super::position::Place;
 use super::refusal::Refusal;
@@ -37,7 +36,7 @@ pub struct Trim {
 impl Trim {
     /// The place that is meant.
     pub fn place(&self) -> Result<Place, Refusal> {
-        Place::parse(&self.before, time::wall_now())
+        place(&self.before)
     }
 }
 

@@ -7,9 +7,9 @@ use ottla_client::admin::{DescribeQuorumError, QuorumDescription, QuorumReplica}
 use ottla_model::{BrokerId, Offset, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::moment;
 use super::super::refusal::Refusal;
 use super::super::report::{Column, Output, Report, Table, column, wide};
+use super::super::timestamp::iso;
 use crate::admin_refusal;
 use crate::terminal::Terminal;
 
@@ -71,7 +71,7 @@ fn lag(log_end: Option<Offset>, of_leader: Option<Offset>) -> Option<i64> {
 }
 
 fn time(time: Option<Timestamp>) -> Value {
-    json!(time.and_then(|time| moment::strftime(moment::ISO, time)))
+    json!(time.and_then(iso))
 }
 
 #[cfg(test)]

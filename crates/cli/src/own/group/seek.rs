@@ -12,10 +12,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use ottla_client::admin::{AlterGroupOffsetsError, CommittedOffset};
-use ottla_env::time;
 use ottla_model::{Offset, TopicPartition};
 
-use super::super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, resolve};
+use super::super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, place, resolve};
 use super::super::plan::{Plan, Status};
 use super::super::position::Place;
 use super::super::refusal::Refusal;
@@ -69,7 +68,7 @@ impl Seek {
     /// Reads the flags and the file.
     pub fn resolve(&self) -> Result<Resolved, Refusal> {
         let source = match (&self.to, self.by, &self.to_group, &self.to_file) {
-            (Some(to), _, _, _) => Source::Place(Place::parse(to, time::wall_now())?),
+            (Some(to), _, _, _) => Source::Place(place(to)?),
             (_, Some(by), _, _) => Source::By(by),
             (_, _, Some(other), _) if *other == self.group => {
                 return Err(Refusal::usage(format!("group {other} is where it is")));
