@@ -202,8 +202,10 @@ pub async fn offsets_at(
 
 /// The offset of a place, if the ends are enough to tell it.
 fn offset_of(place: Place, ends: Ends) -> Option<Offset> {
-    let moved =
-        |offset: Offset, by: i64| Offset::new(offset.value().saturating_add(by).max(0)).unwrap_or_default();
+    // What is counted from one end of a log stops at the other one.
+    let moved = |offset: Offset, by: i64| {
+        Offset::new(offset.value().saturating_add(by)).unwrap_or_default().clamp(ends.start, ends.end)
+    };
     match place {
         Place::Start => Some(ends.start),
         Place::End => Some(ends.end),
@@ -264,13 +266,15 @@ mod tests {
     }
 
     #[test]
-    fn places_count_from_the_ends_and_no_offset_is_negative() {
+    fn places_count_from_one_end_and_stop_at_the_other() {
         let number = |text: &str| {
             let place = place(text).unwrap();
             let ends = Ends { start: Offset::new(10).unwrap(), end: Offset::new(30).unwrap() };
             offset_of(place, ends).map(Offset::value)
         };
-        for (text, offset) in [("start", 10), ("end", 30), ("7", 7), ("+5", 15), ("-5", 25), ("-31", 0)] {
+        for (text, offset) in
+            [("start", 10), ("end", 30), ("7", 7), ("+5", 15), ("-5", 25), ("-31", 10), ("+21", 30)]
+        {
             assert_eq!(number(text), Some(offset), "{text}");
         }
         assert_eq!(number("@1700000000"), None);

@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use super::config;
 use super::connection::{ConnectionFlags, Environment, OutputFlags, key_value};
 use super::on_runtime;
+use super::partitions::no_topic;
 use super::plan::{Plan, Status, all_told, refuse_repeated};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
@@ -232,6 +233,10 @@ impl Work {
         for (name, outcome) in described(&self.admin, names).await? {
             let topic = match outcome {
                 Ok(topic) => topic,
+                Err(DescribeTopicError::NotFound(_)) => {
+                    refusals.push(no_topic(&self.admin, &name).await);
+                    continue;
+                }
                 Err(error) => {
                     refusals.push(admin_refusal!(error, "topic {name} cannot be described"));
                     continue;
@@ -395,8 +400,8 @@ impl Work {
                     plan.push(&name, "is not there", Ok(Status::Unchanged));
                 }
                 Err(DescribeTopicError::NotFound(_)) => {
-                    let refusal = Refusal::failed(format!("there is no topic '{name}'"));
-                    refusals.push(refusal.hint("With --if-exists that is no error"));
+                    let refusal = no_topic(&self.admin, &name).await;
+                    refusals.push(refusal.detail("With --if-exists that is no error"));
                 }
                 Err(error) => refusals.push(admin_refusal!(error, "topic {name} cannot be described")),
             }

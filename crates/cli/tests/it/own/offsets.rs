@@ -50,6 +50,7 @@ fn ends_and_places_are_shown_and_first_records_are_trimmed() {
         "action,kind,name,detail,status\r\ntrim,partition,orders-0,start=0->8 records=8,done\r\n"
     );
     assert!(trim("orders --before 2").contains("orders-0,start=8->8 records=0,unchanged"));
+    assert!(trim("orders --before +9 --dry-run").contains("orders-1,start=2->4 records=2,planned"));
     assert!(trim("orders --before end").contains("orders-1,start=2->4 records=2,done"));
     let csv = node.done("offsets orders -o csv");
     assert_eq!(csv, "topic,partition,start,end,count,at,after\r\norders,0,10,10,0,,\r\norders,1,4,4,0,,\r\n");
@@ -70,6 +71,8 @@ fn what_cannot_be_shown_or_deleted_is_told_and_nothing_is_deleted() {
         ("topic trim orders kept --before end", 1, "detail: Its cleanup.policy is 'compact'."),
         ("topic trim orders", 2, "required arguments were not provided"),
         ("topic trim nope --before end", 1, "there is no topic 'nope'"),
+        ("topic describe ordes", 1, "there is no topic 'ordes'\nhint: Did you mean 'orders'?"),
+        ("topic delete ordes", 1, "detail: With --if-exists that is no error.\nhint: Did you mean 'orders'?"),
     ] {
         let ran = node.ottla(line);
         assert_eq!((ran.exit, ran.out.len()), (Some(exit), 0), "{line}: {ran:?}");
