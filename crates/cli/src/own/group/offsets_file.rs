@@ -7,10 +7,26 @@
 //! which, so that the CSV of `ottla group describe` can be read again. Values may stand in double quotes.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use ottla_model::{Offset, PartitionIndex, TopicName, TopicPartition};
 
 use super::super::partitions::Offsets;
+
+/// Most bytes of a file; a line for each of half a million partitions fits.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The text of a file.
+pub fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    match u64::try_from(read) {
+        Ok(..=FILE_BYTES_MAX) => Ok(text),
+        Ok(_) | Err(_) => Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))),
+    }
+}
 
 /// Reads a file's text; the error says where and why.
 pub fn parse(text: &str) -> Result<Offsets, String> {

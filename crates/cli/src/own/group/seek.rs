@@ -7,7 +7,6 @@
 //! committed while the group has members: they commit for themselves and would write over it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
@@ -76,7 +75,7 @@ impl Seek {
             (_, _, Some(other), _) => Source::Group(other.clone()),
             (_, _, _, Some(path)) => {
                 let refused = || Refusal::failed(format!("{} holds no offsets", path.display()));
-                let text = fs::read_to_string(path).map_err(|error| refused().detail(error))?;
+                let text = offsets_file::read(path).map_err(|error| refused().detail(error))?;
                 let offsets = offsets_file::parse(&text).map_err(|reason| refused().detail(reason))?;
                 Source::Given(offsets)
             }

@@ -134,6 +134,7 @@ fn what_a_group_cannot_do_is_told_and_changes_nothing() {
         ("group seek payments --to-group payments", 2, "group payments is where it is"),
         ("group seek payments --to-file /nowhere", 1, "/nowhere holds no offsets"),
         (&format!("group seek payments --to-file {file}"), 1, "Line 2: 'x' is no number of a partition"),
+        ("group seek payments --to-file /dev/zero", 1, "It has more than 16777216 bytes."),
         ("group seek payments --to soon", 2, "'soon' is no offset"),
         ("group seek payments --to 1:2", 2, "'1:2' is a range"),
         ("group seek payments", 2, "required arguments were not provided"),
