@@ -30,7 +30,31 @@ pub const COMMANDS: &[Command] = &[
     },
     Command { name: "produce", about: "Write records to a topic", run: own::produce },
     Command { name: "consume", about: "Print the records of topics", run: own::consume },
+    Command {
+        name: "group",
+        about: "List, describe and delete groups of consumers, set their offsets",
+        run: own::group,
+    },
+    Command {
+        name: "offsets",
+        about: "Show where partitions begin and end, and where a time lies",
+        run: own::offsets,
+    },
+    Command { name: "cluster", about: "Show what a cluster is made of and how it is", run: own::cluster },
+    Command {
+        name: "explain",
+        about: "Say what an error or a setting means, and what to do",
+        run: own::explain,
+    },
+    Command { name: "top", about: "Watch throughput of topics and lag of groups", run: own::top },
+    Command { name: "log", about: "Look into the files of partitions, without a node", run: own::log },
     Command { name: "context", about: "Name clusters and choose one", run: own::context },
+    Command {
+        name: "completion",
+        about: "Print the script that makes a shell complete commands",
+        run: own::completion,
+    },
+    Command { name: "man", about: "Write pages for man", run: own::manual },
     Command {
         name: "server",
         about: "Start a node with the settings of a properties file",

@@ -33,6 +33,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     // Kafka's tools read arguments in the terminal's encoding too and replace what is none.
     let args: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if own::completion::answer(&args, std::env::current_dir().ok().as_deref()) {
+        return ExitCode::SUCCESS;
+    }
     let (mut out, mut err) = (BufWriter::new(stdout()), stderr());
     let code = dispatch::run(&args, &mut Terminal::new(&mut out, &mut err));
     ExitCode::from(code)

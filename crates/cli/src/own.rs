@@ -6,17 +6,28 @@
 //! In reading order:
 //! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
 //! - `connection`, `context`: which cluster is meant;
-//! - `topic`, `config`: one command each;
-//! - `known_topics`, `moment`, `position`, `ends`: topics, times and offsets that are named;
-//! - `record`, `progress`, `consume`, `produce`: records in and out.
+//! - `known_topics`, `position`, `moment`, `ends`, `timestamp`, `partitions`: topics, places and times that are named, and
+//!   the offsets they stand for;
+//! - `topic` with `trim`, `config`, `group`, `offsets`, `cluster`, `explain`, `log`, `top`: one command each;
+//! - `record`, `progress`, `consume`, `produce`: records in and out;
+//! - `definitions`, `completion`, `manual`: what is made of the commands' definitions.
 
+pub mod cluster;
+pub mod completion;
 pub mod config;
 pub mod connection;
 mod consume;
 pub mod context;
+mod definitions;
 mod ends;
+pub mod explain;
+pub mod group;
 mod known_topics;
+pub mod log;
+pub mod manual;
 mod moment;
+pub mod offsets;
+mod partitions;
 mod plan;
 mod position;
 mod produce;
@@ -24,7 +35,10 @@ mod progress;
 mod record;
 pub mod refusal;
 pub mod report;
+mod timestamp;
+pub mod top;
 pub mod topic;
+mod trim;
 
 use std::future::Future;
 
@@ -59,6 +73,48 @@ pub fn context(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
 /// `ottla produce`
 pub fn produce(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     command(args, terminal, produce::run)
+}
+
+/// `ottla group`
+pub fn group(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, group::run)
+}
+
+/// `ottla offsets`
+pub fn offsets(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, offsets::run)
+}
+
+/// `ottla cluster`
+pub fn cluster(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, cluster::run)
+}
+
+/// `ottla explain`
+pub fn explain(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, explain::run)
+}
+
+/// `ottla log`
+pub fn log(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, log::run)
+}
+
+/// `ottla completion`
+pub fn completion(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, completion::run)
+}
+
+/// `ottla man`
+pub fn manual(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    command(args, terminal, manual::run)
+}
+
+/// `ottla top`
+pub fn top(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    let mut ended = None;
+    let code = command(args, terminal, |flags, terminal| top::run(flags, &mut ended, terminal));
+    ended.unwrap_or(code)
 }
 
 /// Parses what was typed and runs the command; answers the exit code.

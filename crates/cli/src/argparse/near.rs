@@ -8,20 +8,24 @@ use super::UsageError;
 impl UsageError {
     /// Adds the known names that are nearest to what was typed, if any is near enough.
     pub(super) fn with_candidates(mut self, typed: &str, known: &[&str]) -> UsageError {
-        let plain = |text: &str| text.trim_start_matches('-').to_owned();
-        let typed = plain(typed);
-        if typed.chars().count() < 2 {
-            return self;
-        }
-        let far =
-            |known: &str| if plain(known).starts_with(&typed) { 0 } else { distance(&typed, &plain(known)) };
-        let mut near: Vec<(u32, &str)> = known.iter().map(|known| (far(known), *known)).collect();
-        near.sort_unstable();
-        let Some((least, _)) = near.first().copied().filter(|(least, _)| *least < FAR) else { return self };
-        self.candidates =
-            near.into_iter().filter(|(far, _)| *far == least).map(|(_, name)| name.to_owned()).collect();
+        self.candidates = nearest(typed, known.iter().copied()).into_iter().map(str::to_owned).collect();
         self
     }
+}
+
+/// The known names that are nearest to what was typed, if any is near enough.
+pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let plain = |text: &str| text.trim_start_matches('-').to_owned();
+    let typed = plain(typed);
+    if typed.chars().count() < 2 {
+        return Vec::new();
+    }
+    let far =
+        |known: &str| if plain(known).starts_with(&typed) { 0 } else { distance(&typed, &plain(known)) };
+    let mut near: Vec<(u32, &str)> = known.map(|known| (far(known), known)).collect();
+    near.sort_unstable();
+    let Some((least, _)) = near.first().copied().filter(|(least, _)| *least < FAR) else { return Vec::new() };
+    near.into_iter().filter(|(far, _)| *far == least).map(|(_, name)| name).collect()
 }
 
 /// From this distance on two names have nothing to do with each other.

@@ -8,8 +8,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use ottla_env::disk::{Disk, RealDisk};
 use ottla_env::random::{OsRandom, Random};
 use ottla_metadata::config::Settings;
@@ -47,6 +47,11 @@ impl Drop for Data {
             tracing::warn!(path = %self.path.display(), %error, "the directory could not be removed");
         }
     }
+}
+
+/// What parses the flags.
+pub fn definition() -> clap::Command {
+    Flags::command()
 }
 
 /// Runs the command.

@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use ottla_server::loggers::LogLevel;
 
 use super::{NodeError, daemon, one_line};
@@ -49,6 +49,11 @@ pub fn run_script(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
         return 0;
     }
     run(args, terminal)
+}
+
+/// What parses the flags.
+pub fn definition() -> clap::Command {
+    Flags::command()
 }
 
 /// Runs `ottla server`.

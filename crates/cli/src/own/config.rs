@@ -44,6 +44,7 @@ enum Action {
         kind: Kind,
         /// A topic, a group, the id of a broker, or 'default' for all brokers
         name: String,
+        #[arg(value_name = "KEY")]
         keys: Vec<String>,
         /// All settings
         #[arg(short, long)]

@@ -43,9 +43,15 @@ enum Action {
     /// List the contexts
     List,
     /// Show one context, or the current one
-    Show { name: Option<String> },
+    Show {
+        #[arg(value_name = "CONTEXT")]
+        name: Option<String>,
+    },
     /// Make a context the current one
-    Use { name: String },
+    Use {
+        #[arg(value_name = "CONTEXT")]
+        name: String,
+    },
     /// Create a context, or replace it
     Set {
         name: String,
@@ -57,7 +63,10 @@ enum Action {
         settings: Vec<(String, String)>,
     },
     /// Forget a context
-    Delete { name: String },
+    Delete {
+        #[arg(value_name = "CONTEXT")]
+        name: String,
+    },
 }
 
 /// What is known of a cluster.
@@ -145,6 +154,11 @@ impl Contexts {
                 false => refusal.detail(format_args!("There are {}", known.join(", "))),
             }
         })
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.contexts.keys().map(String::as_str)
     }
 
     /// The context that counts where none is named.

@@ -151,9 +151,9 @@ impl From<ConfigError> for Refusal {
 macro_rules! admin_refusal {
     ($error:expr, $($message:tt)*) => {{
         let error = &$error;
-        match error.refusal() {
-            Some(said) => $crate::own::refusal::Refusal::by_cluster(format!($($message)*), said),
-            None => $crate::own::refusal::Refusal::failed(format!($($message)*)).detail(error),
+        match error.answer() {
+            Ok(said) => $crate::own::refusal::Refusal::by_cluster(format!($($message)*), said),
+            Err(call) => $crate::own::refusal::Refusal::no_answer(format!($($message)*), call),
         }
     }};
 }

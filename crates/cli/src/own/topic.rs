@@ -24,9 +24,11 @@ use serde_json::{Map, Value, json};
 use super::config;
 use super::connection::{ConnectionFlags, Environment, OutputFlags, key_value};
 use super::on_runtime;
+use super::partitions::no_topic;
 use super::plan::{Plan, Status, all_told, refuse_repeated};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
+use super::trim::Trim;
 use crate::admin_refusal;
 use crate::terminal::Terminal;
 
@@ -54,14 +56,14 @@ enum Action {
     },
     /// Show partitions and settings of topics
     Describe {
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
     },
     /// Create topics
     Create(Create),
     /// Delete topics and all their records
     Delete {
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
         /// A topic that is not there is no error
         #[arg(long)]
@@ -73,6 +75,8 @@ enum Action {
     Alter(Alter),
     /// Give topics more partitions
     AddPartitions(AddPartitions),
+    /// Delete the first records of partitions
+    Trim(Trim),
 }
 
 /// Whether anything is changed.
@@ -105,7 +109,7 @@ struct Create {
 
 #[derive(Debug, Args)]
 struct Alter {
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// A setting to change, may be repeated
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = key_value,
@@ -123,7 +127,7 @@ struct Alter {
 
 #[derive(Debug, Args)]
 struct AddPartitions {
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// How many to add to each topic
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..),
@@ -154,6 +158,9 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
             }
             Action::Alter(alter) => work.alter(alter, terminal).await,
             Action::AddPartitions(add) => work.add_partitions(add, terminal).await,
+            Action::Trim(trim) => {
+                super::trim::run((&work.admin, work.output), (trim, trim.place()?), terminal).await
+            }
         }
     })
 }
@@ -226,6 +233,10 @@ impl Work {
         for (name, outcome) in described(&self.admin, names).await? {
             let topic = match outcome {
                 Ok(topic) => topic,
+                Err(DescribeTopicError::NotFound(_)) => {
+                    refusals.push(no_topic(&self.admin, &name).await);
+                    continue;
+                }
                 Err(error) => {
                     refusals.push(admin_refusal!(error, "topic {name} cannot be described"));
                     continue;
@@ -389,8 +400,8 @@ impl Work {
                     plan.push(&name, "is not there", Ok(Status::Unchanged));
                 }
                 Err(DescribeTopicError::NotFound(_)) => {
-                    let refusal = Refusal::failed(format!("there is no topic '{name}'"));
-                    refusals.push(refusal.hint("With --if-exists that is no error"));
+                    let refusal = no_topic(&self.admin, &name).await;
+                    refusals.push(refusal.detail("With --if-exists that is no error"));
                 }
                 Err(error) => refusals.push(admin_refusal!(error, "topic {name} cannot be described")),
             }

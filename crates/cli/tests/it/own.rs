@@ -1,8 +1,15 @@
 //! Ottla's own commands against a node: what they print, what they refuse, what they change.
 
+mod cluster;
 mod contexts;
 mod endings;
+mod explain;
+mod groups;
+mod log;
+mod offsets;
 mod records;
+mod shells;
+mod top;
 mod topics;
 
 use std::io::Write;

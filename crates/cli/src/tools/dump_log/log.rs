@@ -257,7 +257,7 @@ impl Line<'_> {
 }
 
 /// What a control record says.
-fn control(record: &Record<'_>) -> Result<String, Failure> {
+pub fn control(record: &Record<'_>) -> Result<String, Failure> {
     let (key, value) = (record.key.unwrap_or_default(), record.value.unwrap_or_default());
     let kind = match ControlKind::of_key(key) {
         Ok(kind) => kind,

@@ -8,11 +8,11 @@
 //!
 //! Source: the tool of Kafka 4.3.1 (`tests/data/dump-log.txt`).
 
-mod batches;
-mod decoder;
+pub mod batches;
+pub mod decoder;
 mod findings;
 mod index;
-mod log;
+pub mod log;
 mod remote;
 mod state;
 
