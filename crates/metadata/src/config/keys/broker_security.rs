@@ -40,35 +40,35 @@ keys! {
     /// Path of Kerberos' `kinit`.
     "sasl.kerberos.kinit.cmd": String = "/usr/bin/kinit", Any, PerBroker, Medium, Refused;
     /// Least time between two Kerberos logins.
-    "sasl.kerberos.min.time.before.relogin": Long = "60000", Any, PerBroker, Medium, Refused;
+    "sasl.kerberos.min.time.before.relogin": Long = "60000", Any, PerBroker, Medium, Later;
     /// Rules that turn Kerberos principals into user names.
     "sasl.kerberos.principal.to.local.rules": List = "DEFAULT", List(MayBeEmpty), PerBroker, Medium, Refused;
     /// Kerberos service name of the brokers.
     "sasl.kerberos.service.name": String null, Any, PerBroker, Medium, Refused;
     /// Random share added to the time of renewal.
-    "sasl.kerberos.ticket.renew.jitter": Double = "0.05", Any, PerBroker, Medium, Refused;
+    "sasl.kerberos.ticket.renew.jitter": Double = "0.05", Any, PerBroker, Medium, Later;
     /// Share of a ticket's lifetime after which it is renewed.
-    "sasl.kerberos.ticket.renew.window.factor": Double = "0.8", Any, PerBroker, Medium, Refused;
+    "sasl.kerberos.ticket.renew.window.factor": Double = "0.8", Any, PerBroker, Medium, Later;
     /// Class that answers the questions of a login.
     "sasl.login.callback.handler.class": Class null, Any, ReadOnly, Medium, Refused;
     /// Class that performs a login.
     "sasl.login.class": Class null, Any, ReadOnly, Medium, Refused;
     /// Longest wait for a connection to the identity provider.
-    "sasl.login.connect.timeout.ms": Int null, Any, ReadOnly, Low, Refused;
+    "sasl.login.connect.timeout.ms": Int null, Any, ReadOnly, Low, Later;
     /// Longest wait for an answer of the identity provider.
-    "sasl.login.read.timeout.ms": Int null, Any, ReadOnly, Low, Refused;
+    "sasl.login.read.timeout.ms": Int null, Any, ReadOnly, Low, Later;
     /// Time before its end at which a token is renewed at the latest.
-    "sasl.login.refresh.buffer.seconds": Short = "300", Any, PerBroker, Medium, Refused;
+    "sasl.login.refresh.buffer.seconds": Short = "300", Any, PerBroker, Medium, Later;
     /// Least time between two renewals of a token.
-    "sasl.login.refresh.min.period.seconds": Short = "60", Any, PerBroker, Medium, Refused;
+    "sasl.login.refresh.min.period.seconds": Short = "60", Any, PerBroker, Medium, Later;
     /// Share of a token's lifetime after which it is renewed.
-    "sasl.login.refresh.window.factor": Double = "0.8", Any, PerBroker, Medium, Refused;
+    "sasl.login.refresh.window.factor": Double = "0.8", Any, PerBroker, Medium, Later;
     /// Random share added to the time at which a token is renewed.
-    "sasl.login.refresh.window.jitter": Double = "0.05", Any, PerBroker, Medium, Refused;
+    "sasl.login.refresh.window.jitter": Double = "0.05", Any, PerBroker, Medium, Later;
     /// Longest pause before a failed login is repeated.
-    "sasl.login.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, Low, Refused;
+    "sasl.login.retry.backoff.max.ms": Long = "10000", Any, ReadOnly, Low, Later;
     /// First pause before a failed login is repeated.
-    "sasl.login.retry.backoff.ms": Long = "100", Any, ReadOnly, Low, Refused;
+    "sasl.login.retry.backoff.ms": Long = "100", Any, ReadOnly, Low, Later;
     /// SASL mechanism towards controllers.
     "sasl.mechanism.controller.protocol": String = "GSSAPI", Any, ReadOnly, High, Refused;
     /// SASL mechanism between brokers.
