@@ -23,12 +23,11 @@ use ottla_client::{Consumer, Producer};
 const USAGE: &str = "usage: performance produce BOOTSTRAP TOPIC COUNT BYTES [KEY=VALUE...]\n       \
                      performance consume BOOTSTRAP TOPIC COUNT [KEY=VALUE...]";
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let begun = Instant::now();
-    let count = match words.as_slice() {
+    let (count, seconds) = match words.as_slice() {
         ["produce", bootstrap, topic, count, bytes, settings @ ..] => {
             produce(properties(bootstrap, settings)?, topic, (count.parse()?, bytes.parse()?)).await?
         }
@@ -37,7 +36,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => return Err(USAGE.into()),
     };
-    let seconds = begun.elapsed().as_secs_f64();
     println!("{count} records in {seconds:.3} s: {:.0} msgs/s", f64::from(count) / seconds);
     Ok(())
 }
@@ -55,10 +53,11 @@ async fn produce(
     properties: BTreeMap<String, String>,
     topic: &str,
     (count, bytes): (u32, usize),
-) -> Result<u32, Box<dyn Error>> {
+) -> Result<(u32, f64), Box<dyn Error>> {
     let producer = Producer::new(ProducerConfig::from_properties(&properties)?)?;
     let (topic, value) = (TopicName::new(topic)?, vec![b'x'; bytes]);
     let (delivered, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let begun = Instant::now();
     for _ in 0..count {
         let record = ProducerRecord::to(&topic).partition(PartitionIndex::default()).value(&value);
         let (delivered, failed) = (Arc::clone(&delivered), Arc::clone(&failed));
@@ -69,30 +68,35 @@ async fn produce(
         producer.send_with(record, tell).await?;
     }
     producer.flush().await;
+    let seconds = begun.elapsed().as_secs_f64();
     let (delivered, failed) = (delivered.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
     if delivered != u64::from(count) {
         return Err(format!("{delivered} of {count} records arrived, {failed} failed").into());
     }
     producer.close(Duration::from_secs(10)).await;
-    Ok(count)
+    Ok((count, seconds))
 }
 
 async fn consume(
     properties: BTreeMap<String, String>,
     topic: &str,
     count: u32,
-) -> Result<u32, Box<dyn Error>> {
+) -> Result<(u32, f64), Box<dyn Error>> {
     let mut consumer = Consumer::new(ConsumerConfig::from_properties(&properties)?)?;
     let partition = TopicPartition::new(TopicName::new(topic)?, PartitionIndex::default());
     consumer.assign([partition.clone()]);
     consumer.handle().seek_to_beginning(&partition)?;
-    let mut read = 0;
+    // The first records begin the time, as in librdkafka's program: connecting is not measured.
+    let (mut read, mut begun) = (0, None);
     while read < count {
-        for record in &consumer.poll(Duration::from_secs(10)).await? {
+        let records = consumer.poll(Duration::from_secs(10)).await?;
+        begun.get_or_insert_with(Instant::now);
+        for record in &records {
             black_box((&record.key, &record.value, record.offset));
             read += 1;
         }
     }
+    let seconds = begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
     consumer.close(Duration::from_secs(10)).await;
-    Ok(read)
+    Ok((read, seconds))
 }

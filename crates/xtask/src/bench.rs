@@ -16,7 +16,7 @@ use crate::compat::{build_binary, build_release, root};
 
 const USAGE: &str = "bench client [--bootstrap HOST:PORT] [--rounds N] [--megabytes N] [--librdkafka FILE]";
 
-/// Where the suite of librdkafka leaves the program after its build.
+/// Where the suite of librdkafka leaves its sources and libraries; the program lies there once it is made.
 const BUILT_BY_SUITE: &str = ".cache/ottla-compat/librdkafka-2.12.1/examples/rdkafka_performance";
 
 /// Bytes of a record, and of a batch: the Java client's default and librdkafka's.
@@ -52,13 +52,25 @@ impl Plan {
                 unknown => return Err(format!("unknown flag {unknown}; usage: {USAGE}")),
             }
         }
-        if !plan.librdkafka.exists() {
-            let place = plan.librdkafka.display();
-            return Err(format!(
-                "there is no {place}: `cargo xtask compat librdkafka` builds it, or name one by --librdkafka"
-            ));
-        }
+        plan.make_librdkafka()?;
         Ok(plan)
+    }
+
+    /// The suite builds the library only; the program is made from it once.
+    fn make_librdkafka(&self) -> Result<(), String> {
+        let place = &self.librdkafka;
+        let sources = place.parent().filter(|directory| directory.join("rdkafka_performance.c").exists());
+        if let (false, Some(directory)) = (place.exists(), sources) {
+            let made = Command::new("make").arg("-C").arg(directory).arg("rdkafka_performance").output();
+            made.map_err(|error| format!("cannot run make: {error}"))?;
+        }
+        match place.exists() {
+            true => Ok(()),
+            false => Err(format!(
+                "there is no {}: `cargo xtask compat librdkafka` builds its library, or name one by --librdkafka",
+                place.display()
+            )),
+        }
     }
 }
 

@@ -71,16 +71,17 @@ impl<T: Clone + Default> Machine<T> {
         }
     }
 
-    /// Puts a record into a batch of its partition, or of one that is chosen now.
+    /// Puts a record into a batch of its partition, or of one that is chosen now. The time is asked for only where
+    /// something depends on it: reading the clock for every record would be felt.
     pub(crate) fn on_record(
         &mut self,
         topic: &TopicInfo,
         incoming: &Incoming<'_>,
-        now: Instant,
+        now: impl Fn() -> Instant,
     ) -> Result<(PartitionIndex, Appended<T>), BuildError> {
         let partition = match incoming.partition {
             Some(partition) => partition,
-            None => self.choose_partition(topic, incoming, now),
+            None => self.choose_partition(topic, incoming, &now),
         };
         let queue = self.queue_of(topic, partition);
         let shape = self.settings.shape;
@@ -98,7 +99,7 @@ impl<T: Clone + Default> Machine<T> {
         &mut self,
         topic: &TopicInfo,
         incoming: &Incoming<'_>,
-        now: Instant,
+        now: &impl Fn() -> Instant,
     ) -> PartitionIndex {
         let settings = self.settings;
         let known = self.topics.entry(topic.name.clone()).or_insert_with(Topic::new);
@@ -106,6 +107,7 @@ impl<T: Clone + Default> Machine<T> {
         let Topic { placer, queues, .. } = known;
         let all = &self.queues;
         let candidates = || {
+            let now = now();
             let candidate = |(partition, info): (PartitionIndex, &crate::cluster::PartitionInfo)| {
                 let at = usize::try_from(partition.value()).unwrap_or(usize::MAX);
                 let queue = queues.get(at).copied().flatten().map(|id| &all[id.0]);

@@ -171,16 +171,16 @@ impl<T: Clone + Default> PartitionQueue<T> {
         in_flight.chain(self.waiting.iter().map(|batch| batch.token.clone()))
     }
 
-    /// Adds a record that holds `reserved` bytes of the buffer.
+    /// Adds a record that holds `reserved` bytes of the buffer. The time is asked for only when a batch begins.
     pub(crate) fn append(
         &mut self,
         (record, reserved): (NewRecord<'_>, usize),
         shape: &Shape,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> Result<Appended<T>, BuildError> {
         let begins = !self.waiting.back().is_some_and(|last| last.has_room(&record, shape.batch_bytes));
         if begins {
-            let batch = Batch::new(T::default(), self.next_order, now, shape.encoding)?;
+            let batch = Batch::new(T::default(), self.next_order, now(), shape.encoding)?;
             self.next_order += ORDER_SPAN;
             self.waiting.push_back(batch);
         }
@@ -559,7 +559,7 @@ mod tests {
             let record = NewRecord { timestamp, key: None, value: Some(b"v"), headers: &[] };
             let shape = Shape { batch_bytes: if records > 1 { 10_000 } else { 0 }, ..SHAPE };
             for _ in 0..records {
-                self.queue.append((record, 10), &shape, self.now).unwrap();
+                self.queue.append((record, 10), &shape, || self.now).unwrap();
             }
         }
 

@@ -124,7 +124,7 @@ impl Inner {
         topic: &TopicInfo,
         incoming: &Incoming<'_>,
     ) -> Result<(PartitionIndex, Token, u32), BuildError> {
-        let (partition, appended) = self.machine.lock().machine.on_record(topic, incoming, time::now())?;
+        let (partition, appended) = self.machine.lock().machine.on_record(topic, incoming, time::now)?;
         if appended.is_news {
             self.wake.notify_one();
         }
