@@ -23,16 +23,22 @@ use ottla_client::{Consumer, Producer};
 const USAGE: &str = "usage: performance produce BOOTSTRAP TOPIC COUNT BYTES [KEY=VALUE...]\n       \
                      performance consume BOOTSTRAP TOPIC COUNT [KEY=VALUE...]";
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (count, seconds) = match words.as_slice() {
         ["produce", bootstrap, topic, count, bytes, settings @ ..] => {
-            produce(properties(bootstrap, settings)?, topic, (count.parse()?, bytes.parse()?)).await?
+            let properties = properties(bootstrap, settings)?;
+            // Batches are sent beside the loop that fills them.
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+            runtime.block_on(produce(properties, topic, (count.parse()?, bytes.parse()?)))?
         }
         ["consume", bootstrap, topic, count, settings @ ..] => {
-            consume(properties(bootstrap, settings)?, topic, count.parse()?).await?
+            let properties = properties(bootstrap, settings)?;
+            // Records stay on the processor that received them.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(consume(properties, topic, count.parse()?))?
         }
         _ => return Err(USAGE.into()),
     };
