@@ -56,6 +56,27 @@ pub struct AlterConfigs {
     pub validate_only: bool,
 }
 
+impl ResourceChange {
+    /// What can be said of a change before it is known of what: each key once, and a value where one is needed.
+    pub fn check_keys(&self) -> Result<(), AlterConfigError> {
+        let entries: Vec<(&str, bool)> = match self {
+            ResourceChange::Some(changes) => changes
+                .iter()
+                .map(|change| (&*change.key, change.value.is_none() && change.operation != 1))
+                .collect(),
+            ResourceChange::All(values) => {
+                values.iter().map(|(key, value)| (&**key, value.is_none())).collect()
+            }
+        };
+        let distinct: BTreeSet<_> = entries.iter().map(|(key, _)| key).collect();
+        if distinct.len() != entries.len() {
+            return Err(AlterConfigError::DuplicateKeys);
+        }
+        let null: Vec<_> = entries.iter().filter(|(_, null)| *null).map(|(key, _)| *key).collect();
+        if null.is_empty() { Ok(()) } else { Err(AlterConfigError::NullValues(null.join(", "))) }
+    }
+}
+
 /// Why a resource is not changed. The messages are Kafka's, since clients print them.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum AlterConfigError {
@@ -149,7 +170,7 @@ pub fn records_of_new_topic(
 }
 
 fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRecord>, AlterConfigError> {
-    check_keys(&request.change)?;
+    request.change.check_keys()?;
     let resource = resource_of(view, request)?;
     let present = view.image.configs.of(&resource).map(|values| values.as_ref().clone()).unwrap_or_default();
     let changes = match &request.change {
@@ -168,22 +189,6 @@ fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRec
     check_values(view, &resource, &values)?;
     check_existence(view, &resource)?;
     Ok(records_of(&resource, &changes))
-}
-
-fn check_keys(change: &ResourceChange) -> Result<(), AlterConfigError> {
-    let entries: Vec<(&str, bool)> = match change {
-        ResourceChange::Some(changes) => changes
-            .iter()
-            .map(|change| (&*change.key, change.value.is_none() && change.operation != 1))
-            .collect(),
-        ResourceChange::All(values) => values.iter().map(|(key, value)| (&**key, value.is_none())).collect(),
-    };
-    let distinct: BTreeSet<_> = entries.iter().map(|(key, _)| key).collect();
-    if distinct.len() != entries.len() {
-        return Err(AlterConfigError::DuplicateKeys);
-    }
-    let null: Vec<_> = entries.iter().filter(|(_, null)| *null).map(|(key, _)| *key).collect();
-    if null.is_empty() { Ok(()) } else { Err(AlterConfigError::NullValues(null.join(", "))) }
 }
 
 /// A broker's own values are changed through that broker only (CFG-04).
