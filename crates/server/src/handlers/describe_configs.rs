@@ -23,6 +23,10 @@ pub async fn handle(
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
+    // A kind of resource that there is not refuses the request as a whole.
+    if request.resources.iter().any(|resource| ResourceKind::from_code(resource.resource_type).is_none()) {
+        return all_refused(request);
+    }
     let describe = |resource: DescribeConfigsResource| {
         let (kind, name) = (resource.resource_type, resource.resource_name.clone());
         let described = entries(node, caller, resource);
@@ -41,6 +45,18 @@ pub async fn handle(
     };
     let results = request.resources.into_iter().map(describe).collect();
     DescribeConfigsResponse { throttle_time_ms: 0, results }
+}
+
+fn all_refused(request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let error = ErrorCode::InvalidRequest;
+    let row = |resource: DescribeConfigsResource| DescribeConfigsResult {
+        error_code: error.number(),
+        error_message: Some(error.message().to_owned()),
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name,
+        configs: Vec::new(),
+    };
+    DescribeConfigsResponse { throttle_time_ms: 0, results: request.resources.into_iter().map(row).collect() }
 }
 
 fn entries(node: &Node, caller: &Caller, resource: DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {
