@@ -41,7 +41,8 @@ pub async fn handle(
     let image = node.image();
     let mut response = OffsetCommitResponse::default();
     let mut topics = Vec::new();
-    for topic in &request.topics {
+    // A topic without partitions is not answered.
+    for topic in request.topics.iter().filter(|topic| !topic.partitions.is_empty()) {
         let (row, commit) = check_topic(node, caller, (version, &image), topic);
         response.topics.push(row);
         topics.extend(commit);

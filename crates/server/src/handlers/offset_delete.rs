@@ -29,7 +29,9 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
     for topic in &request.topics {
         topics.extend(check_topic(node, caller, (&image, topic), &mut errors));
     }
-    let mut rows: Vec<_> = request.topics.iter().map(|topic| row(topic, &errors)).collect();
+    // A topic without partitions is not answered.
+    let named = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
+    let mut rows: Vec<_> = named.map(|topic| row(topic, &errors)).collect();
     refused_first(&mut rows);
     let command = DeleteOffsets { group: GroupId::new(&request.group_id), topics };
     let answer = node.groups.ask(GroupCommand::DeleteOffsets(command)).await;

@@ -287,7 +287,9 @@ impl Answer {
             (label, topic.partitions().len())
         });
         let leaders = Leaders::new(node, caller);
-        Answer { head, topics: topics.collect(), rows: Vec::with_capacity(view.partition_count()), leaders }
+        // A topic without partitions is not answered.
+        let topics = topics.filter(|(_, count)| *count > 0).collect();
+        Answer { head, topics, rows: Vec::with_capacity(view.partition_count()), leaders }
     }
 
     /// Nothing was tried. Where another broker leads, it is named.
