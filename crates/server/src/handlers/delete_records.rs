@@ -2,11 +2,12 @@
 //!
 //! Source: requirement TOP-07, KIP-107.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_env::time::{Instant, now};
-use ottla_model::Offset;
+use ottla_model::{Offset, TopicName};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
 use ottla_protocol::messages::delete_records_response::{
@@ -27,10 +28,11 @@ const EVERYTHING: i64 = -1;
 pub async fn handle(node: &Node, caller: &Caller, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topics.len());
-    for topic in request.topics {
+    // A topic without partitions is not answered.
+    for topic in request.topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
         let allowed = node.access.may_topic(caller, Operation::Delete, &topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for wanted in topic.partitions {
+        for wanted in each_once(topic.partitions) {
             let deleted = if allowed {
                 delete(node, &topic.name, &wanted, deadline).await
             } else {
@@ -47,6 +49,15 @@ pub async fn handle(node: &Node, caller: &Caller, request: DeleteRecordsRequest)
     DeleteRecordsResponse { throttle_time_ms: 0, topics }
 }
 
+/// A partition that is named twice is asked for once: what was said last holds.
+fn each_once(wanted: Vec<DeleteRecordsPartition>) -> Vec<DeleteRecordsPartition> {
+    let mut once: BTreeMap<i32, DeleteRecordsPartition> = BTreeMap::new();
+    for partition in wanted {
+        once.insert(partition.partition_index, partition);
+    }
+    once.into_values().collect()
+}
+
 /// The low watermark once every replica has deleted the records.
 async fn delete(
     node: &Node,
@@ -55,6 +66,9 @@ async fn delete(
     deadline: Instant,
 ) -> Result<Offset, ErrorCode> {
     let partition = node.local_partition(topic, wanted.partition_index)?;
+    if TopicName::new(topic).is_ok_and(|topic| topic.is_internal()) {
+        return Err(ErrorCode::InvalidTopicException);
+    }
     let standing = partition.standing();
     if !matches!(standing, Standing::Leader { .. }) {
         return Err(error_code::of_standing(standing));

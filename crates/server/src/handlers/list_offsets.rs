@@ -40,6 +40,9 @@ pub async fn handle(
     version: i16,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
+    if !(0..=1).contains(&request.isolation_level) {
+        return failed(request);
+    }
     let reader = match (request.replica_id, request.isolation_level) {
         (CONSUMER, 0) => Reader::Uncommitted,
         (CONSUMER, _) => Reader::Committed,
@@ -76,10 +79,25 @@ pub async fn handle(
         // What was asked for twice is refused once.
         let once =
             |wanted: &&ListOffsetsPartition| answered.insert((topic.name.clone(), wanted.partition_index));
-        let partitions = topic.partitions.iter().filter(once).map(row).collect();
-        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        let partitions: Vec<_> = topic.partitions.iter().filter(once).map(row).collect();
+        // A topic without partitions is not answered.
+        if !topic.partitions.is_empty() {
+            topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
+        }
     }
     ListOffsetsResponse { throttle_time_ms: 0, topics }
+}
+
+/// An isolation level that there is not is nothing Kafka expects: it fails with all that was asked for.
+fn failed(request: ListOffsetsRequest) -> ListOffsetsResponse {
+    let row = |wanted: &ListOffsetsPartition| {
+        partition_row(0, wanted.partition_index, Err(ErrorCode::UnknownServerError))
+    };
+    let topics = request.topics.into_iter().map(|topic| ListOffsetsTopicResponse {
+        partitions: topic.partitions.iter().map(row).collect(),
+        name: topic.name,
+    });
+    ListOffsetsResponse { throttle_time_ms: 0, topics: topics.collect() }
 }
 
 /// The position asked for; `None` where there is none, which is no error.
@@ -94,6 +112,10 @@ fn find(
         return Err(ErrorCode::UnsupportedVersion);
     }
     let partition = node.local_partition(topic, wanted.partition_index)?;
+    // Only -1 stands for an epoch that is not known; anything below is an old one.
+    if wanted.current_leader_epoch < -1 {
+        return Err(ErrorCode::FencedLeaderEpoch);
+    }
     let found = match wanted.timestamp {
         LATEST => partition.latest(asker).map(Some),
         EARLIEST | EARLIEST_LOCAL => partition.earliest(asker).map(Some),
