@@ -156,7 +156,18 @@ fn write_row(
             let moved = matches!(error, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
             let current_leader = leaders.filter(|_| moved).zip(target.id.as_ref());
             let current_leader = current_leader.and_then(|(leaders, id)| leaders.of(id));
-            writer.partition(&FetchOutcome { current_leader, ..FetchOutcome::refused(index, *error) });
+            // Kafka leaves the field at its default where it does not come as far as to the log.
+            let unseen = matches!(
+                error,
+                ErrorCode::UnknownTopicOrPartition
+                    | ErrorCode::UnknownTopicId
+                    | ErrorCode::TopicAuthorizationFailed
+            );
+            writer.partition(&FetchOutcome {
+                current_leader,
+                aborted_transactions: unseen.then_some(&[]),
+                ..FetchOutcome::refused(index, *error)
+            });
             return Ok(());
         }
     };

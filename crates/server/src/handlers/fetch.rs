@@ -115,7 +115,6 @@ pub async fn handle(
     head: ReplyHead,
     fetch: Fetch,
 ) -> Result<FileReply, AnswerError> {
-    let Some(reader) = fetch.reader else { return answer::refused(head, ErrorCode::InvalidRequest) };
     let context = match node.sessions.lock().on_request(fetch.session, wall_now().millis()) {
         Ok(context) => context,
         Err(error) => {
@@ -128,9 +127,14 @@ pub async fn handle(
         }
     };
     let bytes_max = fetch.bytes_max.min(node.settings().fetch_bytes_max);
+    let reader = fetch.reader.unwrap_or(Reader::Uncommitted);
     let terms = Terms { reader, version: head.version, bytes_max };
     let bytes_min = fetch.bytes_min.min(u64::from(bytes_max));
     let targets = read::targets(node, caller, &terms, context.partitions());
+    // An isolation level that there is not makes Kafka fail, once there is something to be read.
+    if fetch.reader.is_none() && targets.iter().any(|target| target.partition.is_ok()) {
+        return answer::refused(head, ErrorCode::UnknownServerError);
+    }
     let look = wait_for_enough(node, &terms, &targets, (bytes_min, fetch.wait)).await;
     answer::answer((node, caller), head, &context, (&targets, &look.found))
 }
