@@ -25,6 +25,11 @@ pub async fn handle(
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let image = node.image();
+    // Kafka takes the empty name for the place where a page begins, and fails over it.
+    if request.cursor.is_none() && request.topics.iter().any(|topic| topic.name.is_empty()) {
+        let topics = request.topics.iter().map(|topic| unknown(&topic.name, ErrorCode::UnknownServerError));
+        return DescribeTopicPartitionsResponse { topics: topics.collect(), ..Default::default() };
+    }
     let Some(page) = Page::new(node, &request) else {
         // This API has no place for an error of the whole request, so each topic carries it.
         let topics = request.topics.iter().map(|topic| unknown(&topic.name, ErrorCode::InvalidRequest));
@@ -46,19 +51,19 @@ pub async fn handle(
             }
             continue;
         }
-        let Some(topic) = image.topics.by_name(&name) else {
-            let legal = TopicName::new(&name).is_ok();
-            let error =
-                if legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
-            let topic_authorized_operations = operations(node, caller, &name);
-            let row = unknown(&name, error);
-            response.topics.push(DescribeTopicPartitionsResponseTopic { topic_authorized_operations, ..row });
-            continue;
-        };
         if left == 0 {
             response.next_cursor = Some(Cursor { topic_name: name, partition_index: 0 });
             break;
         }
+        let topic_authorized_operations = operations(node, caller, &name);
+        let Some(topic) = image.topics.by_name(&name) else {
+            let legal = TopicName::new(&name).is_ok();
+            let error =
+                if legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
+            let row = unknown(&name, error);
+            response.topics.push(DescribeTopicPartitionsResponseTopic { topic_authorized_operations, ..row });
+            continue;
+        };
         let from = if name == page.first_topic { page.first_partition } else { 0 };
         let rows = rows(&image, topic, caller, (from, left));
         left -= rows.len();
@@ -68,7 +73,7 @@ pub async fn handle(
             topic_id: topic.id.uuid(),
             is_internal: topic.name.is_internal(),
             partitions: rows,
-            topic_authorized_operations: operations(node, caller, &name),
+            topic_authorized_operations,
             ..DescribeTopicPartitionsResponseTopic::default()
         });
         if next < topic.partition_count() {

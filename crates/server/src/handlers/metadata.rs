@@ -123,8 +123,7 @@ fn named_topics(
             missing.push(name.to_owned());
         }
     }
-    let create = version < 4 || request.allow_auto_topic_creation;
-    rows.extend(missing.into_iter().map(|name| missing_topic(node, caller, create, name)));
+    rows.extend(missing.into_iter().map(|name| missing_topic(node, caller, (version, request), name)));
     rows
 }
 
@@ -136,11 +135,7 @@ fn topic_row(
 ) -> MetadataResponseTopic {
     let strictness = Strictness { missing_replicas: version == 0, missing_listener: version >= 6 };
     let rows = topology::partition_rows(image, topic, &caller.listener, strictness);
-    let operations = if request.include_topic_authorized_operations {
-        node.access.authorized_operations(caller, ResourceType::Topic, topic.name.as_str())
-    } else {
-        NOT_ASKED
-    };
+    let operations = operations_on(node, caller, request, topic.name.as_str());
     MetadataResponseTopic {
         error_code: 0,
         name: Some(topic.name.to_string()),
@@ -163,9 +158,16 @@ fn topic_row(
 }
 
 /// A topic that does not exist: it is created in the background where that is wanted and allowed (MD-06, MD-07).
-fn missing_topic(node: &Node, caller: &Caller, create: bool, name: String) -> MetadataResponseTopic {
-    let create = create && node.settings().auto_create_topics;
+fn missing_topic(
+    node: &Node,
+    caller: &Caller,
+    (version, request): (i16, &MetadataRequest),
+    name: String,
+) -> MetadataResponseTopic {
+    let create = (version < 4 || request.allow_auto_topic_creation) && node.settings().auto_create_topics;
+    let mut operations = operations_on(node, caller, request, &name);
     let error = if create && !node.access.may_create_topic(caller, &name) {
+        operations = NOT_ASKED;
         ErrorCode::TopicAuthorizationFailed
     } else {
         match TopicName::new(&name) {
@@ -182,7 +184,17 @@ fn missing_topic(node: &Node, caller: &Caller, create: bool, name: String) -> Me
         error_code: error.number(),
         is_internal: TopicName::new(&name).is_ok_and(|topic| topic.is_internal()),
         name: Some(name),
+        topic_authorized_operations: operations,
         ..MetadataResponseTopic::default()
+    }
+}
+
+/// What the caller may do with a topic, also with one that is not there.
+fn operations_on(node: &Node, caller: &Caller, request: &MetadataRequest, topic: &str) -> i32 {
+    if request.include_topic_authorized_operations {
+        node.access.authorized_operations(caller, ResourceType::Topic, topic)
+    } else {
+        NOT_ASKED
     }
 }
 
