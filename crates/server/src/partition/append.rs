@@ -94,7 +94,8 @@ impl Partition {
         if last.is_new {
             self.ask_for_flush(producing.is_some(), last.flush_is_due);
         }
-        let log_append_time = log_append_time.map(|_| last.timestamp.unwrap_or(wall));
+        // What is there already has the time it has, whoever gave it.
+        let log_append_time = last.timestamp.or(log_append_time.map(|_| wall));
         Ok(Appended { base_offset: last.first_offset, log_append_time, log_start, must_wait })
     }
 
