@@ -69,7 +69,10 @@ async fn ask(node: &Node, command: CreatePartitions) -> Vec<CreatePartitionsTopi
                     row(outcome.name, ErrorCode::UnknownTopicOrPartition, None)
                 }
                 Err(error) => {
-                    row(outcome.name, error_code::of_create_partitions(&error), Some(error.to_string()))
+                    let (code, message) = (error_code::of_create_partitions(&error), error.to_string());
+                    // A message that only repeats the code is not sent.
+                    let message = Some(message).filter(|message| message != code.message());
+                    row(outcome.name, code, message)
                 }
             })
             .collect(),

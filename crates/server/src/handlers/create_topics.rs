@@ -89,7 +89,12 @@ fn new_topic(topic: CreatableTopic) -> NewTopic {
 
 /// The row of a topic that was, or would be, created, with its effective configs for those who may see them (TOP-02).
 fn created_row(node: &Node, caller: &Caller, name: String, created: &CreatedTopic) -> CreatableTopicResult {
-    let row = CreatableTopicResult { topic_id: created.id.uuid(), name, ..CreatableTopicResult::default() };
+    let row = CreatableTopicResult {
+        topic_id: created.id.uuid(),
+        name,
+        error_message: None,
+        ..CreatableTopicResult::default()
+    };
     if !node.access.may_topic(caller, Operation::DescribeConfigs, &row.name) {
         return CreatableTopicResult {
             topic_config_error_code: ErrorCode::TopicAuthorizationFailed.number(),

@@ -50,8 +50,7 @@ fn check(node: &Node, caller: &Caller, name: &str) -> Option<(ErrorCode, String)
 fn describe(node: &Node, name: &str, index: i32) -> PartitionResponse {
     let table = node.partitions.load();
     let Some(partition) = table.topic(name).and_then(|topic| topic.partition(index)) else {
-        let error = ErrorCode::UnknownTopicOrPartition;
-        return failed(index, error, Some(error.message().to_owned()));
+        return failed(index, ErrorCode::UnknownTopicOrPartition, None);
     };
     let standing = partition.standing();
     if !matches!(standing, Standing::Leader { .. }) {

@@ -14,6 +14,10 @@ use crate::node::Node;
 
 /// Serves one request.
 pub async fn handle(node: &Node, caller: &Caller, request: InitProducerIdRequest) -> InitProducerIdResponse {
+    // Nobody can be called by the empty name.
+    if request.transactional_id.as_deref() == Some("") {
+        return refused(ErrorCode::InvalidRequest);
+    }
     if request.transactional_id.is_some() {
         // Every client takes this code as final; others are tried again for as long as the client is patient.
         return refused(ErrorCode::TransactionalIdAuthorizationFailed);
