@@ -31,6 +31,9 @@ pub const INLINE_BYTES_MAX: u32 = 32 * 1024;
 /// First version whose readers are told who leads instead. The field is there before, but Kafka leaves it to followers.
 const FIRST_WITH_LEADERS: i16 = 16;
 
+/// First version in which topics go by ids.
+const FIRST_WITH_IDS: i16 = 13;
+
 /// A reply to a client: bytes and ranges of segment files.
 pub type FileReply = Reply<Arc<dyn File>>;
 
@@ -47,6 +50,28 @@ pub enum AnswerError {
 pub fn refused(head: ReplyHead, error: ErrorCode) -> Result<FileReply, AnswerError> {
     let shape = FetchShape { throttle_ms: 0, error, session_id: 0, topics: 0 };
     Ok(FetchResponseWriter::new(head, shape, 0).finish(&[])?)
+}
+
+/// An answer after a failure: before version 13 every partition that was asked for carries the error, too.
+pub fn failed(head: ReplyHead, context: &FetchContext, error: ErrorCode) -> Result<FileReply, AnswerError> {
+    if head.version >= FIRST_WITH_IDS {
+        return refused(head, error);
+    }
+    let partitions = context.partitions();
+    let groups = grouped(partitions, &(0..partitions.len()).collect::<Vec<_>>());
+    let shape = FetchShape { throttle_ms: 0, error, session_id: 0, topics: groups.len() };
+    let mut writer = FetchResponseWriter::new(head, shape, partitions.len() * 60);
+    for group in groups {
+        let rows: Vec<&PartitionRef> =
+            group.iter().filter_map(|at| partitions.get(*at)).map(|(partition, _)| partition).collect();
+        let Some(first) = rows.first() else { continue };
+        writer.topic(label_of(&first.topic), rows.len());
+        for row in rows {
+            let outcome = FetchOutcome::refused(row.partition, error);
+            writer.partition(&FetchOutcome { aborted_transactions: Some(&[]), ..outcome });
+        }
+    }
+    Ok(writer.finish(&[])?)
 }
 
 /// The answer with what was found. `found` follows the context's order.

@@ -133,7 +133,7 @@ pub async fn handle(
     let targets = read::targets(node, caller, &terms, context.partitions());
     // An isolation level that there is not makes Kafka fail, once there is something to be read.
     if fetch.reader.is_none() && targets.iter().any(|target| target.partition.is_ok()) {
-        return answer::refused(head, ErrorCode::UnknownServerError);
+        return answer::failed(head, &context, ErrorCode::UnknownServerError);
     }
     let look = wait_for_enough(node, &terms, &targets, (bytes_min, fetch.wait)).await;
     answer::answer((node, caller), head, &context, (&targets, &look.found))
