@@ -177,6 +177,7 @@ fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRec
         ResourceChange::Some(changes) => incremental(&resource, &present, changes)?,
         ResourceChange::All(values) => replacement(&resource, &present, values),
     };
+    check_name(&resource)?;
     let mut values = present;
     for (key, value) in &changes {
         match value {
@@ -198,14 +199,25 @@ fn resource_of(view: &View<'_>, request: &AlterResource) -> Result<ConfigResourc
         Some(ConfigResource::Broker(broker)) if broker != view.setup.node => {
             Err(AlterConfigError::OtherBroker { expected: view.setup.node, got: name() })
         }
-        Some(ConfigResource::Topic(topic)) if topic.is_empty() => Err(AlterConfigError::DefaultTopic),
-        Some(ConfigResource::Group(group)) if group.is_empty() => Err(AlterConfigError::DefaultGroup),
         Some(resource) => Ok(resource),
         None if request.kind != BROKER_KIND => Err(AlterConfigError::UnknownResourceType(request.kind)),
         None if request.name.parse::<i32>().is_ok() => {
             Err(AlterConfigError::OtherBroker { expected: view.setup.node, got: name() })
         }
         None => Err(AlterConfigError::BrokerName(name())),
+    }
+}
+
+/// Only brokers have settings that hold for all that have none of their own.
+fn check_name(resource: &ConfigResource) -> Result<(), AlterConfigError> {
+    match resource {
+        ConfigResource::Topic(topic) if topic.is_empty() => Err(AlterConfigError::DefaultTopic),
+        ConfigResource::Group(group) if group.is_empty() => Err(AlterConfigError::DefaultGroup),
+        ConfigResource::Topic(_)
+        | ConfigResource::Group(_)
+        | ConfigResource::Broker(_)
+        | ConfigResource::BrokerDefault
+        | ConfigResource::ClientMetrics(_) => Ok(()),
     }
 }
 
