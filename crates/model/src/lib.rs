@@ -4,6 +4,7 @@
 //! Does not own: bytes on the wire or on disk, input and output, rules of any one part.
 
 mod broker;
+pub mod calendar;
 mod group;
 mod java_hash;
 mod listener;

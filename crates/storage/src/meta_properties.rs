@@ -14,7 +14,7 @@
 
 use std::fmt::Write as _;
 
-use ottla_model::{BrokerId, ClusterId, DirectoryId, Timestamp};
+use ottla_model::{BrokerId, ClusterId, DirectoryId, Timestamp, calendar};
 
 /// What a `meta.properties` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,36 +155,18 @@ fn escaped(text: &str) -> String {
 
 /// A time as `java.util.Date` prints it in UTC: `Sun Nov 22 15:08:29 UTC 2026`.
 fn java_date(time: Timestamp) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let seconds = time.millis().div_euclid(1000);
     let (days, second_of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil_date(days);
-    let name = |names: &[&'static str], at: i64| names[usize::try_from(at).unwrap_or(0) % names.len()];
+    let (year, month, day) = calendar::date_of(days);
+    let name = |names: &[&'static str], at: i64| &names[usize::try_from(at).unwrap_or(0) % names.len()][..3];
     format!(
         "{} {} {day:02} {:02}:{:02}:{:02} UTC {year}",
-        name(&DAYS, days.rem_euclid(7)),
-        name(&MONTHS, month - 1),
+        name(&calendar::WEEKDAYS, calendar::weekday(days)),
+        name(&calendar::MONTHS, month - 1),
         second_of_day / 3600,
         second_of_day / 60 % 60,
         second_of_day % 60,
     )
-}
-
-/// Year, month (1–12) and day (1–31) of a day counted from 1970-01-01, in the Gregorian calendar.
-///
-/// Counts from 1 March of year 0, so that the leap day is the last day of a year.
-fn civil_date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Points in time as people write them.
 //!
-//! Owns: reading them; the calendar. Does not own: the clock, printing dates (`record::date`).
+//! Owns: reading them. Does not own: the clock, the calendar (`ottla_model::calendar`), printing dates (`record::date`).
 //!
 //! | Text | Means |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | `-1h30m` | so long ago; units `d`, `h` (or `hr`), `m`, `s`, `ms` |
 
 use ottla_model::Timestamp;
+use ottla_model::calendar::{DAY_MS, date_of, days_before};
 
 /// What is allowed, for messages.
 pub const ALLOWED: &str = "milliseconds (13 digits), seconds (9 or 10 digits), a day (2026-02-14), RFC 3339 \
@@ -39,7 +40,7 @@ pub fn duration_ms(text: &str) -> Option<i64> {
         let unit = behind.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (unit, behind) = behind.split_at(unit);
         let unit_ms = match unit {
-            "d" => 86_400_000,
+            "d" => DAY_MS,
             "h" | "hr" => 3_600_000,
             "m" => 60_000,
             "s" => 1000,
@@ -57,7 +58,7 @@ fn parse_date(text: &str) -> Option<i64> {
         Some((day, time)) => (day, Some(time)),
         None => (text, None),
     };
-    let midnight = days_of(day)? * 86_400_000;
+    let midnight = days_of(day)? * DAY_MS;
     let Some(time) = time else { return Some(midnight) };
     let zone_at = time.find(['Z', '+', '-'])?;
     let (clock, zone) = time.split_at(zone_at);
@@ -100,26 +101,6 @@ fn zone_minutes(text: &str) -> Option<i64> {
     let sign = if text.starts_with('-') { -1 } else { 1 };
     let (hours, minutes) = text.get(1..)?.split_once(':')?;
     Some(sign * (digits(hours, 2, 0..=23)? * 60 + digits(minutes, 2, 0..=59)?))
-}
-
-/// Days from 1970-01-01 to a day of the Gregorian calendar: years begin in March, so that the leap day is the last.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + of_year - 719_468
-}
-
-/// Year, month and day, so many days after 1970-01-01.
-pub fn date_of(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

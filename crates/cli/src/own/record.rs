@@ -9,7 +9,7 @@
 //! - `json`: records as lines of JSON, with `base64`.
 
 mod base64;
-mod date;
+pub mod date;
 pub mod format;
 pub mod input;
 pub mod json;

@@ -1,23 +1,17 @@
-//! Times as they are printed: RFC 3339 in UTC, with milliseconds.
+//! Times as tables show them: RFC 3339 in UTC, with milliseconds.
 //!
-//! Owns: the form. Does not own: reading times, the calendar (`moment`).
+//! Owns: the form. Does not own: patterns of dates (`record::date`), reading times (`moment`).
+
+use std::sync::LazyLock;
 
 use ottla_model::Timestamp;
 
-use super::moment::date_of;
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+use super::record::date::Pattern;
 
 /// `2026-02-14T01:02:03.004Z`; nothing for a time that is none.
 pub fn iso(time: Timestamp) -> Option<String> {
-    let millis = time.millis();
-    if millis < 0 {
-        return None;
-    }
-    let (year, month, day) = date_of(millis / DAY_MS);
-    let of_day = millis % DAY_MS;
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000))
+    static PATTERN: LazyLock<Pattern> = LazyLock::new(Pattern::iso);
+    (time.millis() >= 0).then(|| PATTERN.text(time))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use ottla_client::config::ConfigError;
 use ottla_client::error::{CallError, ErrorCode, ServerError};
 use ottla_env::time;
 use ottla_model::Timestamp;
+use ottla_model::calendar::{DAY_MS, date_of};
 
 use crate::jopt::OptError;
 use crate::terminal::Terminal;
@@ -213,9 +214,6 @@ pub fn invalid_topic(terminal: &mut Terminal<'_>, client: &str, topic: &str) -> 
     Failure::new("org.apache.kafka.common.errors.InvalidTopicException", format!("Invalid topics: [{topic}]"))
 }
 
-/// Milliseconds of a day.
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-
 /// `2026-11-22 15:08:49,872`, in UTC.
 pub fn log_time(at: Timestamp) -> String {
     let (days, millis) = (at.millis().div_euclid(DAY_MS), at.millis().rem_euclid(DAY_MS));
@@ -228,20 +226,6 @@ pub fn log_time(at: Timestamp) -> String {
         seconds % 60,
         millis % 1000
     )
-}
-
-/// The date so many days after 1970-01-01 in the Gregorian calendar. A year is counted from March here, so that the
-/// leap day comes last; 146 097 days are 400 years.
-pub fn date_of(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

@@ -1,34 +1,14 @@
 //! Points in time by a pattern of Java's `SimpleDateFormat`, in UTC.
 //!
 //! Owns: patterns: letters that stand for parts of a time, quoted text.
-//! Does not own: the calendar (`failure::date_of`).
+//! Does not own: the calendar (`ottla_model::calendar`).
 //!
 //! Weeks, and years counted by them, are not known.
 //!
 //! Source: behaviour of Java 17, locale "en".
 
 use ottla_model::Timestamp;
-
-use super::failure::date_of;
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-const WEEKDAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+use ottla_model::calendar::{DAY_MS, MONTHS, WEEKDAYS, date_of, day_of_year, weekday};
 
 /// A pattern that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,23 +120,15 @@ impl Parts {
             'm' => number(self.day_ms / 60_000 % 60),
             's' => number(self.day_ms / 1000 % 60),
             'S' => number(self.day_ms % 1000),
-            'E' => name(&WEEKDAYS, self.days.rem_euclid(7)),
-            'u' => number((self.days + 3).rem_euclid(7) + 1),
-            'D' => number(self.day_of_year()),
+            'E' => name(&WEEKDAYS, weekday(self.days)),
+            'u' => number((weekday(self.days) + 6) % 7 + 1),
+            'D' => number(day_of_year(self.days)),
             'a' => if hour < 12 { "AM" } else { "PM" }.to_owned(),
             'z' if count > 3 => "Coordinated Universal Time".to_owned(),
             'z' => "UTC".to_owned(),
             'Z' => "+0000".to_owned(),
             _ => "Z".to_owned(),
         }
-    }
-
-    fn day_of_year(&self) -> i64 {
-        let mut first = self.days;
-        while date_of(first - 1).0 == self.year {
-            first -= 1;
-        }
-        self.days - first + 1
     }
 }
 

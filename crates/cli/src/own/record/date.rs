@@ -1,28 +1,11 @@
 //! Timestamps as dates: patterns of `strftime` and of Go, in UTC.
 //!
-//! Owns: the patterns and their fields. Does not own: reading times (`moment`, which owns the calendar).
+//! Owns: the patterns and their fields. Does not own: reading times (`moment`), the calendar (`ottla_model::calendar`).
 //!
 //! Names of days and months are English; what depends on a locale is as in the locale of C.
 
 use ottla_model::Timestamp;
-
-use crate::own::moment::date_of;
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+use ottla_model::calendar::{DAY_MS, MONTHS, WEEKDAYS, date_of, day_of_year, weekday};
 
 /// A pattern for dates.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,7 +224,7 @@ struct Clock {
 impl Clock {
     fn of(time: Timestamp) -> Clock {
         let millis = time.millis();
-        let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (days, of_day) = (millis.div_euclid(DAY_MS), millis.rem_euclid(DAY_MS));
         Clock { millis, days, of_day, date: date_of(days) }
     }
 
@@ -249,8 +232,7 @@ impl Clock {
         let (year, month, day) = self.date;
         let hour = self.of_day / 3_600_000;
         let half_day_hour = (hour + 11) % 12 + 1;
-        // The first of January 1970 was a Thursday.
-        let weekday = (self.days + 4).rem_euclid(7);
+        let weekday = weekday(self.days);
         let name = |names: &[&'static str], at: i64| {
             usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or_default()
         };
@@ -265,7 +247,7 @@ impl Clock {
             Field::MonthShort => short(name(&MONTHS, month - 1)),
             Field::Day(width) => padded(day, width),
             Field::DayBlank => format!("{day:2}"),
-            Field::DayOfYear(width) => padded(self.day_of_year(), width),
+            Field::DayOfYear(width) => padded(day_of_year(self.days), width),
             Field::Hour(width) => padded(hour, width),
             Field::HourBlank => format!("{hour:2}"),
             Field::HalfDayHour(width) => padded(half_day_hour, width),
@@ -280,8 +262,8 @@ impl Clock {
             }
             Field::HalfDayUpper => (if hour < 12 { "AM" } else { "PM" }).to_owned(),
             Field::HalfDayLower => (if hour < 12 { "am" } else { "pm" }).to_owned(),
-            Field::WeekdayName => name(&DAYS, weekday).to_owned(),
-            Field::WeekdayShort => short(name(&DAYS, weekday)),
+            Field::WeekdayName => name(&WEEKDAYS, weekday).to_owned(),
+            Field::WeekdayShort => short(name(&WEEKDAYS, weekday)),
             Field::WeekdayFromMonday => ((weekday + 6) % 7 + 1).to_string(),
             Field::WeekdayFromSunday => weekday.to_string(),
             Field::EpochSeconds => self.millis.div_euclid(1000).to_string(),
@@ -291,14 +273,6 @@ impl Clock {
     fn fraction(&self, digits: usize) -> String {
         let millis = format!("{:03}", self.of_day % 1000);
         millis.chars().chain(std::iter::repeat('0')).take(digits).collect()
-    }
-
-    fn day_of_year(&self) -> i64 {
-        let mut first = self.days;
-        while date_of(first - 1).0 == self.date.0 {
-            first -= 1;
-        }
-        self.days - first + 1
     }
 }
 

@@ -7,6 +7,7 @@
 
 use ottla_client::config::parse_signed_iso_duration;
 use ottla_model::Timestamp;
+use ottla_model::calendar::days_before;
 
 use super::super::failure::Failure;
 use super::partition::split;
@@ -104,15 +105,6 @@ fn days_of_month(year: i64, month: i64) -> i64 {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
-}
-
-/// Days between 1970-01-01 and a date.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let past = year - 1;
-    let days_of_years = past * 365 + past / 4 - past / 100 + past / 400;
-    let days_of_months: i64 = (1..month).map(|month| days_of_month(year, month)).sum();
-    // 1970 began after 719 162 days.
-    days_of_years + days_of_months + day - 1 - 719_162
 }
 
 #[cfg(test)]
