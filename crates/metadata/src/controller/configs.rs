@@ -7,7 +7,7 @@
 //!
 //! Source: KIP-133, KIP-226, KIP-339, KIP-966; Kafka 4.3.1's `kafka-configs`; requirements CFG-05 to CFG-07, ELE-02.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ottla_model::{BrokerId, TopicName, TopicNameError};
 use ottla_protocol::messages::{ClearElrRecord, ConfigRecord};
@@ -56,9 +56,25 @@ pub struct AlterConfigs {
     pub validate_only: bool,
 }
 
+impl AlterConfigs {
+    /// What is wrong with each resource whatever it is: it must be named once, and its change must hold by itself. A
+    /// broker tells this before it asks the controller.
+    pub fn faults(&self) -> Vec<Option<AlterConfigError>> {
+        let mut named: HashMap<(i8, &str), usize> = HashMap::new();
+        for resource in &self.resources {
+            *named.entry((resource.kind, &resource.name)).or_default() += 1;
+        }
+        let fault = |resource: &AlterResource| match named.get(&(resource.kind, &*resource.name)) {
+            Some(2..) => Some(AlterConfigError::DuplicateResource),
+            Some(_) | None => resource.change.check_keys().err(),
+        };
+        self.resources.iter().map(fault).collect()
+    }
+}
+
 impl ResourceChange {
-    /// What can be said of a change before it is known of what: each key once, and a value where one is needed.
-    pub fn check_keys(&self) -> Result<(), AlterConfigError> {
+    /// Each key once, and a value where one is needed.
+    fn check_keys(&self) -> Result<(), AlterConfigError> {
         let entries: Vec<(&str, bool)> = match self {
             ResourceChange::Some(changes) => changes
                 .iter()
@@ -136,13 +152,8 @@ type Changes = BTreeMap<String, Option<String>>;
 pub fn alter(view: &View<'_>, request: &AlterConfigs) -> Result<Decision<Outcomes>, TooMuch> {
     let mut records = Vec::new();
     let mut outcomes = Vec::new();
-    for resource in &request.resources {
-        let twin = |other: &&AlterResource| other.kind == resource.kind && other.name == resource.name;
-        let result = if request.resources.iter().filter(twin).count() > 1 {
-            Err(AlterConfigError::DuplicateResource)
-        } else {
-            alter_one(view, resource)
-        };
+    for (resource, fault) in request.resources.iter().zip(request.faults()) {
+        let result = fault.map_or_else(|| alter_one(view, resource), Err);
         outcomes.push(result.map(|of_resource| records.extend(of_resource)));
     }
     records.extend(clear_eligible_leaders(view, &records));
@@ -170,7 +181,6 @@ pub fn records_of_new_topic(
 }
 
 fn alter_one(view: &View<'_>, request: &AlterResource) -> Result<Vec<MetadataRecord>, AlterConfigError> {
-    request.change.check_keys()?;
     let resource = resource_of(view, request)?;
     let present = view.image.configs.of(&resource).map(|values| values.as_ref().clone()).unwrap_or_default();
     let changes = match &request.change {

@@ -4,10 +4,8 @@
 //!
 //! Source: requirements CFG-05 to CFG-07, CFG-09, API-03, SEC-36.
 
-use std::collections::HashMap;
-
 use ottla_metadata::controller::{
-    AlterConfigError, AlterConfigs, AlterResource, Answer, Command, ConfigChange, ResourceChange,
+    AlterConfigs, AlterResource, Answer, Command, ConfigChange, ResourceChange,
 };
 use ottla_protocol::ErrorCode;
 use ottla_protocol::codec::Listener;
@@ -97,14 +95,9 @@ fn code_of(result: Result<(), Refusal>) -> (ErrorCode, Option<String>) {
 
 async fn alter(node: &Node, caller: &Caller, request: AlterConfigs) -> Vec<Outcome> {
     let (mut outcomes, mut forwarded) = (Vec::new(), Vec::new());
-    let mut counts: HashMap<(i8, String), usize> = HashMap::new();
-    for resource in &request.resources {
-        *counts.entry((resource.kind, resource.name.clone())).or_default() += 1;
-    }
-    for resource in request.resources {
-        let twice = counts.get(&(resource.kind, resource.name.clone())).is_some_and(|count| *count > 1);
-        let keys = resource.change.check_keys().err();
-        if let Some(error) = twice.then_some(AlterConfigError::DuplicateResource).or(keys) {
+    let faults = request.faults();
+    for (resource, fault) in request.resources.into_iter().zip(faults) {
+        if let Some(error) = fault {
             let refusal = Refusal::new(error_code::of_alter_config(&error), error.to_string());
             let (kind, name) = (resource.kind, resource.name);
             outcomes.push(Outcome { kind, name, result: Err(refusal) });
@@ -130,7 +123,6 @@ async fn alter(node: &Node, caller: &Caller, request: AlterConfigs) -> Vec<Outco
                 let checked = check_node(node, &resource.name);
                 Some(checked.and_then(|()| node.loggers.alter(&resource.change, request.validate_only)))
             }
-            (Ok(()), Some(ResourceKind::Broker)) => other_broker(node, &resource.name).map(Err),
             (Ok(()), _) => None,
         };
         match here {
@@ -154,18 +146,6 @@ fn check_node(node: &Node, name: &str) -> Result<(), Refusal> {
         Err(_) => format!("Node id must be an integer, but it is: {name}"),
     };
     Err(Refusal::new(ErrorCode::InvalidRequest, message))
-}
-
-/// A broker changes settings of its own or of all only; it says so before the controller looks at the change.
-fn other_broker(node: &Node, name: &str) -> Option<Refusal> {
-    let mine = node.identity.id;
-    let error = match name.parse::<i32>() {
-        _ if name.is_empty() => return None,
-        Ok(asked) if asked == mine.value() => return None,
-        Ok(_) => AlterConfigError::OtherBroker { expected: mine, got: name.to_owned() },
-        Err(_) => AlterConfigError::BrokerName(name.to_owned()),
-    };
-    Some(Refusal::new(error_code::of_alter_config(&error), error.to_string()))
 }
 
 async fn forward(node: &Node, resources: Vec<AlterResource>, validate_only: bool) -> Vec<Outcome> {

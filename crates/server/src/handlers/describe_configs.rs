@@ -23,13 +23,15 @@ pub async fn handle(
     request: DescribeConfigsRequest,
 ) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
-    // A kind of resource that there is not refuses the request as a whole.
-    if request.resources.iter().any(|resource| ResourceKind::from_code(resource.resource_type).is_none()) {
-        return all_refused(request);
-    }
-    let describe = |resource: DescribeConfigsResource| {
-        let (kind, name) = (resource.resource_type, resource.resource_name.clone());
-        let described = entries(node, caller, resource);
+    let kind = |resource: &DescribeConfigsResource| ResourceKind::from_code(resource.resource_type);
+    let kinds: Option<Vec<ResourceKind>> = request.resources.iter().map(kind).collect();
+    let describe = |(at, resource): (usize, DescribeConfigsResource)| {
+        let (code, name) = (resource.resource_type, resource.resource_name.clone());
+        let described = match &kinds {
+            Some(kinds) => entries(node, caller, (kinds[at], resource)),
+            // A kind of resource that there is not refuses the request as a whole.
+            None => Err(Refusal::usual(ErrorCode::InvalidRequest)),
+        };
         let (error, configs) = match described {
             Ok(entries) => (None, entries),
             Err(refusal) => (Some(refusal), Vec::new()),
@@ -38,32 +40,21 @@ pub async fn handle(
             error_code: error.as_ref().map_or(0, |refusal| refusal.error.number()),
             // Kafka says nothing by an empty text here.
             error_message: Some(error.and_then(|refusal| refusal.message).unwrap_or_default()),
-            resource_type: kind,
+            resource_type: code,
             resource_name: name,
             configs: configs.into_iter().map(|entry| row(entry, synonyms, documentation)).collect(),
         }
     };
-    let results = request.resources.into_iter().map(describe).collect();
+    let results = request.resources.into_iter().enumerate().map(describe).collect();
     DescribeConfigsResponse { throttle_time_ms: 0, results }
 }
 
-fn all_refused(request: DescribeConfigsRequest) -> DescribeConfigsResponse {
-    let error = ErrorCode::InvalidRequest;
-    let row = |resource: DescribeConfigsResource| DescribeConfigsResult {
-        error_code: error.number(),
-        error_message: Some(error.message().to_owned()),
-        resource_type: resource.resource_type,
-        resource_name: resource.resource_name,
-        configs: Vec::new(),
-    };
-    DescribeConfigsResponse { throttle_time_ms: 0, results: request.resources.into_iter().map(row).collect() }
-}
-
-fn entries(node: &Node, caller: &Caller, resource: DescribeConfigsResource) -> Result<Vec<Entry>, Refusal> {
+fn entries(
+    node: &Node,
+    caller: &Caller,
+    (kind, resource): (ResourceKind, DescribeConfigsResource),
+) -> Result<Vec<Entry>, Refusal> {
     let name = resource.resource_name.as_str();
-    let Some(kind) = ResourceKind::from_code(resource.resource_type) else {
-        return Err(Refusal::usual(ErrorCode::InvalidRequest));
-    };
     kind.authorize((node, caller), Operation::DescribeConfigs, name)?;
     let asked = Asked::from_request(resource.configuration_keys);
     let layers = node.layers();
