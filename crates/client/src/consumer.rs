@@ -215,16 +215,15 @@ impl Consumer {
     /// Records count as consumed when `poll` is called again; that is what automatic commits commit.
     pub async fn poll(&mut self, timeout: Duration) -> Result<Vec<ConsumerRecord>, PollError> {
         let deadline = time::now() + timeout;
+        // Whoever polls on at once, because of records or of an error, must not keep the tasks of this thread waiting:
+        // those that bring records, heal the error, or hear a signal.
+        task::yield_now().await;
         let mut arrived = self.handle.inner.arrived.subscribe();
         loop {
             self.say_alive()?;
             self.follow_group().await?;
             self.commit_in_time();
-            if let Err(error) = self.check_errors() {
-                // Whoever polls on at once must not keep the tasks of this thread from healing it.
-                task::yield_now().await;
-                return Err(error);
-            }
+            self.check_errors()?;
             let records = self.take_records()?;
             let records = self.handle.inner.hooks.on_consume(records);
             if !records.is_empty() {

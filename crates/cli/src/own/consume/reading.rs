@@ -144,8 +144,6 @@ impl Reading {
     async fn read(&mut self, printing: &mut Printing, terminal: &mut Terminal<'_>) -> End {
         let mut news_at = time::now();
         while self.is_member || !self.open.is_empty() {
-            // While records are there a poll does not wait, and signals and answers would not be heard.
-            task::yield_now().await;
             let polled = task::select! {
                 biased;
                 signal = self.signals.stop() => return End::Signal(signal),
