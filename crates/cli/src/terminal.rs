@@ -1,6 +1,6 @@
 //! What a command writes to.
 //!
-//! Owns: standard output and standard error of one command, in the order they are written.
+//! Owns: standard output and standard error of one command, in the order they are written; the exit code of a signal.
 //! Does not own: what is written; standard input.
 //!
 //! Invariants
@@ -11,6 +11,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use ottla_env::task::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The two streams of a command.
@@ -69,6 +70,14 @@ impl<'a> Terminal<'a> {
     pub fn flush(&mut self) {
         let flushed = self.out.flush();
         self.note(flushed);
+    }
+}
+
+/// The exit code of a command that a signal ended, as a shell tells it.
+pub fn exit_code_of(signal: Signal) -> u8 {
+    match signal {
+        Signal::Interrupt => 130,
+        Signal::Terminate | Signal::Hangup => 143,
     }
 }
 

@@ -10,6 +10,7 @@ use ottla_client::config::Properties;
 use ottla_client::error::{CallError, ErrorCode, ServerError};
 use ottla_model::BrokerId;
 
+use super::command_line::tell_renamed;
 use super::failure::{self, Failure, Problem, log};
 use super::session;
 use crate::argparse::{Arguments, Flag, Parsed, Presence, Program, Subcommand};
@@ -113,9 +114,7 @@ fn properties(arguments: &Arguments, terminal: &mut Terminal<'_>) -> Result<Prop
         return Err(Failure::new(class, "--config and --command-config cannot be specified together."));
     }
     if arguments.has(CONFIG) {
-        terminal.out_line(
-            "Option --config has been deprecated and will be removed in a future version. Use --command-config instead.",
-        );
+        tell_renamed(terminal, ("config", "command-config"));
     }
     let file = arguments.value(CONFIG).or(arguments.value(COMMAND_CONFIG));
     let mut properties = file.map_or_else(|| Ok(Properties::new()), session::properties_of_file)?;

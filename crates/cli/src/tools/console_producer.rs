@@ -23,7 +23,7 @@ use super::clients;
 use super::failure::{Failure, invalid_topic, log, of_config};
 use super::{session, usage};
 use crate::jopt::{self, Given, Opt, OptError, flag, maybe_value, value};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, exit_code_of};
 use line_reader::{LineReader, LineRecord};
 
 const READER_CLASS: &str = "org.apache.kafka.tools.LineMessageReader";
@@ -285,8 +285,7 @@ async fn work(plan: Plan, terminal: &mut Terminal<'_>) -> u8 {
     sending.finish(terminal).await;
     match end {
         End::Input => 0,
-        End::Signal(Signal::Interrupt) => 130,
-        End::Signal(Signal::Terminate | Signal::Hangup) => 143,
+        End::Signal(signal) => exit_code_of(signal),
         End::Failed(failure) => {
             terminal.err_line(failure);
             1

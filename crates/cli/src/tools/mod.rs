@@ -6,6 +6,7 @@
 //! `clients`, `hash_order` and `throttle` are what tools share; then the tools.
 
 mod clients;
+mod command_line;
 mod failure;
 mod feature_levels;
 mod hash_order;

@@ -13,10 +13,10 @@ use ottla_client::config::Properties;
 use ottla_env::time;
 use ottla_model::TopicName;
 
+use super::command_line::{Refusal, planned, tell_renamed};
 use super::failure::{Failure, invalid_topic, log};
 use super::{clients, session};
-use crate::argparse::UsageError;
-use crate::argparse::single::{self, Given, Group, Kind, Opt, Parsed, Parser, flag, several, value};
+use crate::argparse::single::{self, Given, Group, Kind, Opt, Parser, flag, several, value};
 use crate::terminal::Terminal;
 use payload::Payloads;
 use sending::Sending;
@@ -97,29 +97,9 @@ const OPTIONS: &[Opt] = &[
 
 /// Runs the tool.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
-    if args.is_empty() {
-        terminal.out(PARSER.help());
-        return 0;
-    }
-    let planned = match PARSER.parse(args) {
-        Ok(Parsed::Help(help)) => {
-            // Kafka's tool takes asking for help for an error.
-            terminal.out(help);
-            return 1;
-        }
-        Ok(Parsed::Given(given)) => plan(&given, terminal),
-        Err(refused) => Err(Refusal::Usage(refused)),
-    };
-    match planned {
+    match planned(&PARSER, args, terminal, |given, terminal| plan(&given, terminal)) {
         Ok(plan) => session::run_on_threads("kafka-producer-perf-test", work(plan, terminal)),
-        Err(Refusal::Usage(refused)) => {
-            terminal.err_line(refused);
-            1
-        }
-        Err(Refusal::Uncaught(failure)) => {
-            terminal.err_line(failure.uncaught());
-            1
-        }
+        Err(code) => code,
     }
 }
 
@@ -139,18 +119,6 @@ struct Pace {
     warmup: u64,
     throughput: f64,
     reporting_interval_ms: i64,
-}
-
-/// Why it cannot be done.
-enum Refusal {
-    Usage(UsageError),
-    Uncaught(Failure),
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        Refusal::Uncaught(failure)
-    }
 }
 
 fn plan(given: &Given, terminal: &mut Terminal<'_>) -> Result<Plan, Refusal> {
@@ -224,9 +192,7 @@ fn check_properties(given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Re
     }
     for (old, new) in [("producer-props", "command-property"), ("producer.config", "command-config")] {
         if given.has(old) {
-            terminal.out_line(format_args!(
-                "Option --{old} has been deprecated and will be removed in a future version. Use --{new} instead."
-            ));
+            tell_renamed(terminal, (old, new));
         }
     }
     Ok(())

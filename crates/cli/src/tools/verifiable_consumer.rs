@@ -8,13 +8,13 @@
 mod reading;
 
 use ottla_client::config::Properties;
-use ottla_env::task::{Signal, Signals};
+use ottla_env::task::Signals;
 
+use super::command_line::{Refusal, planned, properties_of_file};
 use super::failure::Failure;
 use super::{clients, session};
-use crate::argparse::UsageError;
-use crate::argparse::single::{Given, Group, Kind, Opt, Parsed, Parser, flag, value};
-use crate::terminal::Terminal;
+use crate::argparse::single::{Given, Group, Kind, Opt, Parser, flag, value};
+use crate::terminal::{Terminal, exit_code_of};
 use reading::{Reading, Rules};
 
 static PARSER: Parser = Parser {
@@ -78,43 +78,21 @@ const RANGE: &str = "org.apache.kafka.clients.consumer.RangeAssignor";
 
 /// Runs the tool.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
-    if args.is_empty() {
-        terminal.out(PARSER.help());
-        return 0;
-    }
-    let planned = match PARSER.parse(args) {
-        Ok(Parsed::Help(help)) => {
-            // Kafka's tool takes asking for help for an error.
-            terminal.out(help);
-            return 1;
-        }
-        Ok(Parsed::Given(given)) => properties(&given, terminal).map(|properties| (given, properties)),
-        Err(refused) => Err(Refusal::Usage(refused)),
+    let plan = |given: Given, terminal: &mut Terminal<'_>| {
+        let properties = properties(&given, terminal)?;
+        Ok((given, properties))
     };
-    match planned {
+    match planned(&PARSER, args, terminal, plan) {
         Ok((given, properties)) => {
             session::run_on_threads("kafka-verifiable-consumer", work(given, properties, terminal))
         }
-        Err(Refusal::Usage(refused)) => {
-            terminal.err_line(refused);
-            1
-        }
-        Err(Refusal::Uncaught(failure)) => {
-            terminal.err_line(failure.uncaught());
-            1
-        }
+        Err(code) => code,
     }
-}
-
-/// Why the command line is refused.
-enum Refusal {
-    Usage(UsageError),
-    Uncaught(Failure),
 }
 
 fn properties(given: &Given, terminal: &mut Terminal<'_>) -> Result<Properties, Refusal> {
     let text = |name: &str, default: &str| given.value(name).unwrap_or(default).to_owned();
-    let mut properties = of_file(given, terminal)?;
+    let mut properties = properties_of_file(&PARSER, given, "consumer.config", terminal)?;
     let protocol = text("group-protocol", "classic").to_uppercase();
     let mut over = vec![("group.protocol", protocol.clone())];
     match protocol.as_str() {
@@ -141,22 +119,6 @@ fn properties(given: &Given, terminal: &mut Terminal<'_>) -> Result<Properties, 
     Ok(properties)
 }
 
-fn of_file(given: &Given, terminal: &mut Terminal<'_>) -> Result<Properties, Refusal> {
-    if given.has("consumer.config") && given.has("command-config") {
-        let message = "Options --consumer.config and --command-config are mutually exclusive.";
-        return Err(Refusal::Usage(PARSER.refused(message)));
-    }
-    if given.has("consumer.config") {
-        terminal.out_line(
-            "Option --consumer.config has been deprecated and will be removed in a future version. Use \
-             --command-config instead.",
-        );
-    }
-    let path = given.value("consumer.config").or(given.value("command-config"));
-    let properties = path.map_or_else(|| Ok(Properties::new()), session::properties_of_file);
-    properties.map_err(|failure| Refusal::Usage(PARSER.refused(failure.message())))
-}
-
 async fn work(given: Given, properties: Properties, terminal: &mut Terminal<'_>) -> u8 {
     let made = clients::consumer(terminal, &properties).await.and_then(|consumer| {
         let signals = Signals::listen();
@@ -180,7 +142,6 @@ async fn work(given: Given, properties: Properties, terminal: &mut Terminal<'_>)
     };
     match Reading::new(consumer, signals, rules).run(terminal).await {
         None => 0,
-        Some(Signal::Interrupt) => 130,
-        Some(Signal::Terminate | Signal::Hangup) => 143,
+        Some(signal) => exit_code_of(signal),
     }
 }

@@ -8,12 +8,12 @@
 mod sending;
 
 use ottla_client::config::Properties;
-use ottla_env::task::Signal;
 
+use super::command_line::{planned, properties_of_file};
 use super::{clients, session};
 use crate::argparse::UsageError;
-use crate::argparse::single::{Given, Group, Kind, Opt, Parsed, Parser, value};
-use crate::terminal::Terminal;
+use crate::argparse::single::{Given, Group, Kind, Opt, Parser, value};
+use crate::terminal::{Terminal, exit_code_of};
 use sending::Sending;
 
 static PARSER: Parser = Parser {
@@ -69,25 +69,9 @@ const OPTIONS: &[Opt] = &[
 
 /// Runs the tool.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
-    if args.is_empty() {
-        terminal.out(PARSER.help());
-        return 0;
-    }
-    let planned = match PARSER.parse(args) {
-        Ok(Parsed::Help(help)) => {
-            // Kafka's tool takes asking for help for an error.
-            terminal.out(help);
-            return 1;
-        }
-        Ok(Parsed::Given(given)) => plan(&given, terminal),
-        Err(refused) => Err(refused),
-    };
-    match planned {
+    match planned(&PARSER, args, terminal, |given, terminal| Ok(plan(&given, terminal)?)) {
         Ok(plan) => session::run_on_threads("kafka-verifiable-producer", work(plan, terminal)),
-        Err(refused) => {
-            terminal.err_line(refused);
-            1
-        }
+        Err(code) => code,
     }
 }
 
@@ -137,28 +121,14 @@ impl Records {
 }
 
 fn plan(given: &Given, terminal: &mut Terminal<'_>) -> Result<Plan, UsageError> {
-    if given.has("producer.config") && given.has("command-config") {
-        let message = "Options --producer.config and --command-config are mutually exclusive.";
-        return Err(PARSER.refused(message));
-    }
-    if given.has("producer.config") {
-        terminal.out_line(
-            "Option --producer.config has been deprecated and will be removed in a future version. Use \
-             --command-config instead.",
-        );
-    }
+    let of_file = properties_of_file(&PARSER, given, "producer.config", terminal)?;
     let mut properties = Properties::from([
         ("bootstrap.servers".to_owned(), given.value("bootstrap-server").unwrap_or_default().to_owned()),
         ("acks".to_owned(), given.value("acks").unwrap_or("-1").to_owned()),
         ("retries".to_owned(), "0".to_owned()),
         ("client.id".to_owned(), "producer-1".to_owned()),
     ]);
-    for option in ["producer.config", "command-config"] {
-        if let Some(path) = given.value(option) {
-            let of_file = session::properties_of_file(path);
-            properties.extend(of_file.map_err(|failure| PARSER.refused(failure.message()))?);
-        }
-    }
+    properties.extend(of_file);
     let count = given.number::<i64>("max-messages").unwrap_or(-1);
     Ok(Plan {
         topic: given.value("topic").unwrap_or_default().to_owned(),
@@ -184,8 +154,7 @@ async fn work(plan: Plan, terminal: &mut Terminal<'_>) -> u8 {
     };
     match sending.run(plan.records, terminal).await {
         None => 0,
-        Some(Signal::Interrupt) => 130,
-        Some(Signal::Terminate | Signal::Hangup) => 143,
+        Some(signal) => exit_code_of(signal),
     }
 }
 

@@ -18,7 +18,7 @@ use super::super::failure::{Failure, invalid_topic, log};
 use super::super::session;
 use super::options::{Plan, Source, Start};
 use super::{LOGGER, unknown_error};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, exit_code_of};
 
 /// How long one poll waits where no timeout was asked for.
 const POLL: Duration = Duration::from_secs(3_600);
@@ -69,8 +69,7 @@ pub(super) async fn run(
     }
     match end {
         End::Enough | End::Terminated(_) => 0,
-        End::Signal(Signal::Interrupt) => 130,
-        End::Signal(Signal::Terminate | Signal::Hangup) => 143,
+        End::Signal(signal) => exit_code_of(signal),
         End::Unreadable(failure) => unknown_error(terminal, &failure),
     }
 }
