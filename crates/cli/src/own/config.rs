@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::connection::{ConnectionFlags, Environment, OutputFlags, key_value};
 use super::on_runtime;
-use super::plan::{Plan, Status, all_told, refuse_repeated};
+use super::plan::{Plan, Status, nothing_done, refuse_repeated};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
 use super::topic::DryRun;
@@ -236,7 +236,7 @@ pub async fn apply(
         .filter_map(|(resource, outcome)| Some(refused(resource, outcome.as_ref().err()?)))
         .collect();
     if !refusals.is_empty() {
-        return all_told(refusals, terminal).inspect_err(|_| terminal.err_line("nothing was changed"));
+        return nothing_done(refusals, terminal);
     }
     let (outcomes, status) = match dry.dry_run {
         true => (tried, Status::Planned),

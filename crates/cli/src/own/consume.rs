@@ -23,6 +23,7 @@ use super::connection::{ConnectionFlags, Environment};
 use super::ends::{AllEnds, ends_of, offsets_at};
 use super::known_topics::{KnownTopics, matching, named};
 use super::on_runtime;
+use super::partitions::no_partition;
 use super::plan::refuse_repeated;
 use super::position::{Place, Span};
 use super::refusal::Refusal;
@@ -200,9 +201,7 @@ fn partitions_of(known: &KnownTopics, wanted: &[i32]) -> Result<Vec<TopicPartiti
     for (name, indexes) in known {
         let is_there = |wanted: &i32| indexes.iter().any(|index| index.value() == *wanted);
         if let Some(missing) = wanted.iter().find(|wanted| !is_there(wanted)) {
-            let last = indexes.len().saturating_sub(1);
-            return Err(Refusal::failed(format!("topic {name} has no partition {missing}"))
-                .detail(format_args!("Its partitions are 0 to {last}")));
+            return Err(no_partition((name.as_str(), indexes.len()), *missing));
         }
         let kept = indexes.iter().filter(|index| wanted.is_empty() || wanted.contains(&index.value()));
         partitions.extend(kept.map(|index| TopicPartition::new(name.clone(), *index)));

@@ -180,15 +180,10 @@ fn unknown(name: &str) -> Refusal {
         true => nearest(name, tables().into_iter().flat_map(|(_, table)| table.keys().copied())),
         false => nearest(&name.to_ascii_uppercase().replace('-', "_"), errors()),
     };
-    match near.as_slice() {
-        [] => refusal.hint("`ottla explain` lists all errors"),
-        [one] => refusal.hint(format_args!("Did you mean '{one}'?")),
-        several => {
-            let mut several = several.to_vec();
-            several.dedup();
-            refusal.hint(format_args!("Did you mean one of {}?", several.join(", ")))
-        }
-    }
+    let mut near = near;
+    // A setting may be one of several things.
+    near.dedup();
+    refusal.reminding(&near, "`ottla explain` lists all errors")
 }
 
 fn table_of_error(code: ErrorCode) -> Table {

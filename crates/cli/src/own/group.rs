@@ -23,7 +23,7 @@ use serde_json::json;
 use super::connection::{ConnectionFlags, Environment, OutputFlags};
 use super::on_runtime;
 use super::partitions::Selection;
-use super::plan::{Plan, Status, all_told, refuse_repeated};
+use super::plan::{Plan, Status, nothing_done, refuse_repeated};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column};
 use super::topic::{DryRun, pattern_of};
@@ -318,9 +318,4 @@ fn has_members(group: &GroupDescription, what: &str) -> Refusal {
     Refusal::failed(format!("group {} {what}", group.id))
         .detail(format_args!("It has {members} and is in the state {}", group.state))
         .hint(format_args!("Stop its members first; `ottla group describe {}` shows them", group.id))
-}
-
-/// Tells why nothing at all is done.
-fn nothing_done(refusals: Vec<Refusal>, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
-    all_told(refusals, terminal).inspect_err(|_| terminal.err_line("nothing was changed"))
 }

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 
 use ottla_client::Admin;
-use ottla_client::admin::{DescribeTopicError, PARTITIONS_PER_ANSWER};
+use ottla_client::admin::DescribeTopicError;
 use ottla_model::{PartitionIndex, TopicName};
 use regex::Regex;
 
+use super::partitions::describe;
 use super::refusal::Refusal;
 use crate::admin_refusal;
 
@@ -21,13 +22,12 @@ pub type KnownTopics = BTreeMap<TopicName, Vec<PartitionIndex>>;
 
 /// The topics with these names, each of which must be there.
 pub async fn named(admin: &Admin, names: &[String]) -> Result<KnownTopics, Refusal> {
-    let failed = |error| Refusal::no_answer("the topics could not be described", &error);
     for name in names {
         TopicName::new(name)
             .map_err(|error| Refusal::usage(format!("'{name}' is no name for a topic")).detail(error))?;
     }
     let mut known = KnownTopics::new();
-    for (name, outcome) in admin.describe_topics(names, PARTITIONS_PER_ANSWER).await.map_err(failed)? {
+    for (name, outcome) in describe(admin, names).await? {
         let topic = match outcome {
             Ok(topic) => topic,
             Err(DescribeTopicError::NotFound(_)) => return Err(unknown(admin, &name).await),

@@ -227,7 +227,6 @@ fn wrong_checksums(file: &LogFile, count: u64) -> Option<Refusal> {
 
 fn batches(paths: &[PathBuf], part: Part) -> Result<Shown, Refusal> {
     let mut shown = Shown::new(BATCHES);
-    let mut lines = 0;
     for file in log_files(paths)? {
         let mut wrong = 0;
         let ended = file.walk(|walk| {
@@ -235,11 +234,10 @@ fn batches(paths: &[PathBuf], part: Part) -> Result<Shown, Refusal> {
             if batch.last_offset().value() < part.from {
                 return Ok(true);
             }
-            if part.is_full(lines) {
+            if part.is_full(shown.table.len()) {
                 shown.is_cut = true;
                 return Ok(false);
             }
-            lines += 1;
             wrong += u64::from(batch.check_crc().is_err());
             shown.table.push(batch_cells(&file, walk, &batch));
             Ok(true)

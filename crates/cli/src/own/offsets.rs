@@ -17,8 +17,9 @@ use ottla_model::TopicPartition;
 use serde_json::{Value, json};
 
 use super::connection::{ConnectionFlags, Environment, OutputFlags};
+use super::ends::{Ends, Offsets};
 use super::on_runtime;
-use super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, place, resolve};
+use super::partitions::{Selection, ends_of, offsets_at, place, resolve};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column};
 use crate::terminal::Terminal;

@@ -1,7 +1,8 @@
-//! Partitions as commands name them, where their logs begin and end, and which offset a place stands for.
+//! Partitions as commands name them, and their offsets as far as there are any.
 //!
-//! Owns: `TOPIC[:PARTITIONS]`; asking for offsets of many partitions; names like one that is not there.
-//! Does not own: the texts of places (`position`), the question to the brokers (`ottla_client::Admin`).
+//! Owns: `TOPIC[:PARTITIONS]`; partitions that are gone or have no leader, which have no offsets; places that are kept inside
+//! of their log; names like one that is not there.
+//! Does not own: the texts of places (`position`), what they stand for (`ends`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -14,6 +15,7 @@ use ottla_client::config::IsolationLevel;
 use ottla_env::time;
 use ottla_model::{Offset, TopicName, TopicPartition};
 
+use super::ends::{self, AllEnds, Ends, Offsets, not_known, or_end};
 use super::position::{Place, Span};
 use super::refusal::Refusal;
 use crate::admin_refusal;
@@ -77,9 +79,7 @@ pub async fn resolve(admin: &Admin, selections: &[Selection]) -> Result<Vec<Topi
         // Numbers have no gaps, so the search ends behind the last one.
         let mut named = selection.partitions.iter().cloned().flatten();
         if let Some(missing) = named.find(|index| !is_there(index)) {
-            let last = there.len().saturating_sub(1);
-            return Err(Refusal::failed(format!("topic {} has no partition {missing}", selection.topic))
-                .detail(format_args!("Its partitions are 0 to {last}")));
+            return Err(no_partition((&selection.topic, there.len()), missing));
         }
         partitions.extend(there.into_iter().filter(|partition| selection.has(partition)));
     }
@@ -97,13 +97,26 @@ pub type Described = BTreeMap<String, Result<TopicDescription, DescribeTopicErro
 
 /// Describes topics, each by itself.
 pub async fn described(admin: &Admin, names: &BTreeSet<String>) -> Result<Described, Refusal> {
-    if names.is_empty() {
-        return Ok(Described::new());
-    }
     let names: Vec<String> = names.iter().cloned().collect();
+    Ok(describe(admin, &names).await?.into_iter().collect())
+}
+
+/// Describes topics, in the order of their names in the question.
+pub async fn describe(
+    admin: &Admin,
+    names: &[String],
+) -> Result<Vec<(String, Result<TopicDescription, DescribeTopicError>)>, Refusal> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
     let failed = |error| Refusal::no_answer("the topics could not be described", &error);
-    let outcomes = admin.describe_topics(&names, PARTITIONS_PER_ANSWER).await.map_err(failed)?;
-    Ok(outcomes.into_iter().collect())
+    admin.describe_topics(names, PARTITIONS_PER_ANSWER).await.map_err(failed)
+}
+
+/// The topic has fewer partitions.
+pub fn no_partition((topic, count): (&str, usize), missing: i32) -> Refusal {
+    Refusal::failed(format!("topic {topic} has no partition {missing}"))
+        .detail(format_args!("Its partitions are 0 to {}", count.saturating_sub(1)))
 }
 
 /// There is no such topic; perhaps one of the others is meant.
@@ -114,12 +127,8 @@ pub async fn no_topic(admin: &Admin, name: &str) -> Refusal {
 
 /// A name that is not there, with those that are near to it.
 pub fn not_there<'a>((kind, name): (&str, &str), known: impl Iterator<Item = &'a str>) -> Refusal {
-    let refusal = Refusal::failed(format!("there is no {kind} '{name}'"));
-    match nearest(name, known).as_slice() {
-        [] => refusal.hint(format_args!("`ottla {kind} list` shows which there are")),
-        [one] => refusal.hint(format_args!("Did you mean '{one}'?")),
-        several => refusal.hint(format_args!("Did you mean one of {}?", several.join(", "))),
-    }
+    Refusal::failed(format!("there is no {kind} '{name}'"))
+        .reminding(&nearest(name, known), &format!("`ottla {kind} list` shows which there are"))
 }
 
 /// Reads a single place, such as the argument of `--to`.
@@ -132,28 +141,8 @@ pub fn place(text: &str) -> Result<Place, Refusal> {
     }
 }
 
-/// First offset of a partition, and the one behind its last record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
-    pub start: Offset,
-    pub end: Offset,
-}
-
-impl Ends {
-    /// So many offsets lie between them.
-    pub fn count(self) -> i64 {
-        self.end.value() - self.start.value()
-    }
-}
-
-/// Offsets of many partitions.
-pub type Offsets = BTreeMap<TopicPartition, Offset>;
-
 /// Start and end of the partitions that are there and have a leader.
-pub async fn ends_of(
-    admin: &Admin,
-    partitions: &BTreeSet<TopicPartition>,
-) -> Result<BTreeMap<TopicPartition, Ends>, Refusal> {
+pub async fn ends_of(admin: &Admin, partitions: &BTreeSet<TopicPartition>) -> Result<AllEnds, Refusal> {
     let names = partitions.iter().map(|partition| partition.topic.to_string()).collect();
     let topics = described(admin, &names).await?;
     let with_leader = |topic: &TopicDescription| {
@@ -182,38 +171,23 @@ pub async fn latest(admin: &Admin, partitions: &[TopicPartition]) -> Result<Offs
 }
 
 /// The offset that a place stands for in each partition.
-pub async fn offsets_at(
-    admin: &Admin,
-    ends: &BTreeMap<TopicPartition, Ends>,
-    place: Place,
-) -> Result<Offsets, Refusal> {
+pub async fn offsets_at(admin: &Admin, ends: &AllEnds, place: Place) -> Result<Offsets, Refusal> {
     let Place::Time(time) = place else {
         let known = ends.iter().filter_map(|(it, ends)| Some((it.clone(), offset_of(place, *ends)?)));
         return Ok(known.collect());
     };
     let partitions: Vec<TopicPartition> = ends.keys().cloned().collect();
-    let found = ask(admin, &partitions, OffsetSpec::AtTime(time)).await?;
-    let or_end = |(partition, ends): (&TopicPartition, &Ends)| {
-        // Where all records are older, reading goes on at the end.
-        (partition.clone(), found.get(partition).copied().flatten().unwrap_or(ends.end))
-    };
-    Ok(ends.iter().map(or_end).collect())
+    Ok(or_end(ends, &ask(admin, &partitions, OffsetSpec::AtTime(time)).await?))
 }
 
 /// The offset of a place, if the ends are enough to tell it.
 fn offset_of(place: Place, ends: Ends) -> Option<Offset> {
-    // What is counted from one end of a log stops at the other one.
-    let moved = |offset: Offset, by: i64| {
-        Offset::new(offset.value().saturating_add(by)).unwrap_or_default().clamp(ends.start, ends.end)
-    };
-    match place {
-        Place::Start => Some(ends.start),
-        Place::End => Some(ends.end),
-        Place::At(offset) => Some(offset),
-        Place::BehindStart(count) => Some(moved(ends.start, count)),
-        Place::BeforeEnd(count) => Some(moved(ends.end, -count)),
-        Place::Time(_) => None,
-    }
+    let offset = ends.offset_of(place)?;
+    Some(match place {
+        // What is counted from one end of a log stops at the other one.
+        Place::BehindStart(_) | Place::BeforeEnd(_) => offset.clamp(ends.start, ends.end),
+        Place::Start | Place::End | Place::At(_) | Place::Time(_) => offset,
+    })
 }
 
 /// Asks for an offset of each partition; one that is gone meanwhile has none.
@@ -222,22 +196,15 @@ async fn ask(
     partitions: &[TopicPartition],
     spec: OffsetSpec,
 ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, Refusal> {
-    let wanted: BTreeMap<TopicPartition, OffsetSpec> =
-        partitions.iter().map(|partition| (partition.clone(), spec)).collect();
-    let failed = |error| Refusal::no_answer("the offsets could not be asked for", &error);
-    let answers = admin.list_offsets(&wanted, IsolationLevel::ReadUncommitted).await.map_err(failed)?;
-    let mut offsets = BTreeMap::new();
-    for (partition, outcome) in answers {
-        let offset = match outcome {
-            Ok(listed) => listed.map(|listed| listed.offset),
-            Err(ListOffsetsError::NotFound(_)) => None,
-            Err(error @ (ListOffsetsError::Call(_) | ListOffsetsError::Refused(_))) => {
-                return Err(admin_refusal!(error, "the offsets of {partition} are not known"));
-            }
-        };
-        offsets.insert(partition, offset);
-    }
-    Ok(offsets)
+    let answers = ends::ask(admin, partitions.iter(), (spec, IsolationLevel::ReadUncommitted)).await?;
+    let offset = |(partition, outcome): (TopicPartition, _)| match outcome {
+        Ok(offset) => Ok((partition, offset)),
+        Err(ListOffsetsError::NotFound(_)) => Ok((partition, None)),
+        Err(error @ (ListOffsetsError::Call(_) | ListOffsetsError::Refused(_))) => {
+            Err(not_known(&partition, &error))
+        }
+    };
+    answers.into_iter().map(offset).collect()
 }
 
 #[cfg(test)]

@@ -73,6 +73,11 @@ pub fn all_told(refusals: Vec<Refusal>, terminal: &mut Terminal<'_>) -> Result<(
     Err(last)
 }
 
+/// Tells why nothing at all was changed.
+pub fn nothing_done(refusals: Vec<Refusal>, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
+    all_told(refusals, terminal).inspect_err(|_| terminal.err_line("nothing was changed"))
+}
+
 /// Refuses a thing that is named twice.
 pub fn refuse_repeated(names: &[String]) -> Result<(), Refusal> {
     match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {

@@ -29,3 +29,8 @@ pub struct NewRecord {
 
 /// Key and value of a header.
 pub type NewHeader = (Vec<u8>, Option<Vec<u8>>);
+
+/// `1 record was`, `2 records were`.
+pub fn records_were(count: u64) -> String {
+    if count == 1 { "1 record was".to_owned() } else { format!("{count} records were") }
+}

@@ -22,7 +22,7 @@ use ottla_client::config::ConfigError;
 use ottla_client::error::{CallError, ServerError};
 use ottla_env::task::Signal;
 
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, exit_code_of};
 
 /// Something failed.
 pub const FAILED: u8 = 1;
@@ -52,11 +52,7 @@ impl Refusal {
 
     /// A signal ended it, which is no error; `message` says how far it came.
     pub fn ended_by(signal: Signal, message: impl Into<String>) -> Refusal {
-        let code = match signal {
-            Signal::Interrupt => 130,
-            Signal::Terminate | Signal::Hangup => 143,
-        };
-        Refusal { code, ..Refusal::failed(message) }
+        Refusal { code: exit_code_of(signal), ..Refusal::failed(message) }
     }
 
     /// Adds why, as a sentence; a full stop is added where there is none.
@@ -77,6 +73,23 @@ impl Refusal {
     #[must_use]
     pub fn hint(self, sentence: impl Display) -> Refusal {
         Refusal { hint: Some(as_sentence(sentence.to_string())), ..self }
+    }
+
+    /// Adds the names that may have been meant, or else what helps.
+    #[must_use]
+    pub fn reminding(self, near: &[&str], otherwise: &str) -> Refusal {
+        match near {
+            [] => self.hint(otherwise),
+            [one] => self.hint(format_args!("Did you mean '{one}'?")),
+            several => self.hint(format_args!("Did you mean one of {}?", several.join(", "))),
+        }
+    }
+
+    /// A text that is no regular expression; the last line of the error says why.
+    pub fn no_regex(text: &str, error: &regex::Error) -> Refusal {
+        let reason = error.to_string();
+        let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        Refusal::usage(format!("'{text}' is no regular expression")).detail(last)
     }
 
     /// The cluster said no.

@@ -71,6 +71,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Rows so far.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The rows as objects.
     pub fn objects(&self) -> Vec<Value> {
         let object = |row: &Vec<Value>| {

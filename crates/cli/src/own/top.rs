@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use super::connection::{BOOTSTRAP, ConnectionFlags, Environment, OutputFlags};
 use super::refusal::Refusal;
 use super::report::{Column, Output, Report, Table, column};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, exit_code_of};
 use sample::{Sampler, Wanted};
 use view::{GroupRow, Key, TopicRow, View};
 
@@ -84,7 +84,7 @@ pub fn run(flags: &Flags, ended: &mut Option<u8>, terminal: &mut Terminal<'_>) -
         match flags.once {
             true => once((admin, wanted), interval, (flags.output.output, terminal)).await,
             false => {
-                *ended = watch((admin, wanted), interval, &address)?.map(code_of);
+                *ended = watch((admin, wanted), interval, &address)?.map(exit_code_of);
                 Ok(())
             }
         }
@@ -102,14 +102,6 @@ fn check_terminal(output: Output) -> Result<(), Refusal> {
             .hint("--once prints what happened in one interval"));
     }
     Ok(())
-}
-
-/// The exit code of a process that a signal ended.
-fn code_of(signal: Signal) -> u8 {
-    match signal {
-        Signal::Interrupt => 130,
-        Signal::Terminate | Signal::Hangup => 143,
-    }
 }
 
 async fn once(

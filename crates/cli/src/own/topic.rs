@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use ottla_client::Admin;
 use ottla_client::admin::{
     ConfigResource, CreateTopicError, CreatedTopic, DeleteTopicError, DescribeTopicError, Layout,
-    NewPartitions, NewTopic, PARTITIONS_PER_ANSWER, ResourceKind, TopicDescription,
+    NewPartitions, NewTopic, ResourceKind, TopicDescription,
 };
 use ottla_model::TopicName;
 use regex::Regex;
@@ -24,8 +24,8 @@ use serde_json::{Map, Value, json};
 use super::config;
 use super::connection::{ConnectionFlags, Environment, OutputFlags, key_value};
 use super::on_runtime;
-use super::partitions::no_topic;
-use super::plan::{Plan, Status, all_told, refuse_repeated};
+use super::partitions::{describe, no_topic};
+use super::plan::{Plan, Status, all_told, nothing_done, refuse_repeated};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
 use super::trim::Trim;
@@ -211,7 +211,7 @@ impl Work {
             .map(|topic| topic.name)
             .collect();
         let mut table = Table::new(LISTED);
-        for (_, outcome) in described(&self.admin, &names).await? {
+        for (_, outcome) in describe(&self.admin, &names).await? {
             // One that went away in the meantime is not listed.
             let Ok(topic) = outcome else { continue };
             table.push([
@@ -230,7 +230,7 @@ impl Work {
         refuse_repeated(names)?;
         let (mut sections, mut documents, mut refusals) = (Vec::new(), Vec::new(), Vec::new());
         let mut all = Table::new(PARTITIONS_OF_ALL);
-        for (name, outcome) in described(&self.admin, names).await? {
+        for (name, outcome) in describe(&self.admin, names).await? {
             let topic = match outcome {
                 Ok(topic) => topic,
                 Err(DescribeTopicError::NotFound(_)) => {
@@ -393,7 +393,7 @@ impl Work {
     ) -> Result<Vec<TopicDescription>, Refusal> {
         refuse_repeated(names)?;
         let (mut found, mut refusals) = (Vec::new(), Vec::new());
-        for (name, outcome) in described(&self.admin, names).await? {
+        for (name, outcome) in describe(&self.admin, names).await? {
             match outcome {
                 Ok(topic) => found.push(topic),
                 Err(DescribeTopicError::NotFound(_)) if if_exists => {
@@ -413,11 +413,6 @@ impl Work {
     }
 }
 
-/// Tells why nothing at all is done.
-fn nothing_done(refusals: Vec<Refusal>, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
-    all_told(refusals, terminal).inspect_err(|_| terminal.err_line("nothing was changed"))
-}
-
 fn not_created(name: &str, error: &CreateTopicError) -> Refusal {
     let refusal = admin_refusal!(*error, "topic {name} was not created");
     match error {
@@ -428,25 +423,9 @@ fn not_created(name: &str, error: &CreateTopicError) -> Refusal {
     }
 }
 
-async fn described(
-    admin: &Admin,
-    names: &[String],
-) -> Result<Vec<(String, Result<TopicDescription, DescribeTopicError>)>, Refusal> {
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let failed = |error| Refusal::no_answer("the topics could not be described", &error);
-    admin.describe_topics(names, PARTITIONS_PER_ANSWER).await.map_err(failed)
-}
-
 /// A pattern for whole names.
 pub fn pattern_of(text: &str) -> Result<Regex, Refusal> {
-    let refused = |error: regex::Error| {
-        let reason = error.to_string();
-        let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Refusal::usage(format!("'{text}' is no regular expression")).detail(last)
-    };
-    Regex::new(&format!("^(?:{text})$")).map_err(refused)
+    Regex::new(&format!("^(?:{text})$")).map_err(|error| Refusal::no_regex(text, &error))
 }
 
 fn check_names(names: &[String]) -> Result<(), Refusal> {

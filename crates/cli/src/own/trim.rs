@@ -13,7 +13,8 @@ use ottla_model::{Offset, TopicPartition};
 
 use super::config;
 use super::connection::OutputFlags;
-use super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, place, resolve};
+use super::ends::{Ends, Offsets};
+use super::partitions::{Selection, ends_of, offsets_at, place, resolve};
 use super::plan::{Plan, Status, all_told};
 use super::position::Place;
 use super::refusal::Refusal;

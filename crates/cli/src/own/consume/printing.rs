@@ -41,11 +41,7 @@ impl Printing {
         };
         let grep = match &flags.grep {
             None => None,
-            Some(pattern) => Some(Regex::new(pattern).map_err(|error| {
-                let reason = error.to_string();
-                let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                Refusal::usage(format!("'{pattern}' is no regular expression")).detail(last)
-            })?),
+            Some(pattern) => Some(Regex::new(pattern).map_err(|error| Refusal::no_regex(pattern, &error))?),
         };
         Ok(Printing { style, grep, count: 0 })
     }

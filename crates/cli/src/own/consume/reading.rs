@@ -21,6 +21,7 @@ use regex::Regex;
 
 use super::printing::Printing;
 use crate::own::progress::Progress;
+use crate::own::record::records_were;
 use crate::own::refusal::Refusal;
 use crate::terminal::{Terminal, reader_has_left};
 
@@ -324,11 +325,6 @@ fn terminal_flush(out: &mut Vec<u8>, terminal: &mut Terminal<'_>, end: &mut Opti
     if let Some(failure) = failure.or(terminal.out_failure().map(End::Output)) {
         *end = Some(failure);
     }
-}
-
-/// `1 record was`, `2 records were`.
-pub fn records_were(count: u64) -> String {
-    if count == 1 { "1 record was".to_owned() } else { format!("{count} records were") }
 }
 
 fn refusal_of(error: &PollError) -> Refusal {

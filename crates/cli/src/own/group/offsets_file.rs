@@ -13,7 +13,7 @@ use std::path::Path;
 
 use ottla_model::{Offset, PartitionIndex, TopicName, TopicPartition};
 
-use super::super::partitions::Offsets;
+use super::super::ends::Offsets;
 
 /// Most bytes of a file; a line for each of half a million partitions fits.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -10,7 +10,8 @@ use ottla_client::admin::{
 };
 use ottla_model::TopicPartition;
 
-use super::super::partitions::{Ends, not_there};
+use super::super::ends::{AllEnds, Ends};
+use super::super::partitions::not_there;
 use super::super::refusal::Refusal;
 use crate::admin_refusal;
 
@@ -100,11 +101,7 @@ pub fn partitions(group: &GroupDescription, committed: &Committed) -> BTreeSet<T
 }
 
 /// What is known of each partition of a group.
-pub fn positions(
-    group: &GroupDescription,
-    committed: &Committed,
-    ends: &BTreeMap<TopicPartition, Ends>,
-) -> Vec<Position> {
+pub fn positions(group: &GroupDescription, committed: &Committed, ends: &AllEnds) -> Vec<Position> {
     let owner = |partition: &TopicPartition| {
         group.members.iter().find(|member| member.assignment.contains(partition)).cloned()
     };

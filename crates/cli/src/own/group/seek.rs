@@ -13,13 +13,14 @@ use clap::{ArgGroup, Args};
 use ottla_client::admin::{AlterGroupOffsetsError, CommittedOffset};
 use ottla_model::{Offset, TopicPartition};
 
-use super::super::partitions::{Ends, Offsets, Selection, ends_of, offsets_at, place, resolve};
-use super::super::plan::{Plan, Status};
+use super::super::ends::{AllEnds, Ends, Offsets};
+use super::super::partitions::{Selection, ends_of, offsets_at, place, resolve};
+use super::super::plan::{Plan, Status, nothing_done};
 use super::super::position::Place;
 use super::super::refusal::Refusal;
 use super::super::topic::DryRun;
 use super::positions::{self, Committed};
-use super::{Work, has_members, nothing_done, offsets_file, unanswered};
+use super::{Work, has_members, offsets_file, unanswered};
 use crate::admin_refusal;
 use crate::terminal::Terminal;
 
@@ -149,7 +150,7 @@ async fn commit(
     plan.finish(work.output.output, terminal)
 }
 
-type Wanted = (Offsets, BTreeMap<TopicPartition, Ends>);
+type Wanted = (Offsets, AllEnds);
 
 /// The offsets that are asked for, as they are asked for, and the ends of their logs.
 async fn wanted(work: &Work, seek: &Resolved, committed: &Committed) -> Result<Wanted, Refusal> {

@@ -85,7 +85,6 @@ const RECORDS: &[Column] = &[
 /// Shows records, as many as are wanted.
 pub(super) fn run(paths: &[PathBuf], (part, form): (Part, Form)) -> Result<Shown, Refusal> {
     let mut shown = Shown::new(RECORDS);
-    let mut lines = 0;
     for file in log_files(paths)? {
         let form = form.of(&file);
         let ended = file.walk(|walk| {
@@ -93,7 +92,7 @@ pub(super) fn run(paths: &[PathBuf], (part, form): (Part, Form)) -> Result<Shown
             if batch.last_offset().value() < part.from {
                 return Ok(true);
             }
-            if part.is_full(lines) {
+            if part.is_full(shown.table.len()) {
                 shown.is_cut = true;
                 return Ok(false);
             }
@@ -104,11 +103,10 @@ pub(super) fn run(paths: &[PathBuf], (part, form): (Part, Form)) -> Result<Shown
                 if record.offset.value() < part.from {
                     continue;
                 }
-                if part.is_full(lines) {
+                if part.is_full(shown.table.len()) {
                     shown.is_cut = true;
                     return Ok(false);
                 }
-                lines += 1;
                 shown.table.push(cells((&file, walk), (&batch, &record), form)?);
             }
             Ok(true)

@@ -25,7 +25,7 @@ use super::{Output, Ready, Rules, topic_name};
 use crate::own::known_topics::{KnownTopics, named};
 use crate::own::plan::{Plan, Status};
 use crate::own::progress::Progress;
-use crate::own::record::{NewRecord, text};
+use crate::own::record::{NewRecord, records_were, text};
 use crate::own::refusal::Refusal;
 use crate::own::report;
 use crate::terminal::Terminal;
@@ -129,10 +129,7 @@ impl<'a, 'b> Sending<'a, 'b> {
             let item = match item {
                 None => return End::Input,
                 Some(Ok(item)) => item,
-                Some(Err(unreadable)) => {
-                    let message = format!("the input cannot be read at line {}", unreadable.line);
-                    return End::Failed(Refusal::failed(message).detail(unreadable.reason));
-                }
+                Some(Err(unreadable)) => return End::Failed(unreadable.refusal()),
             };
             progress.done(item.bytes);
             if let Err(end) = self.send(item, producer).await {
@@ -260,8 +257,7 @@ impl<'a, 'b> Sending<'a, 'b> {
 
     fn outcome(self, end: End, given_up: bool) -> Result<(), Refusal> {
         let produced = self.produced;
-        let were = if produced == 1 { "record was" } else { "records were" };
-        let mut so_far = format!("{produced} {were} produced");
+        let mut so_far = format!("{} produced", records_were(produced));
         if self.lost > 0 {
             so_far += &format!(", {} failed", self.lost);
         }
@@ -305,10 +301,7 @@ impl<'a, 'b> Sending<'a, 'b> {
             let item = match item {
                 None => break,
                 Some(Ok(item)) => item,
-                Some(Err(unreadable)) => {
-                    let message = format!("the input cannot be read at line {}", unreadable.line);
-                    return Err(Refusal::failed(message).detail(unreadable.reason));
-                }
+                Some(Err(unreadable)) => return Err(unreadable.refusal()),
             };
             let (topic, partition, record) = self.checked(item).await?;
             sums.entry(topic).or_default().add(partition, &record);

@@ -102,6 +102,13 @@ pub struct Unreadable {
     pub reason: String,
 }
 
+impl Unreadable {
+    /// As it is told.
+    pub fn refusal(self) -> Refusal {
+        Refusal::failed(format!("the input cannot be read at line {}", self.line)).detail(self.reason)
+    }
+}
+
 /// Records of a stream, one after the other.
 pub struct Records<R> {
     input: Input,

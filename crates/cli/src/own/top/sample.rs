@@ -9,7 +9,8 @@ use ottla_client::Admin;
 use ottla_model::TopicPartition;
 
 use super::super::cluster::all_topics;
-use super::super::partitions::{Offsets, latest, partitions_of};
+use super::super::ends::Offsets;
+use super::super::partitions::{latest, partitions_of};
 use super::super::refusal::Refusal;
 use crate::admin_refusal;
 
