@@ -6,9 +6,8 @@
 //! In reading order:
 //! - `format`: the percent language, with `date` and `unpack`;
 //! - `text`: records written by it; `input`: records read by it;
-//! - `json`: records as lines of JSON, with `base64`.
+//! - `json`: records as lines of JSON.
 
-mod base64;
 pub mod date;
 pub mod format;
 pub mod input;

@@ -1,12 +1,14 @@
 //! Numbers as Java prints them.
 //!
-//! Owns: `%.2f` of `String.format`, `Double.toString`.
-//! Does not own: which numbers are printed (each tool).
+//! Owns: `%.2f` of `String.format`.
+//! Does not own: `Double.toString` (`ottla_protocol`), which numbers are printed (each tool).
 //!
-//! Both begin with the shortest decimal number that is read back as the same `double`. `%.2f` rounds those digits, and
-//! half up: 1.005 becomes 1.01 although the number itself lies below.
+//! It begins with the shortest decimal number that is read back as the same `double`, and rounds those digits half up:
+//! 1.005 becomes 1.01 although the number itself lies below.
 //!
 //! Source: behaviour of Java 17.
+
+pub use ottla_protocol::codec::json::java_double as double;
 
 /// A number with so many digits behind the point.
 pub fn decimal(number: f64, digits: usize) -> String {
@@ -24,25 +26,6 @@ pub fn decimal(number: f64, digits: usize) -> String {
     let all: String = all.into_iter().map(char::from).collect();
     let (whole, fraction) = all.split_at(all.len() - digits);
     if digits == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
-}
-
-/// `Double.toString`: at least one digit behind the point, and an exponent outside of 0.001 to 10 million.
-pub fn double(number: f64) -> String {
-    /// From here on up there is an exponent.
-    const LARGE: f64 = 1e7;
-    /// Below this there is one as well.
-    const SMALL: f64 = 1e-3;
-    if !number.is_finite() {
-        return not_finite(number);
-    }
-    let size = number.abs();
-    if size == 0.0 || (SMALL..LARGE).contains(&size) {
-        return without_exponent(number);
-    }
-    let text = format!("{number:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let point = if digits.contains('.') { "" } else { ".0" };
-    format!("{digits}{point}E{exponent}")
 }
 
 fn not_finite(number: f64) -> String {

@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use ottla_model::Uuid;
 
+use super::base64::encode as base64;
 use super::error::EncodeError;
 use super::sink::Sink;
 
@@ -226,25 +227,8 @@ impl Sink for JsonSink {
     }
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Base64 of RFC 4648 section 4, with padding.
-fn base64(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut bits = [0; 4];
-        bits[1..=chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes(bits);
-        for index in 0..4 {
-            let six = usize::try_from((bits >> (18 - 6 * index)) & 0x3f).unwrap_or(0);
-            text.push(if index <= chunk.len() { char::from(BASE64[six]) } else { '=' });
-        }
-    }
-    text
-}
-
 /// A double as `Double.toString` of Java prints it.
-fn java_double(value: f64) -> String {
+pub fn java_double(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
     }

@@ -3,6 +3,7 @@
 //! Owns: reading and writing of primitive types, the walk over a message, its JSON view.
 //! Does not own: the messages (`crate::messages`, generated from `crates/protocol/messages/`).
 
+pub mod base64;
 mod error;
 mod field;
 mod info;

@@ -10,8 +10,10 @@
 
 use std::io::{self, BufRead, Read};
 
+use ottla_protocol::codec::base64;
+
 use super::format::{Format, Number, NumberForm, Part, Text, TextForm};
-use super::{NewRecord, base64, json};
+use super::{NewRecord, json};
 use crate::own::refusal::Refusal;
 
 /// Most bytes of one text of the input: no broker takes a larger record, and a wrong size ends here.

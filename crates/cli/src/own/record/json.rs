@@ -15,10 +15,11 @@
 
 use ottla_client::consumer::{ConsumerRecord, TimestampKind};
 use ottla_model::Timestamp;
+use ottla_protocol::codec::base64;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::{NewHeader, NewRecord, base64};
+use super::{NewHeader, NewRecord};
 
 #[derive(serde::Serialize)]
 struct Line<'a> {

@@ -3,8 +3,8 @@
 //! Owns: the bytes of each part. Does not own: the language (`format`).
 
 use ottla_client::consumer::{ConsumerRecord, TimestampKind};
+use ottla_protocol::codec::base64;
 
-use super::base64;
 use super::format::{Format, Number, NumberForm, Part, Text, TextForm};
 
 const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -1,6 +1,6 @@
 //! Bytes as base64 text and back (RFC 4648, section 4).
 //!
-//! Owns: the alphabet, padding. Does not own: where such text stands (`json`, `format`).
+//! Owns: the alphabet, padding. Does not own: the other alphabet, that of ids (`ottla_model::Uuid`).
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
