@@ -4,7 +4,7 @@
 //! (`crates/client/examples/performance.rs`, librdkafka's `rdkafka_performance`), the node's life (`compat::node`).
 //!
 //! Both programs send to and read from one partition of a new topic, with the same settings: `acks=all`, idempotence,
-//! `linger.ms=5`, the same `batch.size`, receive buffers of the system. Each counts every delivery and looks at every
+//! `linger.ms=5`, the same `batch.size`, buffers of sockets as the system has them. Each counts every delivery and looks at every
 //! record. Processor time is that of the program alone, user and system.
 
 use std::collections::BTreeMap;
@@ -16,8 +16,9 @@ use crate::compat::{build_binary, build_release, root};
 
 const USAGE: &str = "bench client [--bootstrap HOST:PORT] [--rounds N] [--megabytes N] [--librdkafka FILE]";
 
-/// Where the suite of librdkafka leaves its sources and libraries; the program lies there once it is made.
-const BUILT_BY_SUITE: &str = ".cache/ottla-compat/librdkafka-2.12.1/examples/rdkafka_performance";
+/// Where the suite of librdkafka leaves its sources and libraries, below its cache; the program lies there once it is
+/// made.
+const BUILT_BY_SUITE: &str = "librdkafka-2.12.1/examples/rdkafka_performance";
 
 /// Bytes of a record, and of a batch: the Java client's default and librdkafka's.
 const WORK: [(u32, u32); 4] = [(100, 1_000_000), (1024, 1_000_000), (100, 16_384), (1024, 16_384)];
@@ -38,8 +39,9 @@ struct Plan {
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Plan, String> {
         let home = std::env::var_os("HOME").map_or_else(PathBuf::new, PathBuf::from);
+        let cache = std::env::var_os("CACHE").map_or_else(|| home.join(".cache/ottla-compat"), PathBuf::from);
         let mut plan =
-            Plan { bootstrap: None, rounds: 2, megabytes: 300, librdkafka: home.join(BUILT_BY_SUITE) };
+            Plan { bootstrap: None, rounds: 2, megabytes: 300, librdkafka: cache.join(BUILT_BY_SUITE) };
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {
             let value = words.next().ok_or_else(|| format!("{flag} needs a value; usage: {USAGE}"))?;
@@ -62,7 +64,10 @@ impl Plan {
         let sources = place.parent().filter(|directory| directory.join("rdkafka_performance.c").exists());
         if let (false, Some(directory)) = (place.exists(), sources) {
             let made = Command::new("make").arg("-C").arg(directory).arg("rdkafka_performance").output();
-            made.map_err(|error| format!("cannot run make: {error}"))?;
+            let made = made.map_err(|error| format!("cannot run make: {error}"))?;
+            if !made.status.success() {
+                return Err(format!("make failed: {}", String::from_utf8_lossy(&made.stderr)));
+            }
         }
         match place.exists() {
             true => Ok(()),
@@ -101,7 +106,10 @@ fn client(plan: &Plan) -> Result<(), String> {
     let stage = Stage { binary, bootstrap, programs: [example, plan.librdkafka.clone()] };
     let mut figures = Figures::default();
     for (bytes, batch) in WORK {
-        let records = u32::max(plan.megabytes * 1_000_000 / bytes, 1);
+        let records = u64::from(plan.megabytes) * 1_000_000 / u64::from(bytes);
+        let records =
+            u32::try_from(records).map_err(|_| "--megabytes: that are too many records".to_owned())?;
+        let records = records.max(1);
         for _ in 0..plan.rounds {
             for program in [Program::Ours, Program::Librdkafka, Program::Librdkafka, Program::Ours] {
                 stage.round(program, Work { bytes, batch, records }, &mut figures)?;
@@ -175,10 +183,9 @@ impl Stage {
             Verb::Produce => command
                 .args(["produce", &self.bootstrap, topic, &records, &bytes, "linger.ms=5"])
                 .arg(format!("batch.size={}", work.batch)),
-            Verb::Consume => command
-                .args(["consume", &self.bootstrap, topic, &records])
-                .args(["receive.buffer.bytes=-1", "send.buffer.bytes=-1"]),
+            Verb::Consume => command.args(["consume", &self.bootstrap, topic, &records]),
         };
+        command.args(["receive.buffer.bytes=-1", "send.buffer.bytes=-1"]);
         command
     }
 
@@ -264,12 +271,13 @@ impl Figures {
     }
 }
 
-/// The least, the median and the most.
+/// The least, the median and the most. Of an even count, the median lies between the two in the middle.
 fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
-    [at(0), at(sorted.len() / 2), at(sorted.len().saturating_sub(1))]
+    let last = sorted.len().saturating_sub(1);
+    [at(0), f64::midpoint(at(last / 2), at(sorted.len() / 2)), at(last)]
 }
 
 #[cfg(test)]
@@ -280,6 +288,8 @@ mod tests {
     fn a_spread_is_least_median_and_most() {
         assert_eq!(spread([3.0, 1.0, 2.0].into_iter()), [1.0, 2.0, 3.0]);
         assert_eq!(spread([7.0].into_iter()), [7.0, 7.0, 7.0]);
+        assert_eq!(spread([4.0, 1.0].into_iter()), [1.0, 2.5, 4.0]);
+        assert_eq!(spread([4.0, 1.0, 2.0, 3.0].into_iter()), [1.0, 2.5, 4.0]);
     }
 
     #[test]
