@@ -1,6 +1,7 @@
 //! The consumer, alone and in groups.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use ottla_client::consumer::{
     Consumer, ConsumerHandle, ConsumerRecord, PollError, RebalanceListener, Step, TimestampKind,
 };
 use ottla_client::producer::{Producer, ProducerRecord};
+use ottla_env::task;
 use ottla_model::{Offset, PartitionIndex, Timestamp, TopicName, TopicPartition};
 use ottla_protocol::record::Header;
 
@@ -142,6 +144,23 @@ fn small_fetches_and_small_polls_read_the_same_records() {
         let mut consumer = consumer(&broker, &settings);
         consumer.assign([partition(&topic, 0), partition(&topic, 1)]);
         read(&mut consumer, 600).await;
+        consumer.close(CLOSE).await;
+    });
+}
+
+/// On one thread, with records at hand: nothing would make a loop over `poll` wait.
+#[test]
+fn whoever_polls_on_at_once_lets_other_tasks_run() {
+    against_broker(async |broker| {
+        let topic = filled(&broker, 1, 20, &[]).await;
+        let mut consumer = consumer(&broker, &[("auto.offset.reset", "earliest"), ("max.poll.records", "1")]);
+        consumer.assign([partition(&topic, 0)]);
+        read(&mut consumer, 1).await;
+        let has_run = Arc::new(AtomicBool::new(false));
+        let running = Arc::clone(&has_run);
+        drop(task::spawn(async move { running.store(true, Ordering::Relaxed) }));
+        assert_eq!(consumer.poll(POLL).await.unwrap().len(), 1);
+        assert!(has_run.load(Ordering::Relaxed), "the poll kept its thread");
         consumer.close(CLOSE).await;
     });
 }
