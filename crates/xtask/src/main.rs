@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod bench;
 mod codegen;
 mod compat;
+mod differential;
 mod docs;
 mod tidy;
 
@@ -32,6 +33,11 @@ const TASKS: &[Task] = &[
         name: "compat",
         usage: "compat [NAME [TEST...]]   run a foreign suite against a node and compare with what Kafka passes; without NAME, list the suites",
         run: compat::run,
+    },
+    Task {
+        name: "differential",
+        usage: "differential [--seed N] [--minutes M] [--only SEQUENCE] [--flow NAME]   send the same requests to a node and to Kafka",
+        run: differential::run,
     },
     Task {
         name: "docs",

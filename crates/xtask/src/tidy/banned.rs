@@ -27,7 +27,7 @@ struct Ban {
 }
 
 const OUTSIDE_WORLD: &[&str] = &["env", "testkit", "bench"];
-const TOOLS: &[&str] = &["env", "cli", "xtask", "bench"];
+const TOOLS: &[&str] = &["env", "cli", "xtask", "bench", "differential"];
 
 const BANS: &[Ban] = &[
     Ban {
