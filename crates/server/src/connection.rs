@@ -181,7 +181,11 @@ impl ConnectionTask {
         match produced {
             Ok(Produced::Answered(frame)) => self.complete(ticket, Ok(Reply::Bytes(frame))),
             Ok(Produced::Silent) => self.machine.complete(ticket, Completion::NoReply),
-            Ok(Produced::Failed) => self.machine.complete(ticket, Completion::Close),
+            Ok(Produced::Failed) => {
+                // What has been sent behind it is not served any more, as nobody will learn what became of it.
+                self.machine.close(CloseReason::Failed);
+                self.machine.complete(ticket, Completion::Close);
+            }
             Ok(Produced::Waiting(waiting)) => {
                 let answering: Answering = Box::pin(async move { Ok(Reply::Bytes(waiting.finish().await?)) });
                 drop(memory);
