@@ -17,7 +17,7 @@
 //! Source: Kafka protocol guide, Produce; KIP-98, KIP-467, KIP-516, KIP-951; requirements PRD-02, PRD-14, PRD-18,
 //! TRAP-33.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
 use ottla_model::{LeaderEpoch, Offset, Timestamp, Uuid};
@@ -163,8 +163,9 @@ impl ProduceRequestView {
     pub fn authorship(&self, frame: &[u8]) -> Authorship {
         let mut found = Authorship::default();
         for records in self.partitions.iter().filter_map(|partition| partition.records.as_ref()) {
-            let batch = frame.get(wide(records)).and_then(|records| BatchHeader::parse(records).ok());
-            if let Some(header) = batch {
+            let records = frame.get(wide(records)).unwrap_or_default();
+            found.shapeless = found.shapeless.or_else(|| shapeless(records));
+            if let Ok(header) = BatchHeader::parse(records) {
                 found.transactional |= header.attributes.is_transactional();
                 found.idempotent |= header.producer_id.is_some();
             }
@@ -189,6 +190,32 @@ pub struct Authorship {
     pub transactional: bool,
     /// With a producer id; transactional batches have one too.
     pub idempotent: bool,
+    /// The first batch that cannot be told from anything else.
+    pub shapeless: Option<Shapeless>,
+}
+
+/// What no batch has: it cannot be told where such a one ends, or how to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Shapeless {
+    #[error("Record size {0} is less than the minimum record overhead ({COUNTED_BYTES_MIN})")]
+    Length(i32),
+    #[error("Invalid magic found in record: {0}")]
+    Magic(i8),
+}
+
+/// Fewest bytes that a batch of any magic counts in its length.
+const COUNTED_BYTES_MIN: i32 = 14;
+/// Magics there are.
+const MAGICS: RangeInclusive<i8> = 0..=2;
+
+/// What is wrong with how bytes begin, if there are enough of them to tell.
+fn shapeless(records: &[u8]) -> Option<Shapeless> {
+    let length = i32::from_be_bytes(records.get(8..12)?.try_into().ok()?);
+    if length < COUNTED_BYTES_MIN {
+        return Some(Shapeless::Length(length));
+    }
+    let magic = records.get(16)?.cast_signed();
+    (!MAGICS.contains(&magic)).then_some(Shapeless::Magic(magic))
 }
 
 /// The bytes that were read last.

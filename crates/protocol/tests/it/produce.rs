@@ -194,6 +194,7 @@ fn transactional_and_idempotent_batches_are_told_apart() {
     let mut batch = RawBatch::of(&records(1));
     assert_eq!(authorship(None), (false, false));
     assert_eq!(authorship(Some(b"garbage".to_vec())), (false, false));
+    assert_eq!(authorship(Some(vec![0xff; 16])), (false, false), "a length that no batch has");
     assert_eq!(authorship(Some(batch.bytes())), (false, false));
     (batch.producer_id, batch.producer_epoch, batch.base_sequence) = (7, 0, 0);
     assert_eq!(authorship(Some(batch.bytes())), (true, false));

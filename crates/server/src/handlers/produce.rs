@@ -94,8 +94,8 @@ struct Job<'a> {
     acks: i16,
     deadline: Instant,
     wait: Option<Arc<ProduceWait>>,
-    /// Refuses every partition alike.
-    refusal: Option<ErrorCode>,
+    /// Refuses every partition alike, in these words where there are any.
+    refusal: Option<(ErrorCode, Option<String>)>,
 }
 
 /// Checks and appends. `frame` is the whole request, `view` what was decoded of it.
@@ -131,15 +131,24 @@ pub fn begin(
 }
 
 /// What refuses the request as a whole (PRD-02).
-fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestView)) -> Option<ErrorCode> {
-    if view.authorship(frame).transactional {
+fn refusal(
+    node: &Node,
+    caller: &Caller,
+    (frame, view): (&[u8], &ProduceRequestView),
+) -> Option<(ErrorCode, Option<String>)> {
+    let authorship = view.authorship(frame);
+    if let Some(shapeless) = authorship.shapeless {
+        // Whose records these are cannot be told, so nothing is looked at.
+        return Some((ErrorCode::CorruptMessage, Some(shapeless.to_string())));
+    }
+    if authorship.transactional {
         let id = view.transactional_id(frame);
         let allowed = id.is_some_and(|id| node.access.may_transactional_id(caller, Operation::Write, id));
         if !allowed {
-            return Some(ErrorCode::TransactionalIdAuthorizationFailed);
+            return Some((ErrorCode::TransactionalIdAuthorizationFailed, None));
         }
         // Nobody has begun a transaction here, so there is none this batch could belong to.
-        return Some(ErrorCode::InvalidTxnState);
+        return Some((ErrorCode::InvalidTxnState, None));
     }
     None
 }
@@ -147,7 +156,10 @@ fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestV
 fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &ProduceRequestView)) {
     let mut ranges = Vec::with_capacity(view.partition_count());
     for topic in view.topics(frame) {
-        let found = find_topic(job, topic.label);
+        let found = match &job.refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => find_topic(job, topic.label).map_err(|error| (error, None)),
+        };
         for partition in topic.partitions() {
             ranges.push((found.clone(), partition));
         }
@@ -159,7 +171,7 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
                 let records = partition.records.map(|range| frame.get_mut(range).unwrap_or_default());
                 answer_partition(job, answer, (slot, index), (&topic, records))
             }
-            Err(error) => Row::refused(index, error),
+            Err((error, error_message)) => Row { error_message, ..Row::refused(index, error) },
         };
         answer.rows.push(row);
     }
@@ -205,9 +217,6 @@ fn named(topic: &str, index: i32) -> Option<TopicPartition> {
 
 /// The topic as the partition table names it.
 fn find_topic(job: &Job<'_>, label: TopicLabel<'_>) -> Result<Asked, ErrorCode> {
-    if let Some(refusal) = job.refusal {
-        return Err(refusal);
-    }
     let asked = match label {
         TopicLabel::Name(name) => Asked { name: Arc::from(name), id: None },
         TopicLabel::Id(id) => {

@@ -223,6 +223,52 @@ fn acks_decide_what_is_answered() {
     });
 }
 
+/// PRD-19: what a client has sent behind a failure with acks 0 is not served: nobody would learn what became of it.
+#[test]
+fn nothing_is_served_behind_a_failure_without_acks() {
+    run(async {
+        let home = Home::new();
+        let (node, mut client) = node_with_topic(&home).await;
+        let failing = client.frame(ApiKey::Produce, 9, &produce("missing", 0, batch(&["a"], None)));
+        let behind = client.frame(ApiKey::Produce, 9, &produce("t", 1, batch(&["b"], None)));
+        client.send_raw(&[failing, behind].concat()).await;
+        assert_eq!(client.receive().await, None);
+        let mut other = Client::connect(&node).await;
+        assert_eq!(read(&mut other, "t", 0).await, (0, 0, Vec::new()));
+        node.stop().await;
+    });
+}
+
+/// PRD-02, PRD-05: where one partition's bytes do not begin like a batch nobody knows whose records they are, and
+/// nothing of the request is taken, wherever it was to go.
+#[test]
+fn bytes_without_the_shape_of_a_batch_refuse_the_whole_request() {
+    run(async {
+        let home = Home::new();
+        let (node, mut client) = node_with_topic(&home).await;
+        let good = batch(&["a"], None);
+        let with = |at: usize, bytes: &[u8]| {
+            let mut batch = good.to_vec();
+            batch[at..at + bytes.len()].copy_from_slice(bytes);
+            Bytes::from(batch)
+        };
+        for (bad, words) in [
+            (with(16, &[3]), "Invalid magic found in record: 3"),
+            (with(16, &[255]), "Invalid magic found in record: -1"),
+            (with(8, &[0, 0, 0, 13]), "Record size 13 is less than the minimum record overhead (14)"),
+        ] {
+            let mut request = produce("t", -1, good.clone());
+            request.topic_data.extend(produce("missing", -1, bad).topic_data);
+            let answer: ProduceResponse = client.ask(ApiKey::Produce, 9, &request).await;
+            let rows = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+            let told: Vec<_> = rows.map(|row| (row.error_code, row.error_message.as_deref())).collect();
+            assert_eq!(told, [(2, Some(words)); 2]);
+        }
+        assert_eq!(read(&mut client, "t", 0).await, (0, 0, Vec::new()));
+        node.stop().await;
+    });
+}
+
 /// MD-07, TRAP-28: a topic that is asked for is created in the background, unless the request forbids it. Until it is
 /// there, which is soon, clients hear nothing that they take as final.
 #[test]
