@@ -2,14 +2,16 @@
 //!
 //! Source: requirement TOP-07, KIP-107.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_env::time::{Instant, now};
 use ottla_model::{Offset, TopicName};
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest};
+use ottla_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use ottla_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
@@ -28,13 +30,12 @@ const EVERYTHING: i64 = -1;
 pub async fn handle(node: &Node, caller: &Caller, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
     let deadline = now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topics.len());
-    // A topic without partitions is not answered.
-    for topic in request.topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
-        let allowed = node.access.may_topic(caller, Operation::Delete, &topic.name);
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for wanted in each_once(topic.partitions) {
+    for (name, wanted) in each_once(request.topics) {
+        let allowed = node.access.may_topic(caller, Operation::Delete, &name);
+        let mut partitions = Vec::with_capacity(wanted.len());
+        for wanted in wanted.into_values() {
             let deleted = if allowed {
-                delete(node, &topic.name, &wanted, deadline).await
+                delete(node, &name, &wanted, deadline).await
             } else {
                 Err(ErrorCode::TopicAuthorizationFailed)
             };
@@ -44,18 +45,27 @@ pub async fn handle(node: &Node, caller: &Caller, request: DeleteRecordsRequest)
                 error_code: deleted.map_or_else(ErrorCode::number, |_| 0),
             });
         }
-        topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
+        topics.push(DeleteRecordsTopicResult { name, partitions });
     }
     DeleteRecordsResponse { throttle_time_ms: 0, topics }
 }
 
-/// A partition that is named twice is asked for once: what was said last holds.
-fn each_once(wanted: Vec<DeleteRecordsPartition>) -> Vec<DeleteRecordsPartition> {
-    let mut once: BTreeMap<i32, DeleteRecordsPartition> = BTreeMap::new();
-    for partition in wanted {
-        once.insert(partition.partition_index, partition);
+/// A partition that is named twice is asked for once: what was said last holds. A topic without partitions is not asked
+/// for.
+fn each_once(topics: Vec<DeleteRecordsTopic>) -> Vec<(String, BTreeMap<i32, DeleteRecordsPartition>)> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut once: Vec<(String, BTreeMap<i32, DeleteRecordsPartition>)> = Vec::new();
+    for topic in topics.into_iter().filter(|topic| !topic.partitions.is_empty()) {
+        let partitions = topic.partitions.into_iter().map(|wanted| (wanted.partition_index, wanted));
+        match places.get(&topic.name).and_then(|at| once.get_mut(*at)) {
+            Some((_, known)) => known.extend(partitions),
+            None => {
+                places.insert(topic.name.clone(), once.len());
+                once.push((topic.name, partitions.collect()));
+            }
+        }
     }
-    once.into_values().collect()
+    once
 }
 
 /// The low watermark once every replica has deleted the records.

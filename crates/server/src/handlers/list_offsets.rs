@@ -80,8 +80,8 @@ pub async fn handle(
         let once =
             |wanted: &&ListOffsetsPartition| answered.insert((topic.name.clone(), wanted.partition_index));
         let partitions: Vec<_> = topic.partitions.iter().filter(once).map(row).collect();
-        // A topic without partitions is not answered.
-        if !topic.partitions.is_empty() {
+        // A topic without partitions, or with none that was not answered, is not answered.
+        if !partitions.is_empty() {
             topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
         }
     }

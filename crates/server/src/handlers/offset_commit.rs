@@ -41,10 +41,9 @@ pub async fn handle(
     let image = node.image();
     let mut response = OffsetCommitResponse::default();
     let mut topics = Vec::new();
-    // A topic without partitions is not answered.
-    for topic in request.topics.iter().filter(|topic| !topic.partitions.is_empty()) {
+    for topic in &request.topics {
         let (row, commit) = check_topic(node, caller, (version, &image), topic);
-        response.topics.push(row);
+        response.topics.extend(row);
         topics.extend(commit);
     }
     refused_first(&mut response.topics);
@@ -86,16 +85,17 @@ fn refused_first(topics: &mut [OffsetCommitResponseTopic]) {
     for topic in topics.iter_mut() {
         topic.partitions.sort_by_key(|row| row.error_code == PENDING);
     }
-    topics.sort_by_key(|topic| topic.partitions.first().is_none_or(|row| row.error_code == PENDING));
+    topics.sort_by_key(|topic| topic.partitions.first().is_some_and(|row| row.error_code == PENDING));
 }
 
-/// The answer's row of one topic, with errors for what is not committed, and the rest as a command.
+/// The answer's row of one topic, with errors for what is not committed, and the rest as a command. A topic that there
+/// is, without partitions, is not answered.
 fn check_topic(
     node: &Node,
     caller: &Caller,
     (version, image): (i16, &MetadataImage),
     topic: &OffsetCommitRequestTopic,
-) -> (OffsetCommitResponseTopic, Option<CommitTopic>) {
+) -> (Option<OffsetCommitResponseTopic>, Option<CommitTopic>) {
     let by_id = version >= FIRST_BY_ID;
     let known = if by_id {
         TopicId::new(topic.topic_id).and_then(|id| image.topics.by_id(id))
@@ -134,7 +134,8 @@ fn check_topic(
         topic_id: Some(known.id),
         partitions,
     });
-    (row, commit)
+    let is_answered = !row.partitions.is_empty() || known.is_none() || refused.is_some();
+    (is_answered.then_some(row), commit)
 }
 
 fn has_partition(topic: &Topic, index: i32) -> bool {

@@ -29,9 +29,13 @@ pub async fn handle(node: &Node, caller: &Caller, request: OffsetDeleteRequest) 
     for topic in &request.topics {
         topics.extend(check_topic(node, caller, (&image, topic), &mut errors));
     }
-    // A topic without partitions is not answered.
-    let named = request.topics.iter().filter(|topic| !topic.partitions.is_empty());
-    let mut rows: Vec<_> = named.map(|topic| row(topic, &errors)).collect();
+    // A topic that there is, without partitions, is not answered.
+    let is_refused = |name: &str| {
+        image.topics.by_name(name).is_none() || !node.access.may_topic(caller, Operation::Read, name)
+    };
+    let answered =
+        request.topics.iter().filter(|topic| !topic.partitions.is_empty() || is_refused(&topic.name));
+    let mut rows: Vec<_> = answered.map(|topic| row(topic, &errors)).collect();
     refused_first(&mut rows);
     let command = DeleteOffsets { group: GroupId::new(&request.group_id), topics };
     let answer = node.groups.ask(GroupCommand::DeleteOffsets(command)).await;

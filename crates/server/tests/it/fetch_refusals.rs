@@ -364,3 +364,29 @@ fn whoever_may_not_is_told_so_for_every_partition() {
         node.stop().await;
     });
 }
+
+/// FET-22: an isolation level that there is not is answered as by Kafka, which fails: before topics went by ids every
+/// partition says so. Where nothing could be read it is not even looked at.
+#[test]
+fn an_unknown_isolation_level_is_a_failure_of_the_server() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        create(&mut client, "t", 2, &[]).await;
+        let odd = |request: FetchRequest| FetchRequest { isolation_level: 2, ..request };
+        let named = odd(fetch(&[("t", &[from(0, 0), from(1, 0)]), ("missing", &[from(0, 0)])]));
+        let answer = ask_fetch(&mut client, &named).await;
+        assert_eq!(answer.error_code, -1);
+        let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let told: Vec<_> = partitions.map(|row| (row.error_code, row.partition_index, limits(row))).collect();
+        assert_eq!(told, [(-1, 0, (-1, -1, -1)), (-1, 1, (-1, -1, -1)), (-1, 0, (-1, -1, -1))]);
+        let (id, _) = topic_id(&mut client, "t").await;
+        let by_id: FetchResponse =
+            client.ask(ApiKey::Fetch, 13, &odd(fetch_by_id(&[(id, &[from(0, 0)])]))).await;
+        assert_eq!((by_id.error_code, by_id.responses.len()), (-1, 0));
+        let nothing = ask_fetch(&mut client, &odd(fetch(&[("missing", &[from(0, 0)])]))).await;
+        assert_eq!((nothing.error_code, nothing.responses[0].partitions[0].error_code), (0, 3));
+        node.stop().await;
+    });
+}

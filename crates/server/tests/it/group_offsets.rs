@@ -5,11 +5,11 @@
 
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::{
-    DeleteTopicsRequest, DeleteTopicsResponse, OffsetFetchRequest, OffsetFetchResponse,
-    delete_topics_request, offset_fetch_request,
+    DeleteTopicsRequest, DeleteTopicsResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
+    OffsetFetchResponse, delete_topics_request, offset_commit_request, offset_fetch_request,
 };
 
-use crate::node::{Home, run, start};
+use crate::node::{Client, Home, run, start};
 use crate::operator::{Committer, NOBODY, Operator};
 
 const TOPICS: &[(&str, i32)] = &[("t", 2), ("u", 2)];
@@ -51,6 +51,31 @@ fn offsets_are_committed_in_every_version() {
             assert_eq!(operator.fetch(9, group, None).await, "t-0=2 t-1=-7 u-1=7");
             assert_eq!(operator.commit((version, group), NOBODY, "").await, "");
         }
+        node.stop().await;
+    });
+}
+
+/// OFF-01: a topic that there is, without partitions, is left out of the answer; one that there is not stands in it.
+#[test]
+fn topics_without_partitions_are_answered_where_they_are_unknown() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        client.create_topic("t", 1).await;
+        let topic = |name: &str| offset_commit_request::OffsetCommitRequestTopic {
+            name: name.to_owned(),
+            ..Default::default()
+        };
+        let request = OffsetCommitRequest {
+            group_id: "g".to_owned(),
+            generation_id_or_member_epoch: -1,
+            topics: ["t", "nope"].map(topic).to_vec(),
+            ..Default::default()
+        };
+        let answer: OffsetCommitResponse = client.ask(ApiKey::OffsetCommit, 9, &request).await;
+        let told: Vec<_> = answer.topics.iter().map(|topic| (&*topic.name, topic.partitions.len())).collect();
+        assert_eq!(told, [("nope", 0)]);
         node.stop().await;
     });
 }
