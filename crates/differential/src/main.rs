@@ -1,6 +1,24 @@
 //! Two brokers, the same requests: where do the answers differ? Run by `cargo xtask differential`.
 //!
+//! Each sequence is drawn from the seed and its number: a flow of `flows` tells a story in one of its variants, in any
+//! version of each API, with edges and with faults. Both brokers get it step by step; answers are decoded, what each broker
+//! makes up becomes a word (`normal`), and the rest is compared field by field. The first difference that is not in
+//! `known.tsv` is looked at again, made as short as it goes (`shrink`) and printed; the run goes on and fails at its end.
+//!
+//! | flag | meaning |
+//! |---|---|
+//! | `--seed N` | which sequences (1) |
+//! | `--minutes M` | for how long (1) |
+//! | `--sequences N` | so many, however long they take |
+//! | `--flow NAME` | of one flow only |
+//! | `--only N` | the sequence of this number only |
+//!
 //! Owns: flags, the loop over sequences, what is printed. Does not own: starting the brokers (`xtask`).
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "requests and answers are JSON here: what is not the one kind that is meant is refused, whatever it is"
+)]
 
 mod batches;
 mod broker;
@@ -29,6 +47,8 @@ struct Flags {
     kafka: Place,
     seed: u64,
     minutes: f64,
+    /// The most sequences.
+    sequences: u64,
     /// Only the sequence of this number.
     only: Option<u64>,
     /// Only flows of this name.
@@ -71,11 +91,15 @@ fn flags(arguments: &[String]) -> Result<Flags, String> {
         Some(text) => text.parse().map(Some).map_err(|_| format!("--{name} {text} is no number")),
         None => Ok(None),
     };
-    let minutes = given.get("minutes").map_or(Ok(1.0), |text| text.parse());
+    let sequences = number("sequences")?;
+    // A number of sequences takes the time that it takes.
+    let minutes_else = if sequences.is_some() { 60.0 } else { 1.0 };
+    let minutes = given.get("minutes").map_or(Ok(minutes_else), |text| text.parse());
     Ok(Flags {
         ours: place("Ottla", given.get("ours"))?,
         kafka: place("Kafka", given.get("kafka"))?,
         seed: number("seed")?.unwrap_or(1),
+        sequences: sequences.unwrap_or(u64::MAX),
         minutes: minutes.map_err(|_| "--minutes is no number".to_owned())?,
         only: number("only")?,
         flow: given.get("flow").map(|name| (*name).to_owned()),
@@ -101,7 +125,7 @@ fn run(flags: &Flags) -> Result<bool, String> {
     let end = Instant::now() + Duration::from_secs_f64(flags.minutes * 60.0);
     let mut tally = Tally::default();
     let mut number = flags.only.unwrap_or(0);
-    while Instant::now() < end {
+    while Instant::now() < end && tally.sequences < flags.sequences {
         let script = flows::script(&stage.schemas, &random_of(flags.seed, number), flags.flow.as_deref())?;
         sequence(&mut stage, &script, (flags.seed, number), &mut tally)?;
         if flags.only.is_some() {
@@ -161,7 +185,7 @@ fn print(script: &Script, found: &Found, (seed, number): (u64, u64)) {
             show(&difference.kafka)
         );
     }
-    println!("  ours:  {}\n  Kafka: {}", found.ours, found.kafka);
+    println!("  ours:  {}\n  Kafka: {}", script::shown(&found.ours), script::shown(&found.kafka));
 }
 
 fn summary(stage: &Stage, tally: &Tally) {
@@ -169,8 +193,9 @@ fn summary(stage: &Stage, tally: &Tally) {
     for (flow, count) in &tally.flows {
         println!("  {count:5} {flow}");
     }
-    for at in &tally.known {
-        println!("known: {}", stage.known[*at].reason);
+    let reasons: BTreeSet<&str> = tally.known.iter().map(|at| &*stage.known[*at].reason).collect();
+    for reason in reasons {
+        println!("known: {reason}");
     }
     for what in &tally.passing {
         println!("seen once and not again: {what}");

@@ -38,6 +38,8 @@ const KEYED: &[(&str, &str, &[&str])] = &[
     ("DescribeProducers", "activeProducers", &["producerId"]),
     ("OffsetCommit", "topics", &["name", "topicId"]),
     ("OffsetCommit", "partitions", &["partitionIndex"]),
+    ("OffsetFetch", "topics", &["name", "topicId"]),
+    ("OffsetFetch", "partitions", &["partitionIndex"]),
     ("OffsetDelete", "topics", &["name"]),
     ("OffsetDelete", "partitions", &["partitionIndex"]),
     ("DescribeProducers", "topics", &["name"]),
@@ -68,6 +70,9 @@ const KEYED: &[(&str, &str, &[&str])] = &[
     ("JoinGroup", "members", &["memberId"]),
     ("ListConfigResources", "configResources", &["resourceType", "resourceName"]),
 ];
+
+/// APIs whose answers may have a topic in several pieces.
+const MERGED: [&str; 2] = ["Fetch", "ListOffsets"];
 
 /// Arrays that tell of all sequences: only elements with a name of this sequence are kept.
 const LISTINGS: [(&str, &str, &str); 4] = [
@@ -133,7 +138,7 @@ impl<'a> Normal<'a> {
                 Value::Object(fields.collect())
             }
             Value::Array(elements) => elements.iter().map(|element| self.value(api, name, element)).collect(),
-            Value::Number(number) => self.number(api, name, number.as_i64().unwrap_or(-1), value),
+            Value::Number(number) => self.number((api, name), number.as_i64().unwrap_or(-1), value),
             // Both describe their keys, each in its own words.
             Value::String(_) if name == "documentation" => json!("words"),
             Value::String(text) => json!(self.text(text)),
@@ -163,7 +168,7 @@ impl<'a> Normal<'a> {
         Some(json!(word))
     }
 
-    fn number(&self, api: &str, name: &str, number: i64, value: &Value) -> Value {
+    fn number(&self, (api, name): (&str, &str), number: i64, value: &Value) -> Value {
         let is_of_quorum = api == "DescribeQuorum"
             && matches!(
                 name,
@@ -198,11 +203,9 @@ impl<'a> Normal<'a> {
             let end = from.find(|character: char| !character.is_ascii_digit()).unwrap_or(from.len());
             let (digits, behind) = from.split_at(end);
             shown.push_str(before);
-            shown.push_str(if digits.parse().is_ok_and(|number| self.is_now(number)) {
-                "now"
-            } else {
-                digits
-            });
+            // The oldest time that may be so long ago is told as a negative number.
+            let is_time = |number: i64| self.is_now(number) || self.is_now(i64::MAX - number);
+            shown.push_str(if digits.parse().is_ok_and(is_time) { "now" } else { digits });
             rest = behind;
         }
         shown.push_str(rest);
@@ -242,7 +245,7 @@ fn by_key(api: &str, value: Value) -> Value {
             let fields = fields.into_iter().map(|(name, value)| {
                 let keyed = KEYED.iter().find(|(of, array, _)| *of == api && *array == name);
                 let value =
-                    by_key(api, if api == "Fetch" && keyed.is_some() { merged(value) } else { value });
+                    by_key(api, if MERGED.contains(&api) && keyed.is_some() { merged(value) } else { value });
                 match (keyed, value) {
                     (Some((_, _, keys)), Value::Array(elements)) if all_differ(keys, &elements) => (
                         name,
@@ -263,14 +266,14 @@ fn by_key(api: &str, value: Value) -> Value {
     }
 }
 
-/// Entries of one topic that do not stand together are one entry.
+/// Entries of one topic are one entry, wherever they stand: Kafka gathers what it answers by topic.
 fn merged(value: Value) -> Value {
     let Value::Array(elements) = value else { return value };
     let mut whole: Vec<Value> = Vec::new();
     for mut element in elements {
-        let label = |entry: &Value| (entry.get("topic").cloned(), entry.get("topicId").cloned());
-        let same =
-            whole.iter_mut().find(|known| label(known) != (None, None) && label(known) == label(&element));
+        let label = |entry: &Value| ["topic", "topicId", "name"].map(|field| entry.get(field).cloned());
+        let is_of = |known: &Value| label(known) != [None, None, None] && label(known) == label(&element);
+        let same = whole.iter_mut().find(|known| is_of(known));
         let parts = (same.and_then(|known| known.get_mut("partitions")), element.get_mut("partitions"));
         match parts {
             (Some(Value::Array(known)), Some(Value::Array(more))) => known.append(more),
@@ -306,14 +309,15 @@ mod tests {
     #[test]
     fn brokers_that_behave_alike_give_equal_words() {
         let (ours, kafka) = (place(9001), place(9002));
-        let (mut left, mut right) = (Normal::new(&ours, "d1-", 5000), Normal::new(&kafka, "d1-", 5000));
+        let (mut left, mut right) =
+            (Normal::new(&ours, "d1-", 1_700_000_000_000), Normal::new(&kafka, "d1-", 1_700_000_000_000));
         let answer = |port: u16, id: &str, time: i64| {
             json!({"brokers": [{"host": "h", "port": port}], "topics": [
                 {"name": "d1-a", "topicId": id}, {"name": "d2-b", "topicId": "x", "errorCode": 0}],
                 "at": time, "message": format!("no {id} of d1-a at :{port} in /d")})
         };
-        let left = left.answer("Metadata", &answer(9001, "long-id-of-ours", 5001));
-        assert_eq!(left, right.answer("Metadata", &answer(9002, "id-of-theirs", 9000)));
+        let left = left.answer("Metadata", &answer(9001, "long-id-of-ours", 1_700_000_000_001));
+        assert_eq!(left, right.answer("Metadata", &answer(9002, "id-of-theirs", 1_700_000_004_000)));
         assert_eq!(left["topics"]["~a|topic-1"]["topicId"], "topic-1");
         assert_eq!(left["message"], "no topic-1 of ~a at :PORT in DIRECTORY");
     }

@@ -100,16 +100,21 @@ fn show_kept(f: &mut std::fmt::Formatter<'_>, keep: &[Keep]) -> std::fmt::Result
     keep.iter().try_for_each(|keep| write!(f, " keep {} as ${}", keep.pointer, keep.name))
 }
 
+/// A body for people: its beginning, where it is long.
+pub fn shown(body: &Value) -> String {
+    let mut text = body.to_string();
+    if text.len() > SHOWN_CHARACTERS_MAX {
+        let end = (0..=SHOWN_CHARACTERS_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = ottla_protocol::ApiKey::from_number(self.key).map_or("Unknown", |key| key.name());
-        let mut text = self.body.to_string();
-        if text.len() > SHOWN_CHARACTERS_MAX {
-            let end = (0..=SHOWN_CHARACTERS_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-            text.truncate(end);
-            text.push('…');
-        }
-        write!(f, "{name}({}) v{} {text}", self.key, self.version)?;
+        write!(f, "{name}({}) v{} {}", self.key, self.version, shown(&self.body))?;
         self.spoil.map_or(Ok(()), |spoil| write!(f, " spoilt: {spoil:?}"))
     }
 }

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at a process or port.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The broker that is not Kafka.
+const OURS: &str = "ours";
 /// Any id of a cluster.
 const CLUSTER_ID: &str = "MkU3OEVBNTcwNTJENDM2Qg";
 
@@ -36,7 +38,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     };
     let programs = build()?;
-    let mut ours = Broker::prepare("ours")?;
+    let mut ours = Broker::prepare(OURS)?;
     let mut kafka = Broker::prepare("kafka")?;
     ours.start(Command::new(programs.join("ottla")).arg("server"))?;
     let (class_path, properties) = (format!("{}/*", libs.display()), kafka.properties());
@@ -57,8 +59,14 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     kafka.stop()?;
     stopped?;
     match compared.code() {
-        Some(0) => Ok(()),
-        Some(1) => Err(format!("there are differences; the brokers' logs are below {}", ours.work.display())),
+        Some(0) => {
+            let directory = run_directory();
+            let failed = |error| format!("cannot remove {}: {error}", directory.display());
+            fs::remove_dir_all(&directory).map_err(failed)
+        }
+        Some(1) => {
+            Err(format!("there are differences; the brokers' logs are below {}", run_directory().display()))
+        }
         _ => Err(format!("the comparison failed ({compared})")),
     }
 }
@@ -79,6 +87,11 @@ fn root() -> PathBuf {
 
 fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Where this run has its files. Runs at the same time have different ones.
+fn run_directory() -> PathBuf {
+    target().join("differential").join(std::process::id().to_string())
 }
 
 /// Builds the binary, with its assertions, and the comparison; the answer is where they are.
@@ -102,11 +115,8 @@ fn free_port() -> Result<u16, String> {
 impl Broker {
     /// An empty directory with the settings in it.
     fn prepare(name: &'static str) -> Result<Broker, String> {
-        let work = target().join("differential").join(name);
+        let work = run_directory().join(name);
         let failed = |error: std::io::Error| format!("cannot prepare {}: {error}", work.display());
-        if work.exists() {
-            fs::remove_dir_all(&work).map_err(failed)?;
-        }
         fs::create_dir_all(&work).map_err(failed)?;
         let work = work.canonicalize().map_err(failed)?;
         let broker = Broker { name, work, port: free_port()?, controller_port: free_port()?, child: None };
@@ -115,6 +125,9 @@ impl Broker {
             .replace("{port}", &broker.port.to_string())
             .replace("{controller}", &broker.controller_port.to_string())
             .replace("{dir}", &broker.data().display().to_string());
+        // Keys of our own are nothing to Kafka; it would show them among its settings.
+        let is_shared = |line: &&str| name == OURS || !line.starts_with("ottla.");
+        let text = text.lines().filter(is_shared).fold(String::new(), |text, line| text + line + "\n");
         let written = fs::write(broker.properties(), text);
         written.map_err(|error| format!("cannot write the settings of {name}: {error}"))?;
         Ok(broker)

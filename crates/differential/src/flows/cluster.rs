@@ -1,4 +1,6 @@
 //! What the cluster says of itself, and topics that are made by asking for them.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
@@ -25,6 +27,17 @@ pub fn story(flow: &mut Flow<'_>) {
                 flow.ask(ApiKey::DescribeQuorum, body);
             }
             _ => coordinator(flow),
+        }
+    }
+}
+
+/// Who coordinates what, for names that there are and that there are not.
+pub fn coordinators(flow: &mut Flow<'_>) {
+    for _ in 0..3 + flow.random.index(4) {
+        coordinator(flow);
+        if flow.chance(40) {
+            let body = json!({"groups": ["~g"], "includeAuthorizedOperations": flow.chance(50)});
+            flow.ask(ApiKey::DescribeGroups, body);
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Settings: described, altered as a whole and one by one, with good and bad values.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
@@ -106,6 +108,10 @@ fn value(flow: &Flow<'_>) -> (&'static str, Value) {
     (name, if flow.chance(8) { Value::Null } else { json!(value) })
 }
 
+/// Changes that nothing is wrong with: of two wrong ones Kafka tells any.
+const GOOD_VALUES: [(&str, &str); 4] =
+    [("retention.ms", "2000"), ("cleanup.policy", "compact"), ("preallocate", "true"), ("flush.ms", "7")];
+
 fn resource(flow: &Flow<'_>) -> (i64, &'static str) {
     flow.one_of(&[
         (TOPIC, "~a"),
@@ -123,11 +129,12 @@ fn resource(flow: &Flow<'_>) -> (i64, &'static str) {
 }
 
 fn incremental(flow: &mut Flow<'_>) {
-    let mut configs = Vec::new();
-    for _ in 0..1 + flow.random.index(2) {
-        let (name, value) = value(flow);
-        let operation = flow.one_of(&[0, 0, 0, 1, 1, 2, 3, 4, -1]);
-        configs.push(json!({"name": name, "configOperation": operation, "value": value}));
+    let (name, value) = value(flow);
+    let operation = flow.one_of(&[0, 0, 0, 1, 1, 2, 3, 4, -1]);
+    let mut configs = vec![json!({"name": name, "configOperation": operation, "value": value})];
+    if flow.chance(50) {
+        let (name, value) = flow.one_of(&GOOD_VALUES);
+        configs.push(json!({"name": name, "configOperation": flow.one_of(&[0, 1]), "value": value}));
     }
     let is_odd =
         configs.iter().any(|config| !(0..=3).contains(&config["configOperation"].as_i64().unwrap_or(0)));
@@ -144,8 +151,12 @@ fn incremental(flow: &mut Flow<'_>) {
 
 fn alter(flow: &mut Flow<'_>) {
     let mut configs = Vec::new();
-    for _ in 0..flow.random.index(3) {
+    if flow.chance(70) {
         let (name, value) = value(flow);
+        configs.push(json!({"name": name, "value": value}));
+    }
+    if flow.chance(50) {
+        let (name, value) = flow.one_of(&GOOD_VALUES);
         configs.push(json!({"name": name, "value": value}));
     }
     let (kind, name) = resource(flow);

@@ -1,4 +1,6 @@
 //! Offsets of groups in all versions: committed, fetched, deleted; groups listed, described, deleted.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
@@ -41,13 +43,17 @@ fn commit(flow: &mut Flow<'_>) {
         }
         let partitions: Vec<Value> = (0..1 + flow.random.index(2))
             .map(|at| {
-                // A group that only a refused commit named is there in Kafka until it starts again; here it is not.
+                // A group that only a refused commit named is there in Kafka until it starts again; here it is not. So a
+                // note that is too long comes behind a commit that may be good. Each partition is named once: of two
+                // for one partition ours tells one outcome for both.
                 let long = if at == 0 { json!("") } else { json!("x".repeat(5000)) };
-                json!({"partitionIndex": flow.one_of(&[0, 0, 1, 2, -1]), "committedOffset": flow.one_of(&[0, 5, 1000, -1, -2]),
+                let index = if at == 0 { 0 } else { flow.one_of(&[1, 2, -1]) };
+                json!({"partitionIndex": index, "committedOffset": flow.one_of(&[0, 5, 1000, -1, -2]),
                     "committedLeaderEpoch": flow.one_of(&[-1, -1, 0, 5, -2]),
                     "committedMetadata": flow.one_of(&[json!("note"), json!(""), json!(null), long])})
             })
             .collect();
+        let partitions = if flow.chance(10) { Vec::new() } else { partitions };
         topics.push(json!({"name": name, "topicId": id, "partitions": partitions}));
     }
     let (generation, member) = flow.one_of(&[
@@ -104,6 +110,7 @@ fn delete(flow: &mut Flow<'_>) {
         json!([{"name": "~a", "partitions": [{"partitionIndex": 0}]}]),
         json!([{"name": "~a", "partitions": [{"partitionIndex": 0}, {"partitionIndex": 9}]}, {"name": "~gone", "partitions": [{"partitionIndex": 0}]}]),
         json!([{"name": "~b", "partitions": []}]),
+        json!([{"name": "~gone", "partitions": []}]),
         json!([]),
     ]);
     flow.ask(

@@ -1,4 +1,6 @@
 //! Classic groups: members join, are led, beat, leave, die; all with late answers.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
@@ -118,8 +120,8 @@ fn another_member(flow: &mut Flow<'_>, habits: &Habits, member: usize) {
     // What the others see meanwhile.
     heartbeat(flow, 0);
     if flow.chance(85) {
-        for old in 0..member {
-            let body = join(flow, habits, old, json!(format!("${}", MEMBERS[old])));
+        for (old, known) in MEMBERS.iter().enumerate().take(member) {
+            let body = join(flow, habits, old, json!(format!("${known}")));
             flow.on(u8::try_from(old).unwrap_or(0)).send_in(ApiKey::JoinGroup, habits.join_version, body);
         }
         for old in 0..member {

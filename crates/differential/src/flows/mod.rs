@@ -9,8 +9,10 @@ mod group_offsets;
 mod groups;
 mod offsets;
 mod partitions;
+mod pipeline;
 mod produce;
 mod producers;
+mod static_members;
 mod strays;
 mod topics;
 
@@ -28,14 +30,19 @@ type Story = fn(&mut Flow<'_>);
 
 const FLOWS: &[(&str, Story)] = &[
     ("cluster", cluster::story),
+    ("coordinators", cluster::coordinators),
     ("configs", configs::story),
+    ("delete-records", offsets::deletions),
     ("fetch", fetch::story),
+    ("fetch-session", fetch::session),
     ("group-offsets", group_offsets::story),
     ("groups", groups::story),
     ("offsets", offsets::story),
     ("partitions", partitions::story),
+    ("pipeline", pipeline::story),
     ("produce", produce::story),
     ("producers", producers::story),
+    ("static-members", static_members::story),
     ("strays", strays::story),
     ("topics", topics::story),
 ];

@@ -1,4 +1,6 @@
 //! Offsets of a log: by time, ends, epochs, deleted beginnings; who produced.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
@@ -10,7 +12,43 @@ pub fn story(flow: &mut Flow<'_>) {
     let configs: [&[(&str, &str)]; 4] =
         [&[], &[], &[("cleanup.policy", "compact")], &[("cleanup.policy", "compact,delete")]];
     let chosen = flow.one_of(&configs);
-    flow.topic_with("a", 2, chosen);
+    fill(flow, chosen);
+    for _ in 0..4 + flow.random.index(6) {
+        match flow.random.index(5) {
+            0 => epochs(flow),
+            1 => producers(flow),
+            _ => list_offsets(flow),
+        }
+    }
+    read(flow, 0);
+}
+
+/// The beginning of a log goes away: what is said of it, and what can be read, before and after.
+pub fn deletions(flow: &mut Flow<'_>) {
+    let configs: [&[(&str, &str)]; 4] =
+        [&[], &[], &[("cleanup.policy", "compact")], &[("cleanup.policy", "compact,delete")]];
+    let chosen = flow.one_of(&configs);
+    fill(flow, chosen);
+    for _ in 0..3 + flow.random.index(4) {
+        delete_records(flow);
+        match flow.random.index(4) {
+            0 => epochs(flow),
+            1 => list_offsets(flow),
+            2 => {
+                let first = flow.one_of(&[0, 1, 2, 3, 7]);
+                read(flow, first);
+            }
+            _ => {
+                flow.ask(ApiKey::DescribeLogDirs, json!({"topics": [{"topic": "~a", "partitions": [0]}]}));
+            }
+        }
+    }
+    read(flow, 0);
+}
+
+/// A topic with four batches of two records, in which times go up and down.
+fn fill(flow: &mut Flow<'_>, configs: &[(&str, &str)]) {
+    flow.topic_with("a", 2, configs);
     for round in 0..4 {
         let time = TIME + flow.one_of(&[0, 1000, 2000, -1000]) + round;
         let batch = json!({"records": [["k", "v", 0], ["l", "w", 5]], "baseTimestamp": time, "maxTimestamp": time + 5});
@@ -18,16 +56,11 @@ pub fn story(flow: &mut Flow<'_>) {
             {"name": "~a", "topicId": "$a", "partitionData": [{"index": 0, "records": [batch]}]}]});
         flow.ask_in(ApiKey::Produce, 13, body);
     }
-    for _ in 0..4 + flow.random.index(6) {
-        match flow.random.index(6) {
-            0 => delete_records(flow),
-            1 => epochs(flow),
-            2 => producers(flow),
-            _ => list_offsets(flow),
-        }
-    }
-    let body = json!({"maxWaitMs": 0, "minBytes": 0, "maxBytes": 1_000_000, "topics": [
-        {"topic": "~a", "topicId": "$a", "partitions": [{"partition": 0, "partitionMaxBytes": 100_000}]}]});
+}
+
+fn read(flow: &mut Flow<'_>, first: i64) {
+    let body = json!({"maxWaitMs": 0, "minBytes": 0, "maxBytes": 1_000_000, "topics": [{"topic": "~a", "topicId": "$a",
+        "partitions": [{"partition": 0, "fetchOffset": first, "partitionMaxBytes": 100_000}]}]});
     flow.ask(ApiKey::Fetch, body);
 }
 

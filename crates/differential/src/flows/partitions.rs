@@ -1,4 +1,6 @@
 //! More partitions for a topic, and what lies in the log directories.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::json;

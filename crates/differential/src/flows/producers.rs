@@ -1,4 +1,6 @@
 //! Producer ids and sequences: in order, again, gaps, old epochs.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};

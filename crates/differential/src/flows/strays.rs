@@ -1,4 +1,6 @@
 //! Requests that no story needs: made up from the schemas, broken bytes, unknown APIs and versions.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Map, Value, json};
@@ -57,7 +59,8 @@ pub fn story(flow: &mut Flow<'_>) {
             _ => made_up(flow),
         }
     }
-    flow.ask(ApiKey::Metadata, json!({"topics": [{"name": "~a"}]}));
+    let body = json!({"topics": [{"name": "~a"}], "allowAutoTopicCreation": false});
+    flow.ask(ApiKey::Metadata, body);
 }
 
 fn made_up(flow: &mut Flow<'_>) {
@@ -65,7 +68,9 @@ fn made_up(flow: &mut Flow<'_>) {
     if let Some(schema) = flow.schemas.get(&api.number()) {
         let fields = schema.fields.clone();
         let body = fields_of(flow, &fields);
-        flow.ask(api, body);
+        let version = flow.version(api);
+        // Before version 4 every such request may create topics, at any time after its answer.
+        flow.ask_in(api, if api == ApiKey::Metadata { version.max(4) } else { version }, body);
     }
 }
 
@@ -75,8 +80,10 @@ fn fields_of(flow: &Flow<'_>, fields: &[Field]) -> Value {
 }
 
 fn any(flow: &Flow<'_>, field: &Field) -> Value {
-    // Null only where every version of the field may be null.
-    if field.nullable == field.versions && flow.chance(20) {
+    // Null only where every version of the field may be null; and no records that are null: such a request Kafka leaves
+    // without any answer.
+    let is_records = matches!(field.ty, Type::Plain(Plain::Records));
+    if field.nullable == field.versions && !is_records && flow.chance(20) {
         return Value::Null;
     }
     if field.is_array {
@@ -91,7 +98,7 @@ fn any(flow: &Flow<'_>, field: &Field) -> Value {
 fn element(flow: &Flow<'_>, field: &Field) -> Value {
     match &field.ty {
         Type::Struct(fields) => fields_of(flow, fields),
-        Type::Plain(Plain::Bool) => json!(flow.chance(50)),
+        Type::Plain(Plain::Bool) => json!(field.name != "allowAutoTopicCreation" && flow.chance(50)),
         Type::Plain(Plain::Int { .. }) => number(flow, &field.name),
         Type::Plain(Plain::Float64) => json!(0.5),
         Type::Plain(Plain::Uuid) => {
@@ -132,7 +139,7 @@ fn text(flow: &Flow<'_>, name: &str) -> Value {
 /// A plain request whose body is then broken. Text stays UTF-8: Kafka takes other bytes for the replacement character, we
 /// refuse them.
 fn spoilt(flow: &mut Flow<'_>) {
-    let body = json!({"topics": [{"name": "~a"}]});
+    let body = json!({"topics": [{"name": "~a"}], "allowAutoTopicCreation": false});
     let requests = [
         (ApiKey::Metadata, body),
         (ApiKey::Heartbeat, json!({"groupId": "~g", "memberId": "made-up"})),
@@ -150,7 +157,8 @@ fn spoilt(flow: &mut Flow<'_>) {
         _ => Spoil::Flip { at: flow.random.index(40), with: flow.one_of(&[1, 2, 0x40]) },
     };
     let (api, body) = flow.one_of(&requests);
-    flow.ask(api, body).spoilt(spoil);
+    let version = flow.version(api);
+    flow.ask_in(api, if api == ApiKey::Metadata { version.max(4) } else { version }, body).spoilt(spoil);
 }
 
 /// An API or version that there is not.

@@ -1,4 +1,6 @@
 //! The life of topics: creation, good and refused; metadata; a record in and out; deletion.
+//!
+//! Owns: the requests of this story and their variants. Does not own: how answers are compared (`compare`, `normal`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
@@ -14,7 +16,11 @@ pub fn story(flow: &mut Flow<'_>) {
         flow.ask(ApiKey::CreateTopics, create);
         metadata(flow);
     }
-    flow.ask_in(ApiKey::Metadata, 12, json!({"topics": [{"name": "~a"}, {"name": "~b"}]}));
+    flow.ask_in(
+        ApiKey::Metadata,
+        12,
+        json!({"topics": [{"name": "~a"}, {"name": "~b"}], "allowAutoTopicCreation": false}),
+    );
     flow.keep("a", "/topics/0/topicId").keep("b", "/topics/1/topicId");
     let index = flow.one_of(&[0, 1, 7, -1]);
     let batch = json!({"records": [["k", "v"], [null, "w"], ["k", null]]});
