@@ -16,6 +16,9 @@ use crate::caller::Caller;
 use crate::error_code;
 use crate::node::Node;
 
+/// What stands for no epoch.
+const NO_EPOCH: i32 = -1;
+
 /// Serves one request.
 pub async fn handle(
     node: &Node,
@@ -40,30 +43,30 @@ pub async fn handle(
     OffsetForLeaderEpochResponse { throttle_time_ms: 0, topics }
 }
 
-/// Epoch and end; `None` for an epoch that this leader does not know yet.
+/// Epoch and end; `None` for an epoch that this leader does not know yet, and for none.
 fn find(
     node: &Node,
     topic: &str,
     wanted: &OffsetForLeaderPartition,
-) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+) -> Result<Option<(i32, Offset)>, ErrorCode> {
     let partition = node.local_partition(topic, wanted.partition)?;
     let current = LeaderEpoch::new(wanted.current_leader_epoch);
     let Some(epoch) = LeaderEpoch::new(wanted.leader_epoch) else {
-        // An epoch below all epochs is as unknown as one above, once the caller is known to be up to date.
-        partition.epoch_end(LeaderEpoch::ZERO, current).map_err(|error| error_code::of_look(&error))?;
-        return Ok(None);
+        let first = partition.first_epoch(current).map_err(|error| error_code::of_look(&error))?;
+        // Only -1 stands for no epoch; anything below lies, in Kafka, before the first one and ends where that begins.
+        return Ok(first
+            .filter(|_| wanted.leader_epoch != NO_EPOCH)
+            .map(|start| (wanted.leader_epoch, start)));
     };
     let end = partition.epoch_end(epoch, current).map_err(|error| error_code::of_look(&error))?;
-    Ok(end.map(|end| (end.epoch, end.end)))
+    Ok(end.map(|end| (end.epoch.value(), end.end)))
 }
 
-fn partition_row(partition: i32, found: Result<Option<(LeaderEpoch, Offset)>, ErrorCode>) -> EpochEndOffset {
-    let unknown = EpochEndOffset { partition, leader_epoch: -1, end_offset: -1, error_code: 0 };
+fn partition_row(partition: i32, found: Result<Option<(i32, Offset)>, ErrorCode>) -> EpochEndOffset {
+    let unknown = EpochEndOffset { partition, leader_epoch: NO_EPOCH, end_offset: -1, error_code: 0 };
     match found {
         Err(error) => EpochEndOffset { error_code: error.number(), ..unknown },
         Ok(None) => unknown,
-        Ok(Some((epoch, end))) => {
-            EpochEndOffset { leader_epoch: epoch.value(), end_offset: end.value(), ..unknown }
-        }
+        Ok(Some((leader_epoch, end))) => EpochEndOffset { leader_epoch, end_offset: end.value(), ..unknown },
     }
 }

@@ -174,6 +174,14 @@ impl Partition {
         Ok(state.log.as_ref().and_then(|log| log.epoch_end(epoch)))
     }
 
+    /// Where the first epoch that is known here begins.
+    pub fn first_epoch(&self, current: Option<LeaderEpoch>) -> Result<Option<Offset>, LookError> {
+        let state = self.state.lock();
+        state.replica.may_serve(current, false)?;
+        let first = state.log.as_ref().and_then(|log| log.epochs().first());
+        Ok(first.map(|epoch| epoch.start))
+    }
+
     fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LookError> {
         let state = self.state.lock();
         let Some(log) = &state.log else { return Ok(Vec::new()) };
