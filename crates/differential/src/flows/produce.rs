@@ -56,18 +56,35 @@ fn request(flow: &mut Flow<'_>) -> Value {
         }
         topics.push(json!({"name": name, "topicId": id, "partitionData": partitions}));
     }
+    let text = json!(topics).to_string();
     // A codec that there is not makes Kafka fail with the whole request, in versions before zstd.
-    if topics.iter().any(|topic| {
-        topic.to_string().contains("\"attributes\":5") || topic.to_string().contains("\"attributes\":7")
-    }) {
+    if text.contains("\"attributes\":5") || text.contains("\"attributes\":7") {
         topics.truncate(1);
-        if let Some(partitions) = topics[0]["partitionData"].as_array_mut() {
+        keep_one_partition(&mut topics);
+    }
+    let acks = flow.one_of(&[-1, -1, 1, 1, 1, 0, 2, -2]);
+    if !(-1..=1).contains(&acks) {
+        // Of two faults at once each broker tells the one that it looks at first.
+        make_plain(&mut topics);
+    }
+    let transactional = if flow.chance(3) { json!("~transaction") } else { Value::Null };
+    json!({"transactionalId": transactional, "acks": acks, "timeoutMs": flow.one_of(&[1000, 1000, 0, -1]), "topicData": topics})
+}
+
+fn keep_one_partition(topics: &mut [Value]) {
+    for topic in topics {
+        if let Some(partitions) = topic["partitionData"].as_array_mut() {
             partitions.truncate(1);
         }
     }
-    let transactional = if flow.chance(3) { json!("~transaction") } else { Value::Null };
-    let acks = flow.one_of(&[-1, -1, 1, 1, 1, 0, 2, -2]);
-    json!({"transactionalId": transactional, "acks": acks, "timeoutMs": flow.one_of(&[1000, 1000, 0, -1]), "topicData": topics})
+}
+
+/// Makes whatever is there one batch that nothing is wrong with; none stays none.
+fn make_plain(topics: &mut [Value]) {
+    let partitions = topics.iter_mut().filter_map(|topic| topic["partitionData"].as_array_mut());
+    for partition in partitions.flatten().filter(|partition| partition["records"] != json!([])) {
+        partition["records"] = json!([{"records": [["k", "v"]]}]);
+    }
 }
 
 /// One batch or more, or what is none.
