@@ -131,10 +131,18 @@ fn exactly_one_whole_batch_of_magic_2_is_taken() {
     check("magic 3", &edited(|batch| batch.magic = 3), 2);
     check("magic -1", &edited(|batch| batch.magic = 0xff), 2);
     check("two", &[good.clone(), good.clone()].concat(), 87);
+    let mut nowhere = good.clone();
+    nowhere[..8].fill(0xff);
+    check("two, of which the second is at offset -1", &[good.clone(), nowhere.clone()].concat(), 87);
     let followed_by = |rest: &[u8]| [&good[..], rest].concat();
     check("an empty second one", &followed_by(&[0; 13]), 2);
     check("a second one of magic 3", &followed_by(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 0, 3]), 2);
-    for rest in [&[0; 5][..], &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0][..], &good[..good.len() - 1]] {
+    for rest in [
+        &[0; 5][..],
+        &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0][..],
+        &good[..good.len() - 1],
+        &nowhere[..good.len() - 1],
+    ] {
         assert_eq!(stored(&followed_by(rest), &rules()).bytes, good);
     }
 }
@@ -148,6 +156,10 @@ fn zstd_is_refused_in_old_requests() {
     assert_eq!(refusal, Refusal::ZstdTooEarly { version: 6 });
     assert_eq!(kafka_code(&refusal), 76);
     assert!(!refusal.tells_log_start());
+    // That is said before a further batch is.
+    let mut twice = [bytes.clone(), bytes].concat();
+    let refusal = Validator::new().validate(&mut twice, &rules(), old).unwrap_err();
+    assert_eq!(refusal, Refusal::ZstdTooEarly { version: 6 });
 }
 
 /// PRD-09, REC-01

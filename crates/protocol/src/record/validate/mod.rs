@@ -99,11 +99,12 @@ impl Validator {
 
 /// The checks that need the header only, in Kafka's order.
 fn admit(records: &[u8], rules: &AppendRules, version: i16) -> Result<(BatchHeader, Compression), Refusal> {
-    let header = only_batch(records)?;
+    let header = first_batch(records)?;
     let codec = header.attributes.compression();
     if version < ZSTD_FROM_VERSION && codec == Ok(Compression::Zstd) {
         return Err(Refusal::ZstdTooEarly { version });
     }
+    check_rest(records.get(header.size..).unwrap_or(&[]))?;
     if header.base_offset.value() != 0 {
         return Err(Refusal::BaseOffset { got: header.base_offset.value() });
     }
@@ -125,8 +126,8 @@ fn admit(records: &[u8], rules: &AppendRules, version: i16) -> Result<(BatchHead
     Ok((header, codec))
 }
 
-/// The header of the one batch in `records`. Like Kafka this ignores a further batch that is cut off.
-fn only_batch(records: &[u8]) -> Result<BatchHeader, Refusal> {
+/// The header of the first batch in `records`, which is there as a whole.
+fn first_batch(records: &[u8]) -> Result<BatchHeader, Refusal> {
     let prefix = match BatchPrefix::parse(records) {
         Ok(prefix) => prefix,
         Err(BatchError::Truncated { .. }) => return Err(Refusal::NoBatch),
@@ -135,13 +136,12 @@ fn only_batch(records: &[u8]) -> Result<BatchHeader, Refusal> {
             return Err(Refusal::Corrupt(error));
         }
     };
-    let Some(rest) = records.get(prefix.size..) else {
+    if prefix.size > records.len() {
         return Err(Refusal::NoBatch);
-    };
+    }
     if prefix.magic != MAGIC {
         return Err(Refusal::Magic { got: prefix.magic });
     }
-    check_rest(rest)?;
     BatchHeader::parse(records).map_err(Refusal::Corrupt)
 }
 
@@ -151,10 +151,14 @@ fn check_rest(rest: &[u8]) -> Result<(), Refusal> {
         let [.., a, b, c, d] = *overhead;
         let got = i32::from_be_bytes([a, b, c, d]);
         let min = legacy::OVERHEAD_BYTES_V0;
-        if usize::try_from(got).is_ok_and(|length| length >= min) {
+        if let Ok(length) = usize::try_from(got)
+            && length >= min
+        {
+            let is_whole = rest.len() - LOG_OVERHEAD_BYTES >= length;
             return match BatchPrefix::parse(rest) {
-                Ok(prefix) if prefix.size <= rest.len() => Err(Refusal::SeveralBatches),
-                Ok(_) | Err(BatchError::Truncated { .. }) => Ok(()),
+                // Whatever offset it names, it is one too many.
+                Ok(_) | Err(BatchError::Offset { .. }) if is_whole => Err(Refusal::SeveralBatches),
+                Ok(_) | Err(BatchError::Truncated { .. } | BatchError::Offset { .. }) => Ok(()),
                 Err(error) => Err(Refusal::Corrupt(error)),
             };
         }
