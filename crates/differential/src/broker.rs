@@ -140,7 +140,9 @@ impl<'a> Broker<'a> {
         self.send(on, &request)?;
         match self.receive(on)? {
             Outcome::Answer(answer) => Ok(answer),
-            other => Err(format!("{} gave {other:?} to {}", self.place.name, key.name())),
+            other @ (Outcome::Closed | Outcome::Silence | Outcome::Nothing) => {
+                Err(format!("{} gave {other:?} to {}", self.place.name, key.name()))
+            }
         }
     }
 }

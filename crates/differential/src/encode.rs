@@ -99,7 +99,9 @@ impl Encoder {
                     self.element(field, element)?;
                 }
             }
-            other => return Err(format!("{other} is no array")),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                return Err(format!("{value} is no array"));
+            }
         }
         Ok(())
     }
@@ -130,7 +132,7 @@ impl Encoder {
             Plain::String => match value {
                 Value::Null => self.string(None),
                 Value::String(text) => self.string(Some(text)),
-                _ => return Err(wrong()),
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => return Err(wrong()),
             },
             Plain::Bytes | Plain::Records => match bytes_of(value)? {
                 None => self.count(None),
@@ -179,10 +181,12 @@ fn bytes_of(value: &Value) -> Result<Option<Vec<u8>>, String> {
             let bytes: Result<Vec<Vec<u8>>, String> = batches.iter().map(batches::bytes).collect();
             Ok(Some(bytes?.concat()))
         }
-        other => match other.get("hex").and_then(Value::as_str).and_then(unhex) {
-            Some(bytes) => Ok(Some(bytes)),
-            None => Err(format!("{other} is no bytes")),
-        },
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            match value.get("hex").and_then(Value::as_str).and_then(unhex) {
+                Some(bytes) => Ok(Some(bytes)),
+                None => Err(format!("{value} is no bytes")),
+            }
+        }
     }
 }
 

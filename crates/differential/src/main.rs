@@ -15,11 +15,6 @@
 //!
 //! Owns: flags, the loop over sequences, what is printed. Does not own: starting the brokers (`xtask`).
 
-#![allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "requests and answers are JSON here: what is not the one kind that is meant is refused, whatever it is"
-)]
-
 mod batches;
 mod broker;
 mod compare;

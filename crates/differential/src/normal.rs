@@ -157,7 +157,12 @@ impl<'a> Normal<'a> {
             {
                 number.to_string()
             }
-            _ => return None,
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => return None,
         };
         let counts = &mut self.counts;
         let word = self.words.entry(format!("{kind}:{raw}")).or_insert_with(|| {
@@ -262,7 +267,7 @@ fn by_key(api: &str, value: Value) -> Value {
             Value::Object(fields.collect::<Map<String, Value>>())
         }
         Value::Array(elements) => elements.into_iter().map(|element| by_key(api, element)).collect(),
-        other => other,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 

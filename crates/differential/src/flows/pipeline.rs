@@ -1,4 +1,6 @@
 //! Several requests on one connection before any answer: all are answered, in order, each seeing what went before.
+//!
+//! Owns: this one story. Does not own: the vocabulary (`flows`), running it (`play`).
 
 use ottla_protocol::ApiKey;
 use serde_json::json;

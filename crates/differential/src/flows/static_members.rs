@@ -1,4 +1,6 @@
 //! Members of classic groups that keep their name: they come back under a new id, and whoever uses the old one is told so.
+//!
+//! Owns: this one story. Does not own: the vocabulary (`flows`), running it (`play`).
 
 use ottla_protocol::ApiKey;
 use serde_json::{Value, json};
