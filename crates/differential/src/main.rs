@@ -122,7 +122,7 @@ fn run(flags: &Flags) -> Result<bool, String> {
     let mut number = flags.only.unwrap_or(0);
     while Instant::now() < end && tally.sequences < flags.sequences {
         let script = flows::script(&stage.schemas, &random_of(flags.seed, number), flags.flow.as_deref())?;
-        sequence(&mut stage, &script, (flags.seed, number), &mut tally)?;
+        sequence(&mut stage, &script, (flags, number), &mut tally)?;
         if flags.only.is_some() {
             break;
         }
@@ -139,7 +139,7 @@ fn random_of(seed: u64, number: u64) -> SeededRandom {
 fn sequence(
     stage: &mut Stage,
     script: &Script,
-    (seed, number): (u64, u64),
+    (flags, number): (&Flags, u64),
     tally: &mut Tally,
 ) -> Result<(), String> {
     let report =
@@ -159,13 +159,14 @@ fn sequence(
     };
     let (script, found) = shrink::shrink(stage, script, &again)?;
     stage.reported.extend(found.differences.iter().map(|difference| Kind::of(&found.api, difference)));
-    print(&script, &found, (seed, number));
+    print(&script, &found, (flags, number));
     Ok(())
 }
 
-fn print(script: &Script, found: &Found, (seed, number): (u64, u64)) {
+fn print(script: &Script, found: &Found, (flags, number): (&Flags, u64)) {
     println!("\n=== DIFFERENCE in {} v{}, flow {}", found.api, found.version, script.flow);
-    println!("repeat: cargo xtask differential --seed {seed} --only {number}");
+    let flow = flags.flow.as_ref().map_or_else(String::new, |flow| format!(" --flow {flow}"));
+    println!("repeat: cargo xtask differential --seed {}{flow} --only {number}", flags.seed);
     for step in &script.steps {
         println!("  {step}");
     }

@@ -72,7 +72,7 @@ const KEYED: &[(&str, &str, &[&str])] = &[
 ];
 
 /// APIs whose answers may have a topic in several pieces.
-const MERGED: [&str; 2] = ["Fetch", "ListOffsets"];
+const MERGED: [&str; 4] = ["Fetch", "ListOffsets", "OffsetCommit", "OffsetDelete"];
 
 /// Arrays that tell of all sequences: only elements with a name of this sequence are kept.
 const LISTINGS: [(&str, &str, &str); 4] = [
