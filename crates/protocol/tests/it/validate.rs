@@ -134,6 +134,10 @@ fn exactly_one_whole_batch_of_magic_2_is_taken() {
     let mut nowhere = good.clone();
     nowhere[..8].fill(0xff);
     check("two, of which the second is at offset -1", &[good.clone(), nowhere.clone()].concat(), 87);
+    let mut two = [nowhere.clone(), good.clone()].concat();
+    let refusal = Validator::new().validate(&mut two, &rules(), arrival()).unwrap_err();
+    assert_eq!(refusal, Refusal::SeveralBatches, "two, of which the first is at offset -1");
+    check("cut off, at offset -1", &nowhere[..good.len() - 1], 87);
     let followed_by = |rest: &[u8]| [&good[..], rest].concat();
     check("an empty second one", &followed_by(&[0; 13]), 2);
     check("a second one of magic 3", &followed_by(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 0, 3]), 2);

@@ -23,7 +23,7 @@ pub use rules::{
 };
 
 use super::batch::{BatchError, BatchMut, BatchView};
-use super::layout::{BatchHeader, BatchPrefix, LOG_OVERHEAD_BYTES, MAGIC, TimestampType};
+use super::layout::{BatchHeader, BatchPrefix, HEADER_BYTES, LOG_OVERHEAD_BYTES, MAGIC, TimestampType};
 use super::legacy;
 use crate::compression::{Compression, Compressor, Decompressor};
 use scan::{Packed, Plain};
@@ -99,14 +99,14 @@ impl Validator {
 
 /// The checks that need the header only, in Kafka's order.
 fn admit(records: &[u8], rules: &AppendRules, version: i16) -> Result<(BatchHeader, Compression), Refusal> {
-    let header = first_batch(records)?;
+    let (header, base_offset) = first_batch(records)?;
     let codec = header.attributes.compression();
     if version < ZSTD_FROM_VERSION && codec == Ok(Compression::Zstd) {
         return Err(Refusal::ZstdTooEarly { version });
     }
     check_rest(records.get(header.size..).unwrap_or(&[]))?;
-    if header.base_offset.value() != 0 {
-        return Err(Refusal::BaseOffset { got: header.base_offset.value() });
+    if base_offset != 0 {
+        return Err(Refusal::BaseOffset { got: base_offset });
     }
     if header.size > rules.batch_bytes_max {
         return Err(Refusal::TooLarge { size: header.size, max: rules.batch_bytes_max });
@@ -126,9 +126,23 @@ fn admit(records: &[u8], rules: &AppendRules, version: i16) -> Result<(BatchHead
     Ok((header, codec))
 }
 
-/// The header of the first batch in `records`, which is there as a whole.
-fn first_batch(records: &[u8]) -> Result<BatchHeader, Refusal> {
-    let prefix = match BatchPrefix::parse(records) {
+/// The header of the first batch in `records`, which is there as a whole, and the offset that it names. The header of
+/// one that names a negative offset has offset 0.
+fn first_batch(records: &[u8]) -> Result<(BatchHeader, i64), Refusal> {
+    match whole_header(records, records.len()) {
+        Ok(header) => Ok((header, header.base_offset.value())),
+        Err(Refusal::BaseOffset { got }) => {
+            let mut header = records.get(..HEADER_BYTES).ok_or(Refusal::NoBatch)?.to_vec();
+            header[..size_of::<i64>()].fill(0);
+            Ok((whole_header(&header, records.len())?, got))
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+/// The header at the front of `bytes`, if `available` bytes hold its batch.
+fn whole_header(bytes: &[u8], available: usize) -> Result<BatchHeader, Refusal> {
+    let prefix = match BatchPrefix::parse(bytes) {
         Ok(prefix) => prefix,
         Err(BatchError::Truncated { .. }) => return Err(Refusal::NoBatch),
         Err(BatchError::Offset { got }) => return Err(Refusal::BaseOffset { got }),
@@ -136,13 +150,13 @@ fn first_batch(records: &[u8]) -> Result<BatchHeader, Refusal> {
             return Err(Refusal::Corrupt(error));
         }
     };
-    if prefix.size > records.len() {
+    if prefix.size > available {
         return Err(Refusal::NoBatch);
     }
     if prefix.magic != MAGIC {
         return Err(Refusal::Magic { got: prefix.magic });
     }
-    BatchHeader::parse(records).map_err(Refusal::Corrupt)
+    BatchHeader::parse(bytes).map_err(Refusal::Corrupt)
 }
 
 /// Bytes behind the first batch: too few for another are no fault, a whole batch or nonsense is.
