@@ -140,8 +140,8 @@ fn batch(flow: &mut Flow<'_>) -> Value {
             ("baseTimestamp", 4_000_000_000_000),
             ("maxTimestamp", 0),
             ("maxTimestamp", -1),
+            // None below -1: Kafka fails over it where it packs a batch anew, and stores it elsewhere.
             ("producerId", 77),
-            ("producerId", -2),
             ("producerEpoch", 0),
             ("baseSequence", 0),
         ]);
