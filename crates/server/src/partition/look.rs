@@ -35,7 +35,8 @@ pub struct ReadOutcome {
     /// The watermarks before the read (FET-16).
     pub limits: Readable,
     pub read: LogRead,
-    /// Aborted transactions within what was read; `None` unless the reader wants committed records only (FET-18).
+    /// Aborted transactions within what was read; `None` unless the reader wants committed records only (FET-18), and
+    /// where the next batch did not fit.
     pub aborted: Option<Vec<AbortedTransaction>>,
     /// The reader's log went another way: its end offset there. Nothing was read then.
     pub diverging: Option<EpochEnd>,
@@ -93,9 +94,12 @@ impl Partition {
         let behind_active_segment = request.attempt.offset < log.active_base();
         drop(state);
         let read = self.resolve(&plan)?;
+        // Like Kafka, no list where there is a batch that did not fit.
+        let did_not_fit =
+            read.slices.is_empty() && request.bytes_max > 0 && request.attempt.offset < limits.up_to;
         let aborted = match request.attempt.reader {
-            Reader::Committed => Some(self.aborted(request.attempt.offset, read.end)?),
-            Reader::Uncommitted | Reader::Follower(_) | Reader::Inspector => None,
+            Reader::Committed if !did_not_fit => Some(self.aborted(request.attempt.offset, read.end)?),
+            Reader::Committed | Reader::Uncommitted | Reader::Follower(_) | Reader::Inspector => None,
         };
         Ok(ReadOutcome { limits, read, aborted, diverging: None, behind_active_segment })
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 use ottla_env::time::wall_now;
 use ottla_protocol::ApiKey;
+use ottla_protocol::messages::fetch_request::FetchPartition;
 use ottla_protocol::messages::fetch_response::PartitionData;
 use ottla_protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest};
 use ottla_protocol::record::{Batch, Batches};
@@ -122,6 +123,28 @@ fn everything_is_sent_and_what_was_aborted_is_named() {
             (seen(&first), aborted(&first)),
             (ALL[..2].to_vec().iter().map(|v| (*v).to_owned()).collect(), Some(vec![]))
         );
+        node.stop().await;
+    });
+}
+
+/// FET-18: as in Kafka there is no list, not even an empty one, where the next batch did not fit; where no bytes were left
+/// at all, or nothing is there to read, the list is empty.
+#[test]
+fn what_does_not_fit_names_no_transactions() {
+    run(async {
+        let home = Home::new();
+        let (node, mut client) = node_with(&home, &kafkas_files()).await;
+        create(&mut client, "u", 1, &[]).await;
+        append(&mut client, ("u", 0), batch(&["before"])).await;
+        for (at, bytes, expected) in [(0, 1, None), (0, 0, Some(vec![])), (7, 1, Some(vec![]))] {
+            let second = FetchPartition { partition_max_bytes: bytes, ..from(0, at) };
+            let request =
+                FetchRequest { isolation_level: 1, ..fetch(&[("u", &[from(0, 0)]), ("t", &[second])]) };
+            let answer: FetchResponse = client.ask(ApiKey::Fetch, 12, &request).await;
+            let told = answer.responses.iter().find(|topic| topic.topic == "t").unwrap();
+            assert_eq!(seen(&told.partitions[0]), [""; 0]);
+            assert_eq!(aborted(&told.partitions[0]), expected, "from {at} with {bytes} bytes");
+        }
         node.stop().await;
     });
 }
