@@ -15,6 +15,7 @@ use ottla_protocol::record::{Batch, BatchBuilder, BatchOptions, BatchProducer, B
 use ottla_server::RunningNode;
 
 use crate::node::{Client, Home, run, start};
+use crate::reading::delete_below;
 
 fn batch(values: &[&str], producer: Option<BatchProducer>) -> Bytes {
     let mut builder = BatchBuilder::new(BatchOptions { producer, ..BatchOptions::default() }).unwrap();
@@ -311,7 +312,7 @@ fn offsets_are_found_by_time_and_by_name() {
         let home = Home::new();
         let (node, mut client) = node_with_topic(&home).await;
         append(&mut client, "t", batch(&["a", "b"], None)).await;
-        let mut offset = async |version: i16, timestamp: i64| {
+        let offset = async |client: &mut Client, version: i16, timestamp: i64| {
             let request = ListOffsetsRequest {
                 replica_id: -1,
                 topics: vec![list_offsets_request::ListOffsetsTopic {
@@ -327,12 +328,16 @@ fn offsets_are_found_by_time_and_by_name() {
             let partition = &answer.topics[0].partitions[0];
             (partition.error_code, partition.offset, partition.timestamp)
         };
-        assert_eq!(offset(10, -1).await, (0, 2, -1));
-        assert_eq!(offset(10, -2).await, (0, 0, -1));
-        assert_eq!(offset(10, -3).await, (0, 0, 1_700_000_000_000));
-        assert_eq!(offset(6, -3).await.0, 35, "not known before version 7");
-        assert_eq!(offset(10, 1_600_000_000_000).await, (0, 0, 1_700_000_000_000));
-        assert_eq!(offset(10, 1_800_000_000_000).await, (0, -1, -1));
+        assert_eq!(offset(&mut client, 10, -1).await, (0, 2, -1));
+        assert_eq!(offset(&mut client, 10, -2).await, (0, 0, -1));
+        assert_eq!(offset(&mut client, 10, -3).await, (0, 0, 1_700_000_000_000));
+        assert_eq!(offset(&mut client, 6, -3).await.0, 35, "not known before version 7");
+        assert_eq!(offset(&mut client, 10, 1_600_000_000_000).await, (0, 0, 1_700_000_000_000));
+        assert_eq!(offset(&mut client, 10, 1_800_000_000_000).await, (0, -1, -1));
+        delete_below(&mut client, "t", 2).await;
+        assert_eq!(offset(&mut client, 10, 1_600_000_000_000).await, (0, -1, -1));
+        let largest = offset(&mut client, 10, -3).await;
+        assert_eq!(largest, (0, 0, 1_700_000_000_000), "of a deleted record too, while its segment is there");
         node.stop().await;
     });
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use ottla_model::{LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::compression::UnpackLimits;
-use ottla_protocol::record::{BatchError, RecordBuffer};
+use ottla_protocol::record::{BatchError, Record, RecordBuffer};
 
 use super::Log;
 use crate::file_cache::SegmentFiles;
@@ -174,39 +174,15 @@ impl TimestampSearch {
             if batch.max_timestamp < time || batch.last_offset < self.log_start {
                 continue;
             }
-            let wanted = |timestamp: Timestamp| timestamp >= time;
-            if let Some(found) = self.record_in(stretch, (&mut walk, &batch), wanted)? {
+            let wanted = |record: &Record<'_>| record.timestamp >= time && record.offset >= self.log_start;
+            if let Some(found) = stretch.record_in((&mut walk, &batch), wanted)? {
                 return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    /// The first record of one batch whose timestamp is wanted.
-    fn record_in(
-        &self,
-        stretch: &Stretch,
-        (walk, batch): (&mut Scanner, &FoundBatch),
-        wanted: impl Fn(Timestamp) -> bool,
-    ) -> Result<Option<FoundTimestamp>, LookupError> {
-        let unreadable = |reason: String| LookupError::Records {
-            segment: stretch.files.base,
-            position: batch.position,
-            reason,
-        };
-        let leader_epoch = batch.leader_epoch();
-        let body = walk.body(batch).map_err(|error| stretch.failed(error))?;
-        let mut buffer = RecordBuffer::new(UnpackLimits::bytes(UNPACKED_BYTES_MAX));
-        for record in body.records(&mut buffer).map_err(|error| unreadable(error.to_string()))? {
-            let record = record.map_err(|error| unreadable(error.to_string()))?;
-            if record.offset >= self.log_start && wanted(record.timestamp) {
-                let (offset, timestamp) = (record.offset, record.timestamp);
-                return Ok(Some(FoundTimestamp { offset, timestamp, leader_epoch }));
-            }
-        }
-        Ok(None)
-    }
-
+    /// Of a deleted record too, as long as its segment is there: Kafka does not look at the log start here.
     fn largest(&self) -> Result<Option<FoundTimestamp>, LookupError> {
         let mut best: Option<(LargestTimestamp, Option<&Arc<Sealed>>)> = None;
         for segment in self.sealed.iter().filter(|segment| !segment.files.is_out_of_use()) {
@@ -221,9 +197,6 @@ impl TimestampSearch {
             best = Some((largest, None));
         }
         let Some((largest, segment)) = best else { return Ok(None) };
-        if largest.last_offset < self.log_start {
-            return self.largest_behind_start();
-        }
         let stretch = match segment {
             None => self.active_stretch(),
             Some(segment) => {
@@ -235,37 +208,11 @@ impl TimestampSearch {
         let mut walk = stretch.walk()?;
         while let Some(batch) = walk.next().map_err(|error| stretch.failed(error))? {
             if batch.last_offset >= largest.last_offset {
-                let wanted = |timestamp| timestamp == largest.timestamp;
-                let found = self.record_in(&stretch, (&mut walk, &batch), wanted)?;
-                // The record itself may lie before the log start, in the batch that the log starts in.
-                return if found.is_some() { Ok(found) } else { self.largest_behind_start() };
+                return stretch
+                    .record_in((&mut walk, &batch), |record| record.timestamp == largest.timestamp);
             }
         }
         Ok(None)
-    }
-
-    /// The largest timestamp where the indexes name a record that was deleted: every batch is looked at.
-    fn largest_behind_start(&self) -> Result<Option<FoundTimestamp>, LookupError> {
-        let sealed = self.sealed.iter().map(|segment| (&segment.files, segment.size));
-        let mut best: Option<FoundTimestamp> = None;
-        for (files, size) in sealed.chain(std::iter::once((&self.active.files, self.active.size))) {
-            let stretch = Stretch { files: Arc::clone(files), from: 0, size };
-            let mut walk = stretch.walk()?;
-            while let Some(batch) = walk.next().map_err(|error| stretch.failed(error))? {
-                let known = best.map_or(Timestamp::NONE, |best| best.timestamp);
-                if batch.last_offset < self.log_start || batch.max_timestamp <= known {
-                    continue;
-                }
-                let mut larger = known;
-                while let Some(found) =
-                    self.record_in(&stretch, (&mut walk, &batch), |timestamp| timestamp > larger)?
-                {
-                    larger = found.timestamp;
-                    best = Some(found);
-                }
-            }
-        }
-        Ok(best)
     }
 }
 
@@ -278,6 +225,30 @@ fn was_removed(error: &io::Error, files: &SegmentFiles) -> bool {
 impl Stretch {
     fn walk(&self) -> io::Result<Scanner> {
         Ok(Scanner::new(self.files.open(FileKind::Log)?, self.from..self.size, Waiting::Allowed))
+    }
+
+    /// The first record of one batch that is wanted.
+    fn record_in(
+        &self,
+        (walk, batch): (&mut Scanner, &FoundBatch),
+        wanted: impl Fn(&Record<'_>) -> bool,
+    ) -> Result<Option<FoundTimestamp>, LookupError> {
+        let unreadable = |reason: String| LookupError::Records {
+            segment: self.files.base,
+            position: batch.position,
+            reason,
+        };
+        let leader_epoch = batch.leader_epoch();
+        let body = walk.body(batch).map_err(|error| self.failed(error))?;
+        let mut buffer = RecordBuffer::new(UnpackLimits::bytes(UNPACKED_BYTES_MAX));
+        for record in body.records(&mut buffer).map_err(|error| unreadable(error.to_string()))? {
+            let record = record.map_err(|error| unreadable(error.to_string()))?;
+            if wanted(&record) {
+                let (offset, timestamp) = (record.offset, record.timestamp);
+                return Ok(Some(FoundTimestamp { offset, timestamp, leader_epoch }));
+            }
+        }
+        Ok(None)
     }
 
     fn failed(&self, error: ScanError) -> LookupError {
