@@ -75,8 +75,9 @@ const KEYED: &[(&str, &str, &[&str])] = &[
 const MERGED: [&str; 4] = ["Fetch", "ListOffsets", "OffsetCommit", "OffsetDelete"];
 
 /// Arrays that tell of all sequences: only elements with a name of this sequence are kept.
-const LISTINGS: [(&str, &str, &str); 4] = [
+const LISTINGS: [(&str, &str, &str); 5] = [
     ("Metadata", "topics", "name"),
+    ("DescribeTopicPartitions", "topics", "name"),
     ("ListGroups", "groups", "groupId"),
     ("DescribeLogDirs", "topics", "name"),
     ("ListConfigResources", "configResources", "resourceName"),
@@ -113,7 +114,7 @@ impl<'a> Normal<'a> {
                 if let (Some((_, _, id)), Value::Array(elements)) = (listing, &mut *value) {
                     let is_own = |element: &Value| match element.get(id).and_then(Value::as_str) {
                         Some(name) => {
-                            name.starts_with(self.prefix) || element["errorCode"] != 0 && api == "Metadata"
+                            name.starts_with(self.prefix) || element["errorCode"].as_i64().is_some_and(|code| code != 0)
                         }
                         None => true,
                     };
