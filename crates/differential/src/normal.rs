@@ -103,6 +103,7 @@ impl<'a> Normal<'a> {
     pub fn answer(&mut self, api: &str, answer: &Value) -> Value {
         let mut shown = answer.clone();
         self.keep_own(api, &mut shown);
+        in_order(api, &mut shown);
         let shown = self.value(api, "", &shown);
         by_key(api, shown)
     }
@@ -114,7 +115,8 @@ impl<'a> Normal<'a> {
                 if let (Some((_, _, id)), Value::Array(elements)) = (listing, &mut *value) {
                     let is_own = |element: &Value| match element.get(id).and_then(Value::as_str) {
                         Some(name) => {
-                            name.starts_with(self.prefix) || element["errorCode"].as_i64().is_some_and(|code| code != 0)
+                            name.starts_with(self.prefix)
+                                || element["errorCode"].as_i64().is_some_and(|code| code != 0)
                         }
                         None => true,
                     };
@@ -244,6 +246,25 @@ fn is_of_script(text: &str) -> bool {
     text.starts_with("made-up") && text.len() < 20
 }
 
+/// Arrays without an order are put into that of their names, so that ids are met in the same order on both sides.
+fn in_order(api: &str, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                in_order(api, value);
+                let keyed = KEYED.iter().find(|(of, array, _)| *of == api && array == name);
+                if let (Some((_, _, keys)), Value::Array(elements)) = (keyed, value) {
+                    let is_id = |key: &&str| IDS.iter().any(|(field, _)| field == key);
+                    let names: Vec<&str> = keys.iter().copied().filter(|key| !is_id(key)).collect();
+                    elements.sort_by_key(|element| key_of(&names, element));
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| in_order(api, element)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 /// Arrays without an order become objects.
 fn by_key(api: &str, value: Value) -> Value {
     match value {
@@ -326,6 +347,18 @@ mod tests {
         assert_eq!(left, right.answer("Metadata", &answer(9002, "id-of-theirs", 1_700_000_004_000)));
         assert_eq!(left["topics"]["~a|topic-1"]["topicId"], "topic-1");
         assert_eq!(left["message"], "no topic-1 of ~a at :PORT in DIRECTORY");
+    }
+
+    #[test]
+    fn ids_are_counted_in_the_order_of_names() {
+        let place = place(1);
+        let topics = |names: [&str; 2]| {
+            let topic =
+                |name: &str| json!({"name": format!("d1-{name}"), "topicId": format!("id-of-{name}")});
+            let answer = json!({"topics": names.map(topic)});
+            Normal::new(&place, "d1-", 1 << 40).answer("Metadata", &answer)
+        };
+        assert_eq!(topics(["a", "b"]), topics(["b", "a"]));
     }
 
     #[test]

@@ -56,12 +56,6 @@ fn request(flow: &mut Flow<'_>) -> Value {
         }
         topics.push(json!({"name": name, "topicId": id, "partitionData": partitions}));
     }
-    let text = json!(topics).to_string();
-    // A codec that there is not makes Kafka fail with the whole request, in versions before zstd.
-    if text.contains("\"attributes\":5") || text.contains("\"attributes\":7") {
-        topics.truncate(1);
-        keep_one_partition(&mut topics);
-    }
     let acks = flow.one_of(&[-1, -1, 1, 1, 1, 0, 2, -2]);
     if !(-1..=1).contains(&acks) {
         // Of two faults at once each broker tells the one that it looks at first.
@@ -69,14 +63,6 @@ fn request(flow: &mut Flow<'_>) -> Value {
     }
     let transactional = if flow.chance(3) { json!("~transaction") } else { Value::Null };
     json!({"transactionalId": transactional, "acks": acks, "timeoutMs": flow.one_of(&[1000, 1000, 0, -1]), "topicData": topics})
-}
-
-fn keep_one_partition(topics: &mut [Value]) {
-    for topic in topics {
-        if let Some(partitions) = topic["partitionData"].as_array_mut() {
-            partitions.truncate(1);
-        }
-    }
 }
 
 /// Makes whatever is there one batch that nothing is wrong with; none stays none.

@@ -146,6 +146,12 @@ impl Attributes {
         Attributes(self.0 & 0x7f)
     }
 
+    /// What Kafka keeps where it packs a client's records anew: no delete horizon either, that is the cleaner's.
+    #[must_use]
+    pub(crate) const fn of_rebuilt(self) -> Attributes {
+        Attributes(self.cleared().0 & !Attributes::DELETE_HORIZON)
+    }
+
     #[must_use]
     pub fn with_compression(self, compression: Compression) -> Attributes {
         Attributes((self.0 & !Attributes::CODEC) | u16::from(compression.id()))

@@ -25,5 +25,5 @@ pub use legacy::{LegacyBatch, LegacyRecords};
 pub use records::{Header, Headers, Record, RecordError, RecordIter, Records};
 pub use validate::{
     AppendRules, Arrival, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal, TopicCompression,
-    ValidBytes, Validated, ValidationDepth, Validator, unpack_limits,
+    ValidBytes, Validated, ValidationDepth, Validator, fails_request, unpack_limits,
 };

@@ -541,6 +541,19 @@ fn a_topic_s_own_codec_is_applied() {
     assert_eq!(unpacked.bytes[61..], plain);
 }
 
+/// REC-03: the delete horizon is the cleaner's. A client's flag stays where its bytes stay, and goes where a batch is packed
+/// anew.
+#[test]
+fn a_client_s_delete_horizon_does_not_outlive_a_change_of_codec() {
+    let flagged = edited(|batch| batch.attributes = 0x40);
+    assert!(stored(&flagged, &rules()).header.attributes.has_delete_horizon());
+    let gzip = AppendRules {
+        compression: TopicCompression::Fixed(Encoding::with_default_level(Compression::Gzip)),
+        ..rules()
+    };
+    assert!(!stored(&flagged, &gzip).header.attributes.has_delete_horizon());
+}
+
 /// PRD-09, REC-03: what grows over the limit by the change of codec is refused, early.
 #[test]
 fn a_rebuilt_batch_must_keep_to_the_limit_too() {

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use ottla_env::time::{Instant, now};
 use ottla_model::{Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
 use ottla_protocol::produce::{
-    CurrentLeader, ProduceOutcome, ProduceRequestView, ProduceResponseWriter, TopicLabel,
+    CurrentLeader, ProduceOutcome, ProducePartition, ProduceRequestView, ProduceResponseWriter, TopicLabel,
 };
-use ottla_protocol::record::{RecordRefusal, Refusal};
+use ottla_protocol::record::{RecordRefusal, Refusal, fails_request};
 use ottla_protocol::reply::ReplyHead;
 use ottla_protocol::{EncodeError, ErrorCode};
 use ottla_replication::{AckOutcome, RequestId};
@@ -164,8 +164,18 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
             ranges.push((found.clone(), partition));
         }
     }
+    let fails = |(topic, partition): &(Result<Asked, (ErrorCode, Option<String>)>, ProducePartition)| {
+        let records = partition.records.as_ref().and_then(|range| frame.get(range.clone()));
+        records.is_some_and(|records| fails_request(records, job.version))
+            && topic.as_ref().is_ok_and(|topic| is_known(job, topic, partition.index))
+    };
+    let all_fail = ranges.iter().any(fails);
     for (slot, (topic, partition)) in ranges.into_iter().enumerate() {
         let index = partition.index;
+        if all_fail {
+            answer.rows.push(Row::refused(index, ErrorCode::UnknownServerError));
+            continue;
+        }
         let row = match topic {
             Ok(topic) => {
                 let records = partition.records.map(|range| frame.get_mut(range).unwrap_or_default());
@@ -186,7 +196,7 @@ fn answer_partition(
     (topic, records): (&Asked, Option<&mut [u8]>),
 ) -> Row {
     let target = find_partition(job, topic, index);
-    if target.as_ref().err() == Some(&ErrorCode::UnknownTopicOrPartition) {
+    if is_unknown(&target) {
         return Row::refused(index, ErrorCode::UnknownTopicOrPartition);
     }
     let Some(records) = records.filter(|records| !records.is_empty()) else {
@@ -200,6 +210,14 @@ fn answer_partition(
             .unwrap_or_else(|error| answer.failed(&target, index, &error)),
         Err(error) => answer.refused(index, error, named(&topic.name, index).as_ref()),
     }
+}
+
+fn is_known(job: &Job<'_>, topic: &Asked, index: i32) -> bool {
+    !is_unknown(&find_partition(job, topic, index))
+}
+
+fn is_unknown(target: &Result<Arc<Partition>, ErrorCode>) -> bool {
+    target.as_ref().err() == Some(&ErrorCode::UnknownTopicOrPartition)
 }
 
 /// A topic as a request names it.

@@ -163,7 +163,7 @@ impl Partition {
             known?;
             return Ok(None);
         }
-        let epoch = self.state.lock().log.as_ref().and_then(|log| log.epoch_of(found.offset));
+        let epoch = found.leader_epoch;
         Ok(Some(FoundOffset { offset: found.offset, timestamp: Some(found.timestamp), epoch }))
     }
 

@@ -270,6 +270,31 @@ fn bytes_without_the_shape_of_a_batch_refuse_the_whole_request() {
     });
 }
 
+/// PRD-10: before zstd came, a codec that there is not fails the whole request, as in Kafka, if its partition exists.
+#[test]
+fn in_old_requests_an_unknown_codec_refuses_everything() {
+    run(async {
+        let home = Home::new();
+        let (node, mut client) = node_with_topic(&home).await;
+        let good = batch(&["a"], None);
+        let mut bad = good.to_vec();
+        bad[22] = 7;
+        let bad = Bytes::from(bad);
+        let mut told = async |version: i16, [known, missing]: [&Bytes; 2]| {
+            let mut request = produce("t", -1, known.clone());
+            request.topic_data.extend(produce("missing", -1, missing.clone()).topic_data);
+            let answer: ProduceResponse = client.ask(ApiKey::Produce, version, &request).await;
+            let rows = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+            rows.map(|row| (row.error_code, row.log_start_offset)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(6, [&bad, &good]).await, [(-1, -1), (-1, -1)]);
+        assert_eq!(told(6, [&good, &bad]).await, [(0, 0), (3, -1)]);
+        // The batch is not as its checksum says: that is what later versions see first.
+        assert_eq!(told(7, [&bad, &good]).await, [(2, -1), (3, -1)]);
+        node.stop().await;
+    });
+}
+
 /// MD-07, TRAP-28: a topic that is asked for is created in the background, unless the request forbids it. Until it is
 /// there, which is soon, clients hear nothing that they take as final.
 #[test]
@@ -326,6 +351,7 @@ fn offsets_are_found_by_time_and_by_name() {
             };
             let answer: ListOffsetsResponse = client.ask(ApiKey::ListOffsets, version, &request).await;
             let partition = &answer.topics[0].partitions[0];
+            assert_eq!(partition.leader_epoch, if version < 4 || partition.offset == -1 { -1 } else { 0 });
             (partition.error_code, partition.offset, partition.timestamp)
         };
         assert_eq!(offset(&mut client, 10, -1).await, (0, 2, -1));

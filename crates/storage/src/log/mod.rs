@@ -288,11 +288,6 @@ impl Log {
         self.epochs.entries()
     }
 
-    /// The leader epoch that wrote `offset`.
-    pub fn epoch_of(&self, offset: Offset) -> Option<LeaderEpoch> {
-        self.epochs.epoch_of(offset)
-    }
-
     /// FET-32: the end of the largest known epoch that is not above `epoch`; `None` when `epoch` is above all.
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> Option<EpochEnd> {
         self.epochs.end_of(epoch, self.log_end)

@@ -32,6 +32,13 @@ use walk::{Walk, WalkSummary};
 /// First version of Produce that may carry zstd (KIP-110).
 const ZSTD_FROM_VERSION: i16 = 7;
 
+/// Whether Kafka fails with the whole request over these records: in versions before zstd it asks for the codec of each
+/// first batch before it looks at any partition, and there is none of that number.
+pub fn fails_request(records: &[u8], version: i16) -> bool {
+    let has_codec = |(header, _): (BatchHeader, i64)| header.attributes.compression().is_ok();
+    version < ZSTD_FROM_VERSION && first_batch(records).is_ok_and(|found| !has_codec(found))
+}
+
 /// Reusable contexts for validation; one per thread that appends.
 #[derive(Default)]
 pub struct Validator {
@@ -68,7 +75,7 @@ impl Validator {
             let (header, bytes) = patched(batch, rules.timestamp_type, max_timestamp)?;
             return Ok(Validated { header, bytes, log_append_time, max_timestamp_delta });
         }
-        let attributes = header.attributes.cleared().with_timestamp_type(rules.timestamp_type);
+        let attributes = header.attributes.of_rebuilt().with_timestamp_type(rules.timestamp_type);
         let header = BatchHeader { attributes, max_timestamp, ..header };
         let bytes = self.rebuild(rebuild::Job { original: batch, codec, target, header }, rules)?;
         let header = BatchHeader::parse(&bytes).map_err(Refusal::Corrupt)?;
