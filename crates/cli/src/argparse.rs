@@ -11,7 +11,7 @@
 //!
 //! Source: behaviour of tools of Kafka 4.3.1 (`tests/data/storage.txt`, `tests/data/refused.txt`).
 
-pub mod near;
+mod near;
 mod reader;
 pub mod single;
 mod text;

@@ -215,7 +215,13 @@ mod tests {
         assert!(COMMANDS.iter().all(listed), "{help}");
         let (code, out, err) = ran("ottla kafka-nonsense");
         assert_eq!((code, out.as_str()), (2, ""));
-        assert_eq!(err, "ottla: there is no command 'kafka-nonsense'\n`ottla --help` lists the commands.\n");
+        assert_eq!(
+            err,
+            "error: there is no command 'kafka-nonsense'\nhint: `ottla --help` lists the commands.\n"
+        );
+        for (typed, meant) in [("topci", "topic"), ("kafka-topic.sh", "kafka-topics")] {
+            assert!(ran(&format!("ottla {typed}")).2.ends_with(&format!("hint: Did you mean '{meant}'?\n")));
+        }
         assert!(ran("ottla --version").1.starts_with("ottla "));
     }
 }

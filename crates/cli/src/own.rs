@@ -4,7 +4,8 @@
 //! Does not own: the names of all commands (`dispatch`), Kafka's tools (`tools`), starting nodes (`node`).
 //!
 //! In reading order:
-//! - `refusal`, `report`, `plan`: failures, answers and changes, as they are printed;
+//! - `refusal`, `similar`, `report`, `plan`: failures, names like those that are missing, answers and changes, as they are
+//!   printed;
 //! - `connection`, `context`: which cluster is meant;
 //! - `known_topics`, `position`, `moment`, `ends`, `timestamp`, `partitions`: topics, places and times that are named, and
 //!   the offsets they stand for;
@@ -35,6 +36,7 @@ mod progress;
 mod record;
 pub mod refusal;
 pub mod report;
+mod similar;
 mod timestamp;
 pub mod top;
 pub mod topic;
@@ -49,6 +51,7 @@ use ottla_env::task;
 use crate::dispatch::COMMANDS;
 use crate::terminal::Terminal;
 use refusal::{Refusal, USAGE};
+use similar::similar;
 
 /// `ottla topic`
 pub fn topic(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
@@ -159,11 +162,23 @@ pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
             0
         }
         Some(unknown) => {
-            terminal.err_line(format_args!("ottla: there is no command '{unknown}'"));
-            terminal.err_line("`ottla --help` lists the commands.");
-            2
+            let near = commands_like(unknown);
+            let near: Vec<&str> = near.iter().map(String::as_str).collect();
+            Refusal::usage(format!("there is no command '{unknown}'"))
+                .reminding(&near, "`ottla --help` lists the commands")
+                .tell(terminal)
         }
     }
+}
+
+/// The commands that a name may stand for. What all of Kafka's tools have in common makes no two of them alike.
+fn commands_like(name: &str) -> Vec<String> {
+    const KAFKAS: &str = "kafka-";
+    let name = name.strip_suffix(".sh").unwrap_or(name);
+    let (prefix, stem) = name.strip_prefix(KAFKAS).map_or(("", name), |stem| (KAFKAS, stem));
+    let stems = COMMANDS.iter().filter_map(|command| command.name.strip_prefix(prefix));
+    let near = similar(stem, stems.filter(|stem| !stem.starts_with(KAFKAS)));
+    near.into_iter().map(|stem| format!("{prefix}{stem}")).collect()
 }
 
 /// One line that says what this program is.

@@ -1,20 +1,19 @@
-//! Known names that are near to what was typed.
+//! Known flags and commands that are near to what was typed, as argparse4j finds them.
 //!
 //! Owns: how far apart two names are, and how near is near enough.
-//! Does not own: which names are known.
+//! Does not own: which names are known; names that people type to Ottla's own commands (`own::similar`).
 
 use super::UsageError;
 
 impl UsageError {
     /// Adds the known names that are nearest to what was typed, if any is near enough.
     pub(super) fn with_candidates(mut self, typed: &str, known: &[&str]) -> UsageError {
-        self.candidates = nearest(typed, known.iter().copied()).into_iter().map(str::to_owned).collect();
+        self.candidates = nearest(typed, known).into_iter().map(str::to_owned).collect();
         self
     }
 }
 
-/// The known names that are nearest to what was typed, if any is near enough.
-pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+fn nearest<'a>(typed: &str, known: &[&'a str]) -> Vec<&'a str> {
     let plain = |text: &str| text.trim_start_matches('-').to_owned();
     let typed = plain(typed);
     if typed.chars().count() < 2 {
@@ -22,7 +21,7 @@ pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a
     }
     let far =
         |known: &str| if plain(known).starts_with(&typed) { 0 } else { distance(&typed, &plain(known)) };
-    let mut near: Vec<(u32, &str)> = known.map(|known| (far(known), known)).collect();
+    let mut near: Vec<(u32, &str)> = known.iter().map(|known| (far(known), *known)).collect();
     near.sort_unstable();
     let Some((least, _)) = near.first().copied().filter(|(least, _)| *least < FAR) else { return Vec::new() };
     near.into_iter().filter(|(far, _)| *far == least).map(|(_, name)| name).collect()

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use super::connection::OutputFlags;
 use super::refusal::Refusal;
 use super::report::{Column, Output, Report, Table, column};
-use crate::argparse::near::nearest;
+use super::similar::similar;
 use crate::terminal::Terminal;
 
 /// Say what an error of Kafka or a setting means, and what to do.
@@ -177,12 +177,9 @@ fn unknown(name: &str) -> Refusal {
     let refusal = Refusal::failed(format!("there is no error and no setting '{name}'"));
     let errors = || ErrorCode::ALL.iter().map(|code| code.name());
     let near = match name.contains('.') && !name.contains("Exception") {
-        true => nearest(name, tables().into_iter().flat_map(|(_, table)| table.keys().copied())),
-        false => nearest(&name.to_ascii_uppercase().replace('-', "_"), errors()),
+        true => similar(name, tables().into_iter().flat_map(|(_, table)| table.keys().copied())),
+        false => similar(&name.replace('-', "_"), errors()),
     };
-    let mut near = near;
-    // A setting may be one of several things.
-    near.dedup();
     refusal.reminding(&near, "`ottla explain` lists all errors")
 }
 

@@ -1,7 +1,7 @@
 //! Topics that a command names: that they are there, with how many partitions.
 //!
-//! Owns: the question, and the refusal that names a similar topic.
-//! Does not own: showing and changing topics (`topic`), offsets (`ends`).
+//! Owns: the question, the refusal.
+//! Does not own: showing and changing topics (`topic`), offsets (`ends`), which names are alike (`similar`).
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,8 @@ use regex::Regex;
 
 use super::partitions::describe;
 use super::refusal::Refusal;
+use super::similar::similar;
 use crate::admin_refusal;
-
-/// How alike two names must be to be taken for each other, of 1 for equal ones.
-const ALIKE: f64 = 0.7;
 
 /// Topics and their partitions.
 pub type KnownTopics = BTreeMap<TopicName, Vec<PartitionIndex>>;
@@ -57,42 +55,9 @@ pub async fn matching(admin: &Admin, patterns: &[Regex]) -> Result<KnownTopics, 
 
 /// The refusal of a topic that is not there.
 async fn unknown(admin: &Admin, name: &str) -> Refusal {
-    let refusal = Refusal::failed(format!("there is no topic '{name}'"));
     // Without a list the refusal is as right, only less helpful.
     let listed = admin.list_topics().await.unwrap_or_default();
-    match similar(name, listed.iter().map(|topic| topic.name.as_str())) {
-        Some(other) => refusal.hint(format_args!("Is '{other}' meant?")),
-        None => refusal.hint(format_args!(
-            "`ottla topic list` shows which there are; `ottla topic create {name}` makes it"
-        )),
-    }
-}
-
-/// The name that is most like this one, if it is alike enough.
-fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let small = name.to_ascii_lowercase();
-    let rated = known.map(|other| (strsim::jaro_winkler(&small, &other.to_ascii_lowercase()), other));
-    let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    (best.0 > ALIKE).then_some(best.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_taken_for_another_only_if_they_are_alike() {
-        let known = ["orders", "bills", "orders-archive", "Customer.Events"];
-        for (name, expected) in [
-            ("ordres", Some("orders")),
-            ("order", Some("orders")),
-            ("customer.events", Some("Customer.Events")),
-            ("bill", Some("bills")),
-            ("xyz", None),
-            ("payments", None),
-        ] {
-            assert_eq!(similar(name, known.into_iter()), expected, "{name}");
-        }
-        assert_eq!(similar("a", std::iter::empty()), None);
-    }
+    let near = similar(name, listed.iter().map(|topic| topic.name.as_str()));
+    let otherwise = format!("`ottla topic list` shows which there are; `ottla topic create {name}` makes it");
+    Refusal::failed(format!("there is no topic '{name}'")).reminding(&near, &otherwise)
 }

@@ -18,8 +18,8 @@ use ottla_model::{Offset, TopicName, TopicPartition};
 use super::ends::{self, AllEnds, Ends, Offsets, not_known, or_end};
 use super::position::{Place, Span};
 use super::refusal::Refusal;
+use super::similar::similar;
 use crate::admin_refusal;
-use crate::argparse::near::nearest;
 
 /// A topic, and which of its partitions are meant; none named is all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub async fn no_topic(admin: &Admin, name: &str) -> Refusal {
 /// A name that is not there, with those that are near to it.
 pub fn not_there<'a>((kind, name): (&str, &str), known: impl Iterator<Item = &'a str>) -> Refusal {
     Refusal::failed(format!("there is no {kind} '{name}'"))
-        .reminding(&nearest(name, known), &format!("`ottla {kind} list` shows which there are"))
+        .reminding(&similar(name, known), &format!("`ottla {kind} list` shows which there are"))
 }
 
 /// Reads a single place, such as the argument of `--to`.

@@ -215,12 +215,12 @@ fn what_the_cluster_does_not_have_is_told_with_what_it_has() {
     let node = Node::start("own-unknown", "");
     node.done("topic create orders -p 2");
     for (line, message, more) in [
-        ("consume ordres", "there is no topic 'ordres'", "hint: Is 'orders' meant?"),
+        ("consume ordres", "there is no topic 'ordres'", "hint: Did you mean 'orders'?"),
         ("consume orders nothing", "there is no topic 'nothing'", "`ottla topic create nothing` makes it"),
         ("consume zz.* -r", "no topic has a name that matches", "ottla topic list"),
         ("consume orders -p 2", "topic orders has no partition 2", "detail: Its partitions are 0 to 1."),
-        ("consume ordres -g g", "there is no topic 'ordres'", "hint: Is 'orders' meant?"),
-        ("produce Orders", "there is no topic 'Orders'", "hint: Is 'orders' meant?"),
+        ("consume ordres -g g", "there is no topic 'ordres'", "hint: Did you mean 'orders'?"),
+        ("produce Orders", "there is no topic 'Orders'", "hint: Did you mean 'orders'?"),
         ("produce orders --file /no/such", "/no/such cannot be read", "detail: No such file"),
         ("produce orders --file /", "/ cannot be read", "detail: It is a directory."),
         ("consume orders -b localhost:1 --timeout 1", "the topics could not be described", "No node"),
