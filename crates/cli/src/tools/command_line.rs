@@ -73,15 +73,18 @@ pub fn properties_of_file(
     given: &Given,
     old: &str,
     terminal: &mut Terminal<'_>,
-) -> Result<Properties, UsageError> {
+) -> Result<Properties, Refusal> {
     const NEW: &str = "command-config";
     if given.has(old) && given.has(NEW) {
-        return Err(parser.refused(&format!("Options --{old} and --{NEW} are mutually exclusive.")));
+        return Err(parser.refused(&format!("Options --{old} and --{NEW} are mutually exclusive.")).into());
     }
     if given.has(old) {
         tell_renamed(terminal, (old, NEW));
     }
     let path = given.value(old).or(given.value(NEW));
     let properties = path.map_or_else(|| Ok(Properties::new()), session::properties_of_file);
-    properties.map_err(|failure| parser.refused(failure.message()))
+    properties.map_err(|failure| match failure.is_illegal_argument() {
+        true => failure.into(),
+        false => parser.refused(failure.message()).into(),
+    })
 }

@@ -12,6 +12,8 @@ mod changes;
 mod entity;
 mod resources;
 
+use std::time::Duration;
+
 use ottla_client::Admin;
 use ottla_client::config::Properties;
 
@@ -23,7 +25,7 @@ use changes::Changes;
 use entity::{Entities, EntityType};
 
 /// Most time for one operation.
-const OPERATION_MS_MAX: &str = "30000";
+const OPERATION_MAX: Duration = Duration::from_secs(30);
 
 const OPTIONS: &[Opt] = &[
     value("add-config", "String", "With --alter: settings to make, as k1=v1,k2=[v1,v2,v2],k3=v3."),
@@ -153,9 +155,12 @@ async fn connect(given: &Given, terminal: &mut Terminal<'_>) -> Result<Admin, Fa
     let mut properties =
         value("command-config")?.map_or_else(|| Ok(Properties::new()), session::properties_of_file)?;
     session::set_addresses(&mut properties, value("bootstrap-server")?, value("bootstrap-controller")?);
-    properties.insert("default.api.timeout.ms".to_owned(), OPERATION_MS_MAX.to_owned());
-    properties.entry("request.timeout.ms".to_owned()).or_insert_with(|| OPERATION_MS_MAX.to_owned());
-    session::admin(terminal, &properties).await
+    let mut config = session::admin_config(terminal, &properties).await?;
+    // A change has its own time, whatever the file says.
+    if given.has("alter") || !properties.contains_key("default.api.timeout.ms") {
+        config.api_timeout = OPERATION_MAX;
+    }
+    session::create_admin(config)
 }
 
 fn not_yet(entities: &Entities) -> Failure {

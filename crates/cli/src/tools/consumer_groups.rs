@@ -86,7 +86,7 @@ fn validate_regex(terminal: &mut Terminal<'_>, pattern: &str) -> u8 {
 
 /// An argument that makes no sense is a question of usage, however late it is found.
 fn end(terminal: &mut Terminal<'_>, failure: &Failure) -> u8 {
-    if failure.class == "java.lang.IllegalArgumentException" {
+    if failure.is_illegal_argument() {
         return usage::refuse(terminal, OPTIONS, failure.message());
     }
     print_error(
@@ -134,7 +134,10 @@ impl Tool<'_> {
         let value = |name| given.value(name).map_err(|error| Failure::from(&error));
         let number = |name| given.number::<i64>(name).map_err(|error| Failure::from(&error));
         let file = value("command-config")?.map(session::properties_of_file).transpose();
-        let mut properties = file.map_err(Failure::in_runtime)?.unwrap_or_else(Properties::new);
+        // What cannot be read is wrapped; what makes no sense is not.
+        let wrapped =
+            |failure: Failure| if failure.is_illegal_argument() { failure } else { failure.in_runtime() };
+        let mut properties = file.map_err(wrapped)?.unwrap_or_else(Properties::new);
         let bootstrap = value("bootstrap-server")?.unwrap_or_default();
         properties.insert("bootstrap.servers".to_owned(), bootstrap.to_owned());
         let mut config = session::admin_config(terminal, &properties).await?;

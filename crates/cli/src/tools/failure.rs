@@ -18,6 +18,8 @@ use ottla_model::calendar::{DAY_MS, date_of};
 use crate::jopt::OptError;
 use crate::terminal::Terminal;
 
+const ILLEGAL_ARGUMENT: &str = "java.lang.IllegalArgumentException";
+
 /// One exception and what caused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -38,7 +40,12 @@ impl Failure {
 
     /// `java.lang.IllegalArgumentException`
     pub fn illegal_argument(message: impl Into<String>) -> Failure {
-        Failure::new("java.lang.IllegalArgumentException", message)
+        Failure::new(ILLEGAL_ARGUMENT, message)
+    }
+
+    /// Whether it is about an argument, not about what was tried.
+    pub fn is_illegal_argument(&self) -> bool {
+        self.class == ILLEGAL_ARGUMENT
     }
 
     /// `java.lang.RuntimeException`

@@ -4,13 +4,14 @@
 //! Does not own: the clients (`ottla_client`), what is asked.
 
 use std::future::Future;
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use ottla_client::Admin;
 use ottla_client::config::{AdminConfig, ClientKind, CommonConfig, ConfigError, Properties, unknown_keys};
 use ottla_env::{net, task};
-use ottla_metadata::config::Properties as PropertiesText;
+use ottla_metadata::config::{Properties as PropertiesText, PropertiesError};
 
 use super::failure::{Failure, log, of_config};
 use crate::jopt::Given;
@@ -51,15 +52,22 @@ fn eprintln_once(tool: &str, error: &std::io::Error) {
 
 /// Reads a properties file.
 pub fn properties_of_file(path: &str) -> Result<Properties, Failure> {
-    let bytes = read_file(Path::new(path)).map_err(|_| no_such_file(path))?;
-    let text =
-        PropertiesText::from_bytes(&bytes).map_err(|error| Failure::illegal_argument(error.to_string()))?;
-    Ok(text.settings().into_iter().collect())
+    let bytes = read_file(Path::new(path)).map_err(|error| unreadable(path, &error))?;
+    match PropertiesText::from_bytes(&bytes) {
+        Ok(text) => Ok(text.settings().into_iter().collect()),
+        Err(PropertiesError::Escape { .. }) => Err(Failure::illegal_argument("Malformed \\uxxxx encoding.")),
+    }
 }
 
 /// Java names the path alone where a file cannot be opened.
-fn no_such_file(path: &str) -> Failure {
-    Failure::new("java.nio.file.NoSuchFileException", path)
+fn unreadable(path: &str, error: &io::Error) -> Failure {
+    let kind = error.kind();
+    if kind == io::ErrorKind::IsADirectory {
+        return Failure::new("java.io.IOException", "Is a directory");
+    }
+    let denied = kind == io::ErrorKind::PermissionDenied;
+    let class = if denied { "AccessDeniedException" } else { "NoSuchFileException" };
+    Failure::new(&format!("java.nio.file.{class}"), path)
 }
 
 /// Reads `key=value` arguments. A value may be empty, and without `=` there is none.

@@ -9,9 +9,8 @@ mod sending;
 
 use ottla_client::config::Properties;
 
-use super::command_line::{planned, properties_of_file};
+use super::command_line::{Refusal, planned, properties_of_file};
 use super::{clients, session};
-use crate::argparse::UsageError;
 use crate::argparse::single::{Given, Group, Kind, Opt, Parser, value};
 use crate::terminal::{Terminal, exit_code_of};
 use sending::Sending;
@@ -69,7 +68,7 @@ const OPTIONS: &[Opt] = &[
 
 /// Runs the tool.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
-    match planned(&PARSER, args, terminal, |given, terminal| Ok(plan(&given, terminal)?)) {
+    match planned(&PARSER, args, terminal, |given, terminal| plan(&given, terminal)) {
         Ok(plan) => session::run_on_threads("kafka-verifiable-producer", work(plan, terminal)),
         Err(code) => code,
     }
@@ -120,7 +119,7 @@ impl Records {
     }
 }
 
-fn plan(given: &Given, terminal: &mut Terminal<'_>) -> Result<Plan, UsageError> {
+fn plan(given: &Given, terminal: &mut Terminal<'_>) -> Result<Plan, Refusal> {
     let of_file = properties_of_file(&PARSER, given, "producer.config", terminal)?;
     let mut properties = Properties::from([
         ("bootstrap.servers".to_owned(), given.value("bootstrap-server").unwrap_or_default().to_owned()),

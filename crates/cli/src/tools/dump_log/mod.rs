@@ -29,8 +29,8 @@ use crate::tools::usage;
 use decoder::Decoder;
 use findings::Findings;
 
-const ABOUT: &str =
-    "This tool shows the content of a partition's files, to see what is in a log or what is wrong with it.";
+const ABOUT: &str = "This tool helps to parse a log file and dump its contents to the console, useful for debugging a \
+                     seemingly corrupt log segment.";
 
 const OPTIONS: &[Opt] = &[
     flag("cluster-metadata-decoder", "Show records as those of __cluster_metadata."),

@@ -8,12 +8,14 @@
 //!
 //! Source: `java.util.SplittableRandom` of Java 17.
 
+use std::io::ErrorKind;
+use std::path::Path;
+
 use regex::Regex;
 
 use super::super::failure::Failure;
 use crate::settings::read_file;
 use crate::terminal::Terminal;
-use std::path::Path;
 
 /// Gives values, one after the other.
 #[derive(Debug)]
@@ -54,10 +56,14 @@ impl Payloads {
     ) -> Result<Payloads, Failure> {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
         terminal.out_line(format_args!("Reading payloads from: {}", absolute.display()));
-        let content = read_file(Path::new(path)).unwrap_or_default();
-        if content.is_empty() {
-            return Err(Failure::illegal_argument("File does not exist or empty file provided."));
-        }
+        let content = match read_file(Path::new(path)) {
+            // There is something by that name, but no value in it.
+            Err(error) if error.kind() == ErrorKind::IsADirectory => Vec::new(),
+            Ok(content) if !content.is_empty() => content,
+            Ok(_) | Err(_) => {
+                return Err(Failure::illegal_argument("File does not exist or empty file provided."));
+            }
+        };
         let syntax =
             |error: regex::Error| Failure::new("java.util.regex.PatternSyntaxException", error.to_string());
         let delimiter = Regex::new(delimiter).map_err(syntax)?;
@@ -66,7 +72,7 @@ impl Payloads {
         match values.is_empty() {
             false => Ok(Payloads::new(PayloadKind::OneOf(values), Vec::new())),
             true => Err(Failure::illegal_argument(
-                "no payload File Path or record Size or payload-monotonic option provided",
+                "No payload file, record size or payload-monotonic option provided.",
             )),
         }
     }
