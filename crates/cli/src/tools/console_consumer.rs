@@ -1,10 +1,11 @@
 //! `kafka-console-consumer`: records of topics on standard output.
 //!
 //! Owns: its options, the loop over records, how it ends.
-//! Does not own: what a record looks like (`formatter`), the consumer (`ottla_client`).
+//! Does not own: what a record looks like (`formatter`, `coordinator_records`), the consumer (`ottla_client`).
 //!
 //! Source: `kafka-console-consumer.sh` of Kafka 4.3.1 (`tests/data/console.txt`, `tests/data/offline.txt`).
 
+mod coordinator_records;
 mod deserializer;
 mod formatter;
 mod options;

@@ -1,7 +1,7 @@
 //! Records as lines of output: the formatters of Kafka's console consumer.
 //!
 //! Owns: the properties of `DefaultMessageFormatter`, and what it writes for a record.
-//! Does not own: which records there are, where the bytes go.
+//! Does not own: which records there are, where the bytes go, records of coordinators (`coordinator_records`).
 //!
 //! Source: `kafka-console-consumer.sh` of Kafka 4.3.1 (`tests/data/console.txt`).
 
@@ -9,6 +9,7 @@ use ottla_client::config::Properties;
 use ottla_client::consumer::{ConsumerRecord, TimestampKind};
 
 use super::super::failure::Failure;
+use super::coordinator_records::CoordinatorRecords;
 use super::deserializer::Deserializer;
 
 const PACKAGE: &str = "org.apache.kafka.tools.consumer.";
@@ -17,6 +18,7 @@ const PACKAGE: &str = "org.apache.kafka.tools.consumer.";
 #[derive(Clone, Debug)]
 pub enum Formatter {
     Columns(Box<Columns>),
+    Coordinator(CoordinatorRecords),
     /// `NoOpMessageFormatter`
     Nothing,
 }
@@ -54,7 +56,7 @@ impl Formatter {
                 Some((Formatter::Columns(Box::new(columns)), unknown))
             }
             "NoOpMessageFormatter" => Some((Formatter::Nothing, Vec::new())),
-            _ => None,
+            other => Some((Formatter::Coordinator(CoordinatorRecords::of_class(other)?), Vec::new())),
         }
     }
 
@@ -62,6 +64,7 @@ impl Formatter {
     pub fn write(&self, record: &ConsumerRecord) -> Result<Vec<u8>, Failure> {
         match self {
             Formatter::Columns(columns) => columns.write(record),
+            Formatter::Coordinator(records) => records.write(record),
             Formatter::Nothing => Ok(Vec::new()),
         }
     }

@@ -32,7 +32,9 @@ pub(super) const OPTIONS: &[Opt] = &[
     value(
         "formatter",
         "String: class",
-        "DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter of org.apache.kafka.tools.consumer.",
+        "DefaultMessageFormatter, LoggingMessageFormatter, NoOpMessageFormatter, OffsetsMessageFormatter, \
+         GroupMetadataMessageFormatter, TransactionLogMessageFormatter, ShareGroupMessageFormatter or \
+         group.share.ShareGroupStateMessageFormatter of org.apache.kafka.tools.consumer.",
     ),
     value("formatter-config", "String: config file", "A properties file for the formatter."),
     value(
