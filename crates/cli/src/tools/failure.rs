@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+use ottla_client::admin::ListGroupsError;
 use ottla_client::config::ConfigError;
 use ottla_client::error::{CallError, ErrorCode, ServerError};
 use ottla_env::time;
@@ -152,6 +153,16 @@ impl fmt::Display for Failure {
             write!(f, "\nCaused by: {cause}")?;
         }
         Ok(())
+    }
+}
+
+/// Why groups are not listed. All brokers are asked, so it begins with finding them.
+pub fn groups_not_listed(error: &ListGroupsError) -> Failure {
+    let failure = crate::operation_failure!(error);
+    match error {
+        ListGroupsError::Call(CallError::NoNode { .. }) => failure
+            .causing("org.apache.kafka.common.KafkaException", "Failed to find brokers to send ListGroups"),
+        ListGroupsError::Call(_) | ListGroupsError::Refused(_) => failure,
     }
 }
 

@@ -9,7 +9,7 @@ use ottla_client::admin::{ConfigEntry, ConfigResource, DescribeConfigsOptions, R
 use ottla_client::error::CallError;
 use ottla_model::TopicName;
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, groups_not_listed};
 use super::changes::Changes;
 use super::entity::EntityType;
 use crate::operation_failure;
@@ -170,7 +170,7 @@ async fn names(admin: &Admin, kind: EntityType) -> Result<Vec<String>, Failure> 
         EntityType::ClientMetrics => configured(admin, ResourceKind::ClientMetrics).await,
         EntityType::Groups => {
             let groups = admin.list_groups(&[], &[]).await;
-            let groups = groups.map_err(|error| operation_failure!(error).in_execution())?;
+            let groups = groups.map_err(|error| groups_not_listed(&error).in_execution())?;
             let mut names: BTreeSet<String> = groups.into_iter().map(|group| group.id).collect();
             names.extend(configured(admin, ResourceKind::Group).await?);
             Ok(names.into_iter().collect())

@@ -3,17 +3,15 @@
 //! Owns: which groups are listed, in which columns.
 //! Does not own: asking the brokers (`ottla_client::Admin`).
 
-use ottla_client::admin::{GroupListing, ListGroupsError};
-use ottla_client::error::CallError;
+use ottla_client::admin::GroupListing;
 use ottla_model::java_string_hash;
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, groups_not_listed};
 use super::super::hash_order::hash_order;
 use super::partition::split;
 use super::state::{State, Type};
 use super::{Tool, line, width};
 use crate::jopt::OptError;
-use crate::operation_failure;
 use crate::terminal::Terminal;
 
 /// The types of groups that consumers form.
@@ -57,18 +55,9 @@ pub(super) async fn consumer_groups(
     let states: Vec<String> = states.iter().map(|state| state.name().to_owned()).collect();
     let types: Vec<String> = types.iter().map(|kind| kind.name().to_owned()).collect();
     let groups = tool.admin.list_groups(&states, &types).await;
-    let mut groups = groups.map_err(|error| failure_of(&error).in_execution())?;
+    let mut groups = groups.map_err(|error| groups_not_listed(&error).in_execution())?;
     groups.retain(|group| matches!(group.protocol_type.as_str(), "" | "consumer"));
     Ok(hash_order(groups, |group| java_string_hash(&group.id)))
-}
-
-fn failure_of(error: &ListGroupsError) -> Failure {
-    let failure = operation_failure!(error);
-    match error {
-        ListGroupsError::Call(CallError::NoNode { .. }) => failure
-            .causing("org.apache.kafka.common.KafkaException", "Failed to find brokers to send ListGroups"),
-        ListGroupsError::Call(_) | ListGroupsError::Refused(_) => failure,
-    }
 }
 
 fn states_of(text: Option<&str>) -> Result<Vec<State>, Failure> {
