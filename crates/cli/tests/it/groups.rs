@@ -7,6 +7,7 @@ use ottla_client::producer::{Producer, ProducerRecord};
 use ottla_env::task;
 use ottla_model::{PartitionIndex, TopicName};
 
+use crate::left_out::replayed;
 use crate::live::Broker;
 use crate::process::Process;
 use crate::transcript::{Block, Seen, blocks};
@@ -63,14 +64,6 @@ fn describe(group: &str) -> String {
     format!("kafka-consumer-groups.sh --bootstrap-server localhost:9092 --describe --group {group}")
 }
 
-/// Parts of commands whose answers tell that a group speaks the consumer protocol, as `new1` did when it was recorded.
-/// Here it is a classic group like the others.
-fn tells_the_protocol(command: &str) -> bool {
-    let of_new = command.contains("--group new1")
-        && (command.contains("--describe --group new1 --state") || command.contains("--members --verbose"));
-    of_new || command.ends_with("--all-groups --state") || command.contains("--list --type c")
-}
-
 /// A block without what the recorded broker had besides: groups of connectors, a static member that had gone in the
 /// meantime, a member id of the consumer protocol.
 fn of_these_groups(block: Block) -> Block {
@@ -84,14 +77,10 @@ fn of_these_groups(block: Block) -> Block {
     block
 }
 
-/// Replays a part of the session; answers what differs.
+/// Replays a part of the session; answers what differs. `new1` is a classic group here like the others.
 fn replay(broker: &Broker, part: &str) -> Vec<String> {
-    let wanted = |block: &Block| {
-        let command = &block.command;
-        command.starts_with("kafka-consumer-groups.sh --") && !tells_the_protocol(command)
-    };
     let compared = |block: Block| broker.difference_by(&of_these_groups(block), masked);
-    blocks(part).into_iter().filter(wanted).filter_map(compared).collect()
+    replayed("consumer-groups.txt", part).into_iter().filter_map(compared).collect()
 }
 
 /// Without the ids of members. Those of the consumer protocol are shorter, so that the columns of a table with one of

@@ -4,8 +4,10 @@
 mod cluster_tools;
 mod controllers;
 mod dump_log;
+mod flags;
 mod groups;
 mod kills;
+mod left_out;
 mod live;
 mod node;
 mod offline;

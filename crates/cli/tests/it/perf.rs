@@ -2,10 +2,12 @@
 //!
 //! Numbers that are measured differ from run to run, so they are compared by their form: digits become `N`.
 
+use crate::left_out::{is_left_out, replayed};
 use crate::live::Broker;
+use crate::stage::Stage;
 use crate::transcript::{Block, Seen, blocks, comparable, run};
 
-const PERF: &str = include_str!("../data/perf.txt");
+const PERF: (&str, &str) = ("perf.txt", include_str!("../data/perf.txt"));
 
 /// A node with the topics that the recorded one had.
 fn broker(name: &str) -> Broker {
@@ -28,8 +30,9 @@ fn check(broker: &Broker, blocks: &[Block], normal: fn(&str) -> String) {
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
 }
 
-pub fn of_tool(text: &str, tool: &str) -> Vec<Block> {
-    let blocks = blocks(text).into_iter();
+/// What is replayed of one tool.
+pub fn of_tool((name, text): (&str, &str), tool: &str) -> Vec<Block> {
+    let blocks = replayed(name, text).into_iter();
     blocks.filter(|block| block.command.split(' ').next() == Some(tool)).collect()
 }
 
@@ -42,7 +45,7 @@ fn without_measures(line: &str) -> String {
 }
 
 /// A summary of the consumer with its number of records, which the command line fixes.
-fn without_times(line: &str) -> String {
+pub fn without_times(line: &str) -> String {
     let fields: Vec<&str> = line.split(", ").collect();
     match fields[..] {
         [first, .., records, _, _, _, _, _] if first.starts_with("20") => {
@@ -68,16 +71,9 @@ pub fn without_numbers(rest: &str) -> String {
     text
 }
 
-/// Parts of commands that wait ten seconds for a broker that is not there, ask a name server, or are refused in the words of
-/// Java's regular expressions.
-const ELSEWHERE: [&str; 4] = ["--timeout x", "--command-property broken", "nohost.invalid", "--include ["];
-
 pub fn offline(tool: &str) {
     let mut compared = 0;
-    let is_left_out = |block: &Block| ELSEWHERE.iter().any(|part| block.command.contains(part));
-    for block in
-        of_tool(include_str!("../data/perf-offline.txt"), tool).iter().filter(|block| !is_left_out(block))
-    {
+    for block in of_tool(("perf-offline.txt", include_str!("../data/perf-offline.txt")), tool) {
         compared += 1;
         let (ours, kafkas) = (comparable(&run(&block.command, "")), comparable(&block.seen));
         let (ours, kafkas) = (without_moments(ours), without_moments(kafkas));
@@ -113,15 +109,11 @@ fn kafka_producer_perf_test_refuses_bad_command_lines_as_kafka_s_tool_does() {
     offline("kafka-producer-perf-test.sh");
 }
 
-/// Left out: a bare command, whose help has other words (its usage is compared above); transactions, which the client
-/// does not have yet; metrics, which it does not keep.
+/// Left out besides: a bare command, whose help has other words (its usage is compared above).
 #[test]
 fn kafka_producer_perf_test_prints_what_kafka_s_tool_prints() {
     let broker = broker("producer-perf");
-    let is_compared = |block: &Block| {
-        let left_out = ["--transaction-duration-ms", "--print-metrics"];
-        block.command.contains(" --") && !left_out.iter().any(|option| block.command.contains(option))
-    };
+    let is_compared = |block: &Block| block.command.contains(" --");
     let blocks: Vec<Block> =
         of_tool(PERF, "kafka-producer-perf-test.sh").into_iter().filter(is_compared).collect();
     check(&broker, &blocks, without_measures);
@@ -132,7 +124,7 @@ fn kafka_consumer_perf_test_refuses_bad_command_lines_as_kafka_s_tool_does() {
     offline("kafka-consumer-perf-test.sh");
 }
 
-/// Left out: a bare command, which the refusals have; how many records come in one batch differs by chance, so the topic
+/// Left out besides: a bare command, which the refusals have. How many records come in one batch differs by chance, so the topic
 /// has just as many as are read.
 #[test]
 fn kafka_consumer_perf_test_prints_what_kafka_s_tool_prints() {
@@ -140,10 +132,7 @@ fn kafka_consumer_perf_test_prints_what_kafka_s_tool_prints() {
     let fill = "kafka-producer-perf-test.sh --bootstrap-server localhost:9092 --topic perf1 --num-records 9300 \
                 --record-size 92 --throughput -1";
     assert_eq!(broker.run(fill, "").exit, Some(0));
-    let is_compared = |block: &Block| {
-        let waits_for_progress = block.command.contains("--show-detailed-stats");
-        block.command.contains(" --") && !waits_for_progress
-    };
+    let is_compared = |block: &Block| block.command.contains(" --");
     let sooner =
         |block: Block| Block { command: block.command.replace("--timeout 3000", "--timeout 1500"), ..block };
     let mut blocks: Vec<Block> =
@@ -192,6 +181,47 @@ fn kafka_e2e_latency_creates_its_topic_and_tells_what_it_cannot_send() {
     let broker = Broker::new("e2e-failures");
     let recorded = blocks(include_str!("../data/e2e-failures.txt"));
     check(&broker, &recorded, without_latencies);
+}
+
+/// Flags that the other transcripts do not use, of all tools that send and read records.
+#[test]
+fn flags_that_are_seldom_used_do_what_they_do_in_kafka_s_tools() {
+    let timeless = |seen: Seen| {
+        let seen = without_moments(seen);
+        let lines =
+            |lines: Vec<String>| lines.iter().map(|line| without_measures(&without_times(line))).collect();
+        Seen { out: lines(seen.out), err: lines(seen.err), exit: seen.exit }
+    };
+    let text = include_str!("../data/more-flags.txt");
+    Stage::new("more-flags").replay_but(text, |block| is_left_out("more-flags.txt", block), timeless);
+}
+
+/// What transactions and metrics are needed for is refused, or told where it is not all that was asked for.
+#[test]
+fn options_that_wait_are_refused_or_told() {
+    let broker = broker("perf-waits");
+    let run = |line: &str| broker.run(&format!("kafka-{line} --bootstrap-server localhost:9092"), "");
+    for option in ["--transactional-id x", "--transaction-duration-ms 100"] {
+        let name = option.split(' ').next().unwrap();
+        let seen = run(&format!(
+            "producer-perf-test.sh --topic perf1 --num-records 2 --throughput -1 --record-size 10 {option}"
+        ));
+        assert_eq!((seen.exit, seen.out.len()), (Some(1), 0), "{seen:?}");
+        // The words are stretched to the width of a line.
+        let words = seen.err.join(" ");
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let told = format!("error: {name} is not supported yet: this client has no transactions.");
+        assert!(words.join(" ").ends_with(&told), "{seen:?}");
+    }
+    for line in [
+        "producer-perf-test.sh --topic perf1 --num-records 2 --throughput -1 --record-size 10 --print-metrics",
+        "consumer-perf-test.sh --topic perf1 --num-records 2 --print-metrics",
+    ] {
+        let seen = run(line);
+        assert_eq!(seen.exit, Some(0), "{seen:?}");
+        let told = "--print-metrics is not supported yet: this client keeps no metrics";
+        assert!(seen.err.iter().any(|line| line.contains(told)), "{seen:?}");
+    }
 }
 
 /// The number of records behind which a line of progress stands is fixed; latencies are not.

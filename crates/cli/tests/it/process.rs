@@ -96,6 +96,8 @@ impl Drop for Place {
 pub struct Node {
     /// Where clients reach it.
     pub address: String,
+    /// Where its controller is reached.
+    pub controller: String,
     // The process ends before its directory goes.
     _process: Process,
     _place: Place,
@@ -106,11 +108,14 @@ impl Node {
     pub fn start(name: &str, settings: &str) -> Node {
         let place = Place::new(name);
         let mut process = Process::start(&["server", &place.properties(1, settings)]);
-        let listening = process.line_with("listening listener=PLAINTEXT");
-        let port = listening.split_once("address=127.0.0.1:").unwrap().1.split(' ').next().unwrap();
-        let address = format!("localhost:{port}");
+        let mut listening = |listener: &str| {
+            let line = process.line_with(&format!("listening listener={listener}"));
+            let port = line.split_once("address=127.0.0.1:").unwrap().1.split(' ').next().unwrap();
+            format!("localhost:{port}")
+        };
+        let (address, controller) = (listening("PLAINTEXT"), listening("CONTROLLER"));
         process.line_with("Kafka Server started");
         process.pass_over_the_rest();
-        Node { address, _process: process, _place: place }
+        Node { address, controller, _process: process, _place: place }
     }
 }

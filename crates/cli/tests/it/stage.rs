@@ -153,15 +153,24 @@ impl Stage {
             let is_meant = |block: &Block| block.command.ends_with(end);
             assert!(blocks.iter().any(is_meant), "no command ends with '{end}' ({reason})");
         }
+        let is_left_out = |block: &Block| left_out.iter().any(|(end, _)| block.command.ends_with(end));
+        self.replay_but(text, is_left_out, form);
+    }
+
+    /// The same without the commands that a function chooses.
+    pub fn replay_but(&self, text: &str, is_left_out: impl Fn(&Block) -> bool, form: impl Fn(Seen) -> Seen) {
         let mut differences = Vec::new();
-        for block in &blocks {
+        for block in &blocks(text) {
             // Of a bare command everything was cut.
             let is_cut = block.seen.err == ["[option table cut]"];
-            if is_cut || left_out.iter().any(|(end, _)| block.command.ends_with(end)) {
+            if is_cut || is_left_out(block) {
                 continue;
             }
             if let Some(path) = block.command.strip_prefix("cat DIR/") {
-                self.write(path, &block.seen.out.join("\n"));
+                let has_end = block.seen.out.iter().all(|line| line != "[no newline at end]");
+                let lines: Vec<&str> = block.seen.out.iter().map(String::as_str).collect();
+                let lines = lines.strip_suffix(&["[no newline at end]"]).unwrap_or(&lines);
+                self.write(path, &(lines.join("\n") + if has_end { "\n" } else { "" }));
                 continue;
             }
             let ours = form(comparable(&self.run(&block.command, &block.input)));

@@ -156,10 +156,11 @@ fn without_times(line: &str) -> String {
             text.replace_range(at..end, "X");
         }
     }
-    let group = "groupId=console-consumer-";
-    if let Some(at) = text.find(group).map(|at| at + group.len()) {
-        let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
-        text.replace_range(at..at + digits, "X");
+    for group in ["groupId=console-consumer-", "groupId=perf-consumer-"] {
+        if let Some(at) = text.find(group).map(|at| at + group.len()) {
+            let digits = text[at..].bytes().take_while(u8::is_ascii_digit).count();
+            text.replace_range(at..at + digits, "X");
+        }
     }
     text
 }
