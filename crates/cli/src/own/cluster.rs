@@ -78,7 +78,7 @@ enum Action {
 pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
     let output = flags.output.output;
     on_runtime(async {
-        let admin = flags.connection.admin(&Environment::of_process())?;
+        let admin = flags.connection.admin(&Environment::of_process()).await?;
         match flags.action {
             Action::Info => info(&admin, output, terminal).await,
             Action::Nodes => nodes(&admin, output, terminal).await,

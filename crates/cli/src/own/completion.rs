@@ -44,6 +44,7 @@ const VARIABLE: &str = "OTTLA_COMPLETE";
                   Put the line into the file that your shell reads at its start, such as ~/.bashrc."
 )]
 pub struct Flags {
+    /// The shell that is to complete commands
     shell: Shell,
 }
 
@@ -169,7 +170,7 @@ fn asked<F: Future<Output = Vec<String>>>(question: impl FnOnce(Admin) -> F) -> 
     let words: Vec<String> = std::env::args().collect();
     let flags = connection_of(&words);
     let answer = task::block_on(async {
-        match flags.admin(&Environment::of_process()) {
+        match flags.admin(&Environment::of_process()).await {
             Ok(admin) => question(admin).await,
             Err(_) => Vec::new(),
         }

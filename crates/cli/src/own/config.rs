@@ -41,9 +41,11 @@ pub struct Flags {
 enum Action {
     /// Show settings that differ from the default, or those that are named
     Get {
+        /// What the setting is of
         kind: Kind,
         /// A topic, a group, the id of a broker, or 'default' for all brokers
         name: String,
+        /// Settings to show, whether they differ from the default or not
         #[arg(value_name = "KEY")]
         keys: Vec<String>,
         /// All settings
@@ -52,9 +54,11 @@ enum Action {
     },
     /// Change settings
     Set {
+        /// What the setting is of
         kind: Kind,
         /// A topic, a group, the id of a broker, or 'default' for all brokers
         name: String,
+        /// Settings and their new values
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = key_value)]
         settings: Vec<(String, String)>,
         #[command(flatten)]
@@ -62,9 +66,11 @@ enum Action {
     },
     /// Set settings back to their defaults
     Unset {
+        /// What the setting is of
         kind: Kind,
         /// A topic, a group, the id of a broker, or 'default' for all brokers
         name: String,
+        /// Settings to take back
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<String>,
         #[command(flatten)]
@@ -92,7 +98,7 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
             Action::Get { kind, name, keys, all } => {
                 let resource = resource_of(*kind, name)?;
                 refuse_repeated(keys)?;
-                let entries = entries_of(&flags.connection.admin(&environment)?, &resource).await?;
+                let entries = entries_of(&flags.connection.admin(&environment).await?, &resource).await?;
                 let shown = shown(&resource, entries, (keys, *all))?;
                 Report::list(table_of(shown)).print(output, terminal);
                 Ok(())
@@ -100,14 +106,14 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
             Action::Set { kind, name, settings, dry } => {
                 let change = (resource_of(*kind, name)?, changes_of(settings, &[])?);
                 let mut plan = Plan::new("set", kind.name());
-                let admin = flags.connection.admin(&environment)?;
+                let admin = flags.connection.admin(&environment).await?;
                 apply(&admin, (vec![change], *dry), &mut plan, terminal).await?;
                 plan.finish(output, terminal)
             }
             Action::Unset { kind, name, keys, dry } => {
                 let change = (resource_of(*kind, name)?, changes_of(&[], keys)?);
                 let mut plan = Plan::new("unset", kind.name());
-                let admin = flags.connection.admin(&environment)?;
+                let admin = flags.connection.admin(&environment).await?;
                 apply(&admin, (vec![change], *dry), &mut plan, terminal).await?;
                 plan.finish(output, terminal)
             }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ottla_client::Admin;
-use ottla_client::config::{AdminConfig, ClientKind, Properties, unknown_keys};
+use ottla_client::config::{AdminConfig, ClientKind, Endpoint, Properties, unknown_keys};
+use ottla_env::net;
 
 use super::context::Contexts;
 use super::refusal::Refusal;
@@ -108,16 +109,26 @@ impl ConnectionFlags {
         Ok(settings)
     }
 
-    /// A client for administration. Must be called on a runtime.
-    pub fn admin(&self, environment: &Environment) -> Result<Admin, Refusal> {
-        admin_of(&self.resolve(environment)?)
+    /// A client for administration; settings of other clients are passed over.
+    pub async fn admin(&self, environment: &Environment) -> Result<Admin, Refusal> {
+        let config = AdminConfig::from_properties(&self.resolve(environment)?)?;
+        check_hosts(&config.common.bootstrap).await?;
+        Admin::new(config).map_err(|error| Refusal::failed("the client could not be started").detail(error))
     }
 }
 
-/// A client for administration with these settings, of which those of other clients are passed over.
-pub fn admin_of(settings: &Properties) -> Result<Admin, Refusal> {
-    let config = AdminConfig::from_properties(settings)?;
-    Admin::new(config).map_err(|error| Refusal::failed("the client could not be started").detail(error))
+/// One of the hosts must be known: nobody waits for a name that is misspelt.
+async fn check_hosts(addresses: &[Endpoint]) -> Result<(), Refusal> {
+    let mut unknown = Vec::new();
+    for address in addresses {
+        match net::resolve(&address.host, address.port).await {
+            Ok(_) => return Ok(()),
+            Err(error) => unknown.push(format!("host {address}: {error}")),
+        }
+    }
+    Err(Refusal::failed("no address of the cluster is known")
+        .detail(unknown.join("; "))
+        .hint("Check the address: --bootstrap, OTTLA_BOOTSTRAP, or `ottla context show`"))
 }
 
 pub const BOOTSTRAP: &str = "bootstrap.servers";

@@ -126,7 +126,7 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
     let config = ConsumerConfig::from_properties(&consumer_settings(flags, span, settings))?;
     let isolation = config.isolation;
     on_runtime(async {
-        let admin = flags.connection.admin(&Environment::of_process())?;
+        let admin = flags.connection.admin(&Environment::of_process()).await?;
         let known = match flags.regex {
             true => matching(&admin, &patterns).await?,
             false => named(&admin, &flags.topics).await?,

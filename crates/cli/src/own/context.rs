@@ -19,13 +19,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use ottla_client::config::{AdminConfig, Properties};
 use serde_json::{Map, Value, json};
 
 use super::connection::{BOOTSTRAP, Environment, OutputFlags, key_value, refuse_unknown};
+use super::plan::{Plan, Status};
 use super::refusal::Refusal;
 use super::report::{Column, Report, Table, column, wide};
+use super::similar::similar;
 use crate::terminal::Terminal;
 
 /// Name clusters, and choose the one that commands talk to.
@@ -44,16 +46,22 @@ enum Action {
     List,
     /// Show one context, or the current one
     Show {
+        /// Name of the context
         #[arg(value_name = "CONTEXT")]
         name: Option<String>,
     },
     /// Make a context the current one
     Use {
+        /// Name of the context
         #[arg(value_name = "CONTEXT")]
         name: String,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Create a context, or replace it
     Set {
+        /// Name for the context
+        #[arg(value_name = "CONTEXT")]
         name: String,
         /// Addresses of the cluster
         #[arg(short = 'b', long, value_name = "HOST:PORT")]
@@ -61,12 +69,25 @@ enum Action {
         /// A setting of the client by Kafka's name, may be repeated
         #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
         settings: Vec<(String, String)>,
+        #[command(flatten)]
+        dry: DryRun,
     },
     /// Forget a context
     Delete {
+        /// Name of the context
         #[arg(value_name = "CONTEXT")]
         name: String,
+        #[command(flatten)]
+        dry: DryRun,
     },
+}
+
+/// The flag of everything that changes contexts. No cluster is asked.
+#[derive(Clone, Copy, Debug, Args)]
+struct DryRun {
+    /// Show what would be done; change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What is known of a cluster.
@@ -147,11 +168,13 @@ impl Contexts {
     /// The context with this name.
     pub fn find(&self, name: &str) -> Result<&Context, Refusal> {
         self.contexts.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
+            let known: Vec<&str> = self.names().collect();
             let refusal = Refusal::usage(format!("there is no context '{name}'"));
             match known.is_empty() {
                 true => refusal.hint("`ottla context set NAME --bootstrap HOST:PORT` makes one"),
-                false => refusal.detail(format_args!("There are {}", known.join(", "))),
+                false => refusal
+                    .detail(format_args!("There are {}", known.join(", ")))
+                    .reminding(&similar(name, self.names()), "`ottla context list` shows their addresses"),
             }
         })
     }
@@ -201,26 +224,41 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
             contexts.find(&shown)?;
             print(&contexts, |name| *name == shown, (flags, terminal));
         }
-        Action::Use { name } => {
-            contexts.find(name)?;
+        Action::Use { name, dry } => {
+            let address = contexts.find(name)?.bootstrap.clone();
             contexts.current = Some(name.clone());
-            contexts.write(&environment)?;
+            return changed(("use", name, &address), (&contexts, *dry), (flags, terminal));
         }
-        Action::Set { name, bootstrap, settings } => {
+        Action::Set { name, bootstrap, settings, dry } => {
             let context = checked(name, bootstrap, settings)?;
             contexts.contexts.insert(name.clone(), context);
             // The first one is what its maker means from now on.
             contexts.current.get_or_insert_with(|| name.clone());
-            contexts.write(&environment)?;
+            return changed(("set", name, bootstrap), (&contexts, *dry), (flags, terminal));
         }
-        Action::Delete { name } => {
-            contexts.find(name)?;
+        Action::Delete { name, dry } => {
+            let address = contexts.find(name)?.bootstrap.clone();
             contexts.contexts.remove(name);
             contexts.current.take_if(|current| current == name);
-            contexts.write(&environment)?;
+            return changed(("delete", name, &address), (&contexts, *dry), (flags, terminal));
         }
     }
     Ok(())
+}
+
+/// Writes the contexts as they are after a change, unless it is only to be shown, and shows it.
+fn changed(
+    (action, name, address): (&'static str, &str, &str),
+    (contexts, dry): (&Contexts, DryRun),
+    (flags, terminal): (&Flags, &mut Terminal<'_>),
+) -> Result<(), Refusal> {
+    let outcome = match dry.dry_run {
+        true => Ok(Status::Planned),
+        false => contexts.write(&Environment::of_process()).map(|()| Status::Done),
+    };
+    let mut plan = Plan::new(action, "context");
+    plan.push(name, &format!("bootstrap={address}"), outcome);
+    plan.finish(flags.output.output, terminal)
 }
 
 fn checked(name: &str, bootstrap: &str, settings: &[(String, String)]) -> Result<Context, Refusal> {

@@ -67,6 +67,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_argument_says_what_it_is() {
+        fn silent(command: &Command) -> Vec<String> {
+            let own = command.get_arguments().filter(|argument| argument.get_help().is_none());
+            let own = own.map(|argument| format!("{} {}", command.get_name(), argument.get_id()));
+            own.chain(command.get_subcommands().flat_map(silent)).collect()
+        }
+        let found: Vec<String> = DEFINITIONS.iter().flat_map(|(_, of)| silent(&of())).collect();
+        assert_eq!(found, [""; 0]);
+    }
+
+    #[test]
     fn every_command_but_kafka_s_has_a_definition_that_holds() {
         for command in COMMANDS {
             let is_defined = DEFINITIONS.iter().any(|(name, _)| *name == command.name);

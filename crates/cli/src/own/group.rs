@@ -58,11 +58,13 @@ enum Action {
     },
     /// Show members, committed offsets and lag of groups
     Describe {
+        /// Names of groups
         #[arg(required = true, value_name = "GROUP")]
         names: Vec<String>,
     },
     /// Delete groups and all that they have committed
     Delete {
+        /// Names of groups
         #[arg(required = true, value_name = "GROUP")]
         names: Vec<String>,
         /// A group that is not there is no error
@@ -73,7 +75,9 @@ enum Action {
     },
     /// Forget what a group has committed for some topics
     DeleteOffsets {
+        /// Name of the group
         group: String,
+        /// Topics, or some of their partitions: orders, orders:0,3, orders:0-5
         #[arg(required = true, value_name = "TOPIC[:PARTITIONS]", value_parser = Selection::parse)]
         topics: Vec<Selection>,
         #[command(flatten)]
@@ -145,7 +149,7 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
         | Action::DeleteOffsets { .. } => None,
     };
     on_runtime(async {
-        let work = Work { admin: flags.connection.admin(&environment)?, output: flags.output };
+        let work = Work { admin: flags.connection.admin(&environment).await?, output: flags.output };
         match &flags.action {
             Action::List { patterns, states, types } => {
                 let states: Vec<String> = states.iter().map(|state| state.name().to_owned()).collect();

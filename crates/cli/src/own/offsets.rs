@@ -28,6 +28,7 @@ use crate::terminal::Terminal;
 #[derive(Debug, Parser)]
 #[command(name = "ottla offsets", bin_name = "ottla offsets")]
 pub struct Flags {
+    /// Topics, or some of their partitions: orders, orders:0,3, orders:0-5
     #[arg(required = true, value_name = "TOPIC[:PARTITIONS]", value_parser = Selection::parse)]
     topics: Vec<Selection>,
     /// Also the offset of a place: +N behind the start, -N before the end, @TIME
@@ -58,7 +59,7 @@ const TOTALS_WITH_PLACE: &[Column] =
 pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
     let place = flags.at.as_deref().map(place).transpose()?;
     on_runtime(async {
-        let admin = flags.connection.admin(&Environment::of_process())?;
+        let admin = flags.connection.admin(&Environment::of_process()).await?;
         let partitions = resolve(&admin, &flags.topics).await?.into_iter().collect();
         let ends = ends_of(&admin, &partitions).await?;
         let at = match place {

@@ -154,7 +154,7 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
         terminal.err_line("note: records are read from this terminal; Ctrl-D ends");
     }
     on_runtime(async {
-        let admin = flags.connection.admin(&Environment::of_process())?;
+        let admin = flags.connection.admin(&Environment::of_process()).await?;
         let sending = Sending::begin(admin, (rules, output), terminal).await?;
         let records = source.read(input)?;
         match flags.dry.dry_run {

@@ -78,7 +78,7 @@ pub fn run(flags: &Flags, ended: &mut Option<u8>, terminal: &mut Terminal<'_>) -
     let settings = flags.connection.resolve(&environment)?;
     let address = settings.get(BOOTSTRAP).cloned().unwrap_or_default();
     let work = async {
-        let admin = flags.connection.admin(&environment)?;
+        let admin = flags.connection.admin(&environment).await?;
         let interval = Duration::from_secs(u64::from(flags.interval));
         let wanted = Wanted { internal: flags.internal };
         match flags.once {

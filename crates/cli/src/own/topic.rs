@@ -56,6 +56,7 @@ enum Action {
     },
     /// Show partitions and settings of topics
     Describe {
+        /// Names of topics
         #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
     },
@@ -63,6 +64,7 @@ enum Action {
     Create(Create),
     /// Delete topics and all their records
     Delete {
+        /// Names of topics
         #[arg(required = true, value_name = "TOPIC")]
         names: Vec<String>,
         /// A topic that is not there is no error
@@ -89,7 +91,8 @@ pub struct DryRun {
 
 #[derive(Debug, Args)]
 struct Create {
-    #[arg(required = true)]
+    /// Names for the topics
+    #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// Partitions of each topic; the brokers' default without it
     #[arg(short, long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
@@ -109,6 +112,7 @@ struct Create {
 
 #[derive(Debug, Args)]
 struct Alter {
+    /// Names of topics
     #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// A setting to change, may be repeated
@@ -127,6 +131,7 @@ struct Alter {
 
 #[derive(Debug, Args)]
 struct AddPartitions {
+    /// Names of topics
     #[arg(required = true, value_name = "TOPIC")]
     names: Vec<String>,
     /// How many to add to each topic
@@ -147,7 +152,7 @@ struct AddPartitions {
 pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
     let environment = Environment::of_process();
     on_runtime(async {
-        let admin = flags.connection.admin(&environment)?;
+        let admin = flags.connection.admin(&environment).await?;
         let work = Work { admin, output: flags.output };
         match &flags.action {
             Action::List { patterns, internal } => work.list(patterns, *internal, terminal).await,

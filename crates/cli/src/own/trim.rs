@@ -25,6 +25,7 @@ use crate::terminal::Terminal;
 /// Raw flags.
 #[derive(Debug, Args)]
 pub struct Trim {
+    /// Topics to cut, or some of their partitions: orders, orders:0,3, orders:0-5
     #[arg(required = true, value_name = "TOPIC[:PARTITIONS]", value_parser = Selection::parse)]
     topics: Vec<Selection>,
     /// The first record to keep: offset N, +N behind the start, -N before the end, @TIME, or end to keep none

@@ -28,6 +28,7 @@ use crate::terminal::Terminal;
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("where").required(true).args(["to", "by", "to_group", "to_file"])))]
 pub struct Seek {
+    /// Name of the group
     group: String,
     /// start, end, offset N, +N behind the start, -N before the end, @TIME
     #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]

@@ -14,6 +14,12 @@ fn contexts_are_kept_and_the_current_one_is_talked_to() {
     assert_eq!(run("context list -o json").json(), json!([]));
     assert_eq!(run("context show").exit, Some(1));
     assert_eq!(run(&format!("context set dev -b {} -X client.id=me", node.address)).exit, Some(0));
+    let planned = run("context set gone -b localhost:1 --dry-run -o csv").text();
+    assert_eq!(
+        planned,
+        "action,kind,name,detail,status\r\nset,context,gone,bootstrap=localhost:1,planned\r\n"
+    );
+    assert_eq!(run("context show gone").exit, Some(2));
     assert_eq!(run("context set gone -b localhost:1").exit, Some(0));
     let dev =
         json!({"current": true, "name": "dev", "bootstrap": node.address, "settings": ["client.id=me"]});
@@ -23,6 +29,11 @@ fn contexts_are_kept_and_the_current_one_is_talked_to() {
     let lost = run("topic list --context gone --timeout 1");
     assert_eq!((lost.exit, lost.out.len()), (Some(1), 0));
     assert!(lost.err.starts_with("error: the topics could not be listed\ndetail: No node"), "{}", lost.err);
+    let misspelt = run("topic list -b nosuchhost.invalid:9092");
+    assert_eq!((misspelt.exit, misspelt.out.len()), (Some(1), 0));
+    let told = "error: no address of the cluster is known\ndetail: Host nosuchhost.invalid:9092: ";
+    assert!(misspelt.err.starts_with(told), "{}", misspelt.err);
+    assert!(run("context use gon").err.ends_with("hint: Did you mean 'gone'?\n"));
     let unknown = run("context use nope");
     assert_eq!((unknown.exit, unknown.err.as_str()), (Some(2), UNKNOWN));
     assert_eq!(run("context delete dev").exit, Some(0));
@@ -32,7 +43,8 @@ fn contexts_are_kept_and_the_current_one_is_talked_to() {
     );
 }
 
-const UNKNOWN: &str = "error: there is no context 'nope'\ndetail: There are dev, gone.\n";
+const UNKNOWN: &str = "error: there is no context 'nope'\ndetail: There are dev, gone.\nhint: `ottla context list` shows their \
+                       addresses.\n";
 
 #[test]
 fn what_makes_no_sense_is_told_in_one_line_and_ends_with_2() {
