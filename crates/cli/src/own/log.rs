@@ -73,15 +73,15 @@ enum Action {
     },
     /// Show the entries of indexes, and whether they fit the log beside them
     Index {
-        /// .index, .timeindex or .txnindex files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        /// Directories of partitions, .index, .timeindex or .txnindex files
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
     },
     /// Show the state of producers in snapshots
     Producers {
-        /// .snapshot files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
+        /// Directories of partitions, or .snapshot files
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
     },
 }
 
@@ -108,8 +108,8 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
         Action::Segments { paths } => segments(paths)?,
         Action::Batches { paths, part } => batches(paths, *part)?,
         Action::Records { paths, part, decode } => records::run(paths, (*part, *decode))?,
-        Action::Index { files } => index::run(files)?,
-        Action::Producers { files } => index::producers(files)?,
+        Action::Index { paths } => index::run(paths)?,
+        Action::Producers { paths } => index::producers(paths)?,
     };
     Report::list(shown.table).print(flags.output.output, terminal);
     if shown.is_cut {

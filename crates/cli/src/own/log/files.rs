@@ -36,44 +36,81 @@ impl Walk<'_> {
     }
 }
 
-/// The files of batches that paths stand for: themselves, or those of a partition's directory in their order.
-pub fn log_files(paths: &[PathBuf]) -> Result<Vec<LogFile>, Refusal> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            let ending = path.extension().and_then(|ending| ending.to_str());
-            if !matches!(ending, Some("log" | "checkpoint")) {
-                return Err(Refusal::usage(format!("{} is no file of batches", path.display()))
-                    .hint("Those of a log end with .log, snapshots of metadata with .checkpoint; `ottla log index` and \
-                           `ottla log producers` show the others"));
-            }
-            fs::metadata(path).map_err(|error| {
-                Refusal::failed(format!("{} cannot be read", path.display())).detail(error)
-            })?;
-            files.push(LogFile { path: path.clone() });
-            continue;
-        }
-        let mut segments = with_ending(path, "log")?;
-        if segments.is_empty() {
-            return Err(Refusal::failed(format!("there is no .log file in {}", path.display()))
-                .hint("A directory must be that of one partition, such as data/orders-0"));
-        }
-        segments.sort();
-        files.extend(segments.into_iter().map(|path| LogFile { path }));
-    }
-    Ok(files)
+/// A kind of files, by the endings of their names.
+pub struct FileKind {
+    /// What one is called.
+    name: &'static str,
+    endings: &'static [&'static str],
+    /// Of those, what is taken of the directory of a partition.
+    of_partition: &'static [&'static str],
+    hint: &'static str,
 }
 
-fn with_ending(directory: &Path, ending: &str) -> Result<Vec<PathBuf>, Refusal> {
-    let failed = |error| Refusal::failed(format!("{} cannot be read", directory.display())).detail(error);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|it| it == ending) {
-            found.push(path);
+pub const BATCHES: FileKind = FileKind {
+    name: "file of batches",
+    endings: &["log", "checkpoint"],
+    of_partition: &["log"],
+    hint: "Those of a log end with .log, snapshots of metadata with .checkpoint; `ottla log index` and `ottla log producers` \
+           show the others",
+};
+pub const INDEXES: FileKind = FileKind {
+    name: "index",
+    endings: &["index", "timeindex", "txnindex"],
+    of_partition: &["index", "timeindex", "txnindex"],
+    hint: "Indexes end with .index, .timeindex or .txnindex",
+};
+pub const SNAPSHOTS: FileKind = FileKind {
+    name: "snapshot of producers",
+    endings: &["snapshot"],
+    of_partition: &["snapshot"],
+    hint: "Those end with .snapshot",
+};
+
+impl FileKind {
+    /// The files that paths stand for: themselves, or those of a partition's directory in their order.
+    pub fn files(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, Refusal> {
+        let mut files = Vec::new();
+        for path in paths {
+            let unreadable =
+                |error| Refusal::failed(format!("{} cannot be read", path.display())).detail(error);
+            if fs::metadata(path).map_err(unreadable)?.is_dir() {
+                files.extend(self.of_directory(path)?);
+                continue;
+            }
+            if !has_ending(path, self.endings) {
+                return Err(Refusal::usage(format!("{} is no {}", path.display(), self.name)).hint(self.hint));
+            }
+            files.push(path.clone());
         }
+        Ok(files)
     }
-    Ok(found)
+
+    fn of_directory(&self, directory: &Path) -> Result<Vec<PathBuf>, Refusal> {
+        let failed = |error| Refusal::failed(format!("{} cannot be read", directory.display())).detail(error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if has_ending(&path, self.of_partition) {
+                found.push(path);
+            }
+        }
+        if found.is_empty() {
+            let ending = self.of_partition.join(" or .");
+            return Err(Refusal::failed(format!("there is no .{ending} file in {}", directory.display()))
+                .hint("A directory must be that of one partition, such as data/orders-0"));
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn has_ending(path: &Path, endings: &[&str]) -> bool {
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
+}
+
+/// The files of batches that paths stand for.
+pub fn log_files(paths: &[PathBuf]) -> Result<Vec<LogFile>, Refusal> {
+    Ok(BATCHES.files(paths)?.into_iter().map(|path| LogFile { path }).collect())
 }
 
 impl LogFile {

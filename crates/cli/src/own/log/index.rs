@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::super::refusal::Refusal;
 use super::super::report::{Column, column, wide};
-use super::files::LogFile;
+use super::files::{INDEXES, LogFile, SNAPSHOTS};
 use super::{Shown, time};
 
 const ENTRIES: &[Column] = &[
@@ -45,17 +45,14 @@ const PRODUCERS: &[Column] = &[
 type Batches = BTreeMap<i64, (u64, Timestamp)>;
 
 /// Shows the entries of indexes; those that do not fit are told.
-pub(super) fn run(files: &[PathBuf]) -> Result<Shown, Refusal> {
+pub(super) fn run(paths: &[PathBuf]) -> Result<Shown, Refusal> {
     let mut shown = Shown::new(ENTRIES);
-    for path in files {
+    for path in &INDEXES.files(paths)? {
         let rows = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("index") => offsets(path, &mut shown)?,
             Some("timeindex") => times(path, &mut shown)?,
             Some("txnindex") => transactions(path)?,
-            Some(_) | None => {
-                return Err(Refusal::usage(format!("{} is no index", path.display()))
-                    .hint("Indexes end with .index, .timeindex or .txnindex"));
-            }
+            // There is only one more kind of indexes.
+            Some(_) | None => offsets(path, &mut shown)?,
         };
         let wrong = rows.iter().filter(|row| row[8] == json!(false)).count();
         let count = rows.len();
@@ -162,13 +159,9 @@ fn used<E>(entries: Vec<E>, relative: impl Fn(&E) -> u32) -> Vec<E> {
 }
 
 /// Shows the producers of snapshots.
-pub(super) fn producers(files: &[PathBuf]) -> Result<Shown, Refusal> {
+pub(super) fn producers(paths: &[PathBuf]) -> Result<Shown, Refusal> {
     let mut shown = Shown::new(PRODUCERS);
-    for path in files {
-        if path.extension().is_none_or(|ending| ending != "snapshot") {
-            return Err(Refusal::usage(format!("{} is no snapshot of producers", path.display()))
-                .hint("Those end with .snapshot"));
-        }
+    for path in &SNAPSHOTS.files(paths)? {
         let entries = match inspect::producers(&content(path)?) {
             Ok(entries) => entries,
             Err(error) => {

@@ -65,6 +65,8 @@ fn indexes_and_snapshots_are_shown_and_compared_with_their_log() {
     let times = rows("index FILES/live/00000000000000000000.timeindex");
     assert_eq!(times[0]["time"], "2023-11-14T22:13:20.014Z");
     assert!(index.iter().chain(&times).all(|row| row["matches"] == true));
+    // The directory of a partition stands for all of its indexes.
+    assert_eq!(rows("index FILES/live"), [index, times].concat());
     let aborted = &rows("index FILES/txn/00000000000000000001.txnindex")[0];
     assert_eq!(
         [&aborted["first_offset"], &aborted["last_offset"], &aborted["last_stable_offset"]],
@@ -96,13 +98,18 @@ fn damage_is_told_after_what_could_be_read() {
         assert!(ran.err.contains(told), "{line}: {}", ran.err);
         assert!(lines == 0 || ran.text().lines().count() == lines, "{line}: {}", ran.text());
     }
+    let place = Place::new("own-log-names");
+    let nine = place.0.join("nine.index");
+    std::fs::write(&nine, "").unwrap();
     for (line, exit, told) in [
         ("log segments /nowhere.log", 1, "error: /nowhere.log cannot be read"),
         ("log segments FILES", 1, "hint: A directory must be that of one partition"),
+        ("log producers FILES/live", 1, "there is no .snapshot file in "),
+        ("log records /nowhere", 1, "error: /nowhere cannot be read"),
         ("log records FILES/live/00000000000000000000.index", 2, "is no file of batches"),
         ("log index FILES/live/00000000000000000000.log", 2, "is no index"),
         ("log producers FILES/live/00000000000000000000.log", 2, "is no snapshot of producers"),
-        ("log index nine.index", 1, "nine.index is not named after an offset"),
+        (&format!("log index {}", nine.display()), 1, "nine.index is not named after an offset"),
         ("log records", 2, "required arguments were not provided"),
         ("log records FILES/codecs -n 0", 2, "0 is not in 1.."),
     ] {
