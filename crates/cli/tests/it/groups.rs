@@ -136,7 +136,7 @@ fn assert_none(differences: &[String]) {
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.join("\n"));
 }
 
-/// Groups with members and without, as Kafka's tool shows, resets and deletes them.
+/// OUT-01: groups with members and without, as Kafka's tool shows, resets and deletes them.
 #[test]
 fn the_recorded_session_with_three_groups_is_repeated() {
     let broker = Broker::new("groups");
@@ -162,7 +162,7 @@ fn the_recorded_session_with_three_groups_is_repeated() {
     assert_none(&differences);
 }
 
-/// The forms of resets and their refusals, what cannot be reached, quotes in exported lines.
+/// OUT-01: the forms of resets and their refusals, what cannot be reached, quotes in exported lines.
 #[test]
 fn resets_and_refusals_are_those_of_kafka_s_tool() {
     let broker = Broker::new("resets");

@@ -15,6 +15,7 @@ mod own;
 mod partitions;
 mod perf;
 mod process;
+mod quick_start;
 mod refused;
 mod stage;
 mod storage;

@@ -14,7 +14,13 @@ pub struct Process {
 impl Process {
     pub fn start(args: &[&str]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ottla"));
-        command.args(args).stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
+        command.args(args);
+        Process::of(command)
+    }
+
+    /// Starts a command with nothing on its standard input.
+    pub fn of(mut command: Command) -> Process {
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
         let mut child = command.spawn().unwrap();
         let out = child.stdout.take().map(BufReader::new);
         Process { child, out }
