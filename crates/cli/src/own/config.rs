@@ -11,16 +11,18 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use ottla_client::Admin;
 use ottla_client::admin::{
-    ConfigChange, ConfigEntry, ConfigResource, ConfigSource, DescribeConfigError, DescribeConfigsOptions,
-    ResourceKind,
+    ConfigChange, ConfigEntry, ConfigResource, ConfigSource, DescribeClusterError, DescribeConfigError,
+    DescribeConfigsOptions, ResourceKind,
 };
 use serde_json::json;
 
 use super::connection::{ConnectionFlags, Environment, OutputFlags, key_value};
 use super::on_runtime;
+use super::partitions::not_there;
 use super::plan::{Plan, Status, nothing_done, refuse_repeated};
 use super::refusal::Refusal;
-use super::report::{Column, Report, Table, column, wide};
+use super::report::{Column, Output, Report, Table, column, wide};
+use super::similar::similar;
 use super::topic::DryRun;
 use crate::admin_refusal;
 use crate::terminal::Terminal;
@@ -98,27 +100,66 @@ pub fn run(flags: &Flags, terminal: &mut Terminal<'_>) -> Result<(), Refusal> {
             Action::Get { kind, name, keys, all } => {
                 let resource = resource_of(*kind, name)?;
                 refuse_repeated(keys)?;
-                let entries = entries_of(&flags.connection.admin(&environment).await?, &resource).await?;
-                let shown = shown(&resource, entries, (keys, *all))?;
+                let admin = flags.connection.admin(&environment).await?;
+                check_there(&admin, &resource).await?;
+                let shown = shown(&resource, entries_of(&admin, &resource).await?, (keys, *all))?;
                 Report::list(table_of(shown)).print(output, terminal);
                 Ok(())
             }
             Action::Set { kind, name, settings, dry } => {
                 let change = (resource_of(*kind, name)?, changes_of(settings, &[])?);
-                let mut plan = Plan::new("set", kind.name());
                 let admin = flags.connection.admin(&environment).await?;
-                apply(&admin, (vec![change], *dry), &mut plan, terminal).await?;
-                plan.finish(output, terminal)
+                change_one(&admin, ("set", change, *dry), (output, terminal)).await
             }
             Action::Unset { kind, name, keys, dry } => {
                 let change = (resource_of(*kind, name)?, changes_of(&[], keys)?);
-                let mut plan = Plan::new("unset", kind.name());
                 let admin = flags.connection.admin(&environment).await?;
-                apply(&admin, (vec![change], *dry), &mut plan, terminal).await?;
-                plan.finish(output, terminal)
+                change_one(&admin, ("unset", change, *dry), (output, terminal)).await
             }
         }
     })
+}
+
+/// Changes the settings of one thing, which must be there.
+async fn change_one(
+    admin: &Admin,
+    (action, change, dry): (&'static str, Change, DryRun),
+    (output, terminal): (Output, &mut Terminal<'_>),
+) -> Result<(), Refusal> {
+    check_there(admin, &change.0).await?;
+    let mut plan = Plan::new(action, kind_of(&change.0));
+    apply(admin, (vec![change], dry), &mut plan, terminal).await?;
+    plan.finish(output, terminal)
+}
+
+/// A topic or broker that is not there is told with those that are; of a group settings may be made before it is there.
+async fn check_there(admin: &Admin, resource: &ConfigResource) -> Result<(), Refusal> {
+    let name = &resource.name;
+    match resource.kind {
+        ResourceKind::Topic => {
+            let listed = admin.list_topics().await;
+            let listed =
+                listed.map_err(|error| Refusal::no_answer("the topics could not be listed", &error))?;
+            let names = || listed.iter().map(|topic| topic.name.as_str());
+            if names().any(|known| known == name) { Ok(()) } else { Err(not_there(("topic", name), names())) }
+        }
+        ResourceKind::Broker if !name.is_empty() => {
+            let failed =
+                |error: DescribeClusterError| admin_refusal!(error, "the brokers could not be listed");
+            let ids = admin.describe_cluster(false).await.map_err(failed)?.nodes;
+            let ids: Vec<String> = ids.iter().map(|node| node.id.to_string()).collect();
+            if ids.contains(name) {
+                return Ok(());
+            }
+            Err(Refusal::failed(format!("there is no broker {name}"))
+                .detail(format_args!("There are {}", ids.join(", ")))
+                .hint("`ottla cluster nodes` shows them"))
+        }
+        ResourceKind::Broker
+        | ResourceKind::BrokerLogger
+        | ResourceKind::ClientMetrics
+        | ResourceKind::Group => Ok(()),
+    }
 }
 
 impl Kind {
@@ -128,6 +169,16 @@ impl Kind {
             Kind::Broker => "broker",
             Kind::Group => "group",
         }
+    }
+}
+
+fn kind_of(resource: &ConfigResource) -> &'static str {
+    match resource.kind {
+        ResourceKind::Topic => "topic",
+        ResourceKind::Broker => "broker",
+        ResourceKind::BrokerLogger => "logger",
+        ResourceKind::ClientMetrics => "client-metrics",
+        ResourceKind::Group => "group",
     }
 }
 
@@ -185,14 +236,19 @@ fn shown(
     (keys, all): (&[String], bool),
 ) -> Result<Vec<ConfigEntry>, Refusal> {
     if let Some(unknown) = keys.iter().find(|key| entries.iter().all(|entry| entry.name != **key)) {
-        let refusal = Refusal::failed(format!("{} has no setting '{unknown}'", what(resource)));
-        return Err(refusal.hint("--all shows which there are"));
+        return Err(no_setting(resource, unknown, &entries));
     }
     let is_shown = |entry: &ConfigEntry| match keys.is_empty() {
         true => all || is_own(resource.kind, entry.source),
         false => keys.contains(&entry.name),
     };
     Ok(entries.into_iter().filter(is_shown).collect())
+}
+
+fn no_setting(resource: &ConfigResource, key: &str, entries: &[ConfigEntry]) -> Refusal {
+    let near = similar(key, entries.iter().map(|entry| entry.name.as_str()));
+    Refusal::failed(format!("{} has no setting '{key}'", what(resource)))
+        .reminding(&near, "`ottla config get` with --all shows which there are")
 }
 
 fn table_of(entries: Vec<ConfigEntry>) -> Table {
@@ -222,8 +278,39 @@ pub fn changes_of(
     Ok(changes)
 }
 
-/// The changes of each resource: the key, and what becomes of it.
-pub type Changes = Vec<(ConfigResource, Vec<(String, ConfigChange)>)>;
+/// The changes of one resource: the key, and what becomes of it.
+type Change = (ConfigResource, Vec<(String, ConfigChange)>);
+
+/// The changes of each resource.
+pub type Changes = Vec<Change>;
+
+/// Whether there is anything to take back. Kafka takes every key back, also one that nobody has.
+async fn is_anything_set(admin: &Admin, (resource, changes): &Change) -> Result<bool, Refusal> {
+    let is_deletion = |change: &ConfigChange| matches!(change, ConfigChange::Delete);
+    let deletions = || changes.iter().filter(|(_, change)| is_deletion(change)).map(|(key, _)| key);
+    if deletions().next().is_none() {
+        return Ok(true);
+    }
+    let entries = entries_of(admin, resource).await?;
+    let entry = |key: &String| entries.iter().find(|entry| entry.name == *key);
+    // What all brokers share is only told as far as it is set.
+    let is_default = resource.kind == ResourceKind::Broker && resource.name.is_empty();
+    if let Some(unknown) = deletions().find(|key| entry(key).is_none()).filter(|_| !is_default) {
+        return Err(no_setting(resource, unknown, &entries));
+    }
+    let is_set = |entry: &ConfigEntry| match entry.source {
+        ConfigSource::DynamicDefaultBroker => is_default,
+        ConfigSource::StaticBroker | ConfigSource::Default => false,
+        ConfigSource::DynamicTopic
+        | ConfigSource::DynamicBroker
+        | ConfigSource::DynamicBrokerLogger
+        | ConfigSource::DynamicClientMetrics
+        | ConfigSource::DynamicGroup
+        | ConfigSource::Unknown => true,
+    };
+    Ok(changes.iter().any(|(_, change)| !is_deletion(change))
+        || deletions().any(|key| entry(key).is_some_and(is_set)))
+}
 
 /// Changes settings once the cluster would take all changes; with a dry run it only asks.
 pub async fn apply(
@@ -233,6 +320,16 @@ pub async fn apply(
     terminal: &mut Terminal<'_>,
 ) -> Result<(), Refusal> {
     let failed = |error| Refusal::no_answer("the settings were not changed", &error);
+    let (mut idle, mut refusals) = (Vec::new(), Vec::new());
+    for change in &changes {
+        match is_anything_set(admin, change).await {
+            Ok(is_set) => idle.push(!is_set),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    if !refusals.is_empty() {
+        return nothing_done(refusals, terminal);
+    }
     let tried = admin.alter_configs(&changes, true).await.map_err(failed)?;
     let refused = |resource: &ConfigResource, error: &ottla_client::admin::AlterConfigError| {
         admin_refusal!(*error, "the settings of {} were not changed", what(resource))
@@ -248,7 +345,8 @@ pub async fn apply(
         true => (tried, Status::Planned),
         false => (admin.alter_configs(&changes, false).await.map_err(failed)?, Status::Done),
     };
-    for ((resource, outcome), (_, changes)) in outcomes.iter().zip(&changes) {
+    for (((resource, outcome), (_, changes)), is_idle) in outcomes.iter().zip(&changes).zip(idle) {
+        let status = if is_idle { Status::Unchanged } else { status };
         let outcome = outcome.as_ref().map(|()| status).map_err(|error| refused(resource, error));
         let name = if resource.name.is_empty() { "default" } else { &resource.name };
         plan.push(name, &text_of(changes), outcome);

@@ -95,8 +95,10 @@ impl Refusal {
     /// The cluster said no.
     pub fn by_cluster(message: impl Into<String>, error: &ServerError) -> Refusal {
         let (name, number) = (error.code.name(), error.code.number());
+        // A message may be empty; the words of the code always say something.
+        let said = Some(error.message()).filter(|said| !said.is_empty()).unwrap_or(error.code.message());
         Refusal::failed(message)
-            .detail(format_args!("The cluster answers {name} ({number}): {}", error.message()))
+            .detail(format_args!("The cluster answers {name} ({number}): {said}"))
             .hint(format_args!("`ottla explain {name}` says what that means and what to do"))
     }
 
@@ -197,6 +199,8 @@ mod tests {
              detail: The cluster answers TOPIC_ALREADY_EXISTS (36): Topic with this name already exists.\n\
              hint: `ottla explain TOPIC_ALREADY_EXISTS` says what that means and what to do."
         );
+        let silent = ServerError { code: ErrorCode::TopicAlreadyExists, detail: Some(String::new()) };
+        assert_eq!(Refusal::by_cluster("topic t was not created", &silent), refusal);
         assert_eq!(Refusal::usage("no").code, 2);
     }
 }

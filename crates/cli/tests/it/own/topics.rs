@@ -110,6 +110,23 @@ fn settings_are_set_shown_and_unset() {
             [format!("unset,{kind},{name},{key}=default,done")]
         );
         assert!(!rows(&format!("config get {kind} {name}")).contains(&shown));
+        let again = rows(&format!("config unset {kind} {name} {key}"));
+        assert_eq!(again, [format!("unset,{kind},{name},{key}=default,unchanged")]);
+    }
+    for (line, told) in [
+        ("config get topic tt", "there is no topic 'tt'\nhint: `ottla topic list`"),
+        ("config set topic T retention.ms=1", "there is no topic 'T'\nhint: Did you mean 't'?"),
+        ("config get broker 9", "there is no broker 9\ndetail: There are 1.\nhint: `ottla cluster nodes`"),
+        (
+            "config unset topic t retention.mz",
+            "topic t has no setting 'retention.mz'\nhint: Did you mean 'retention.ms'?",
+        ),
+        ("topic alter t -u retention.mz", "topic t has no setting 'retention.mz'"),
+        ("config get topic t no.such", "hint: `ottla config get` with --all shows which there are."),
+    ] {
+        let ran = node.ottla(line);
+        assert_eq!((ran.exit, ran.out.len()), (Some(1), 0), "{line}: {ran:?}");
+        assert!(ran.err.contains(told), "{line}: {}", ran.err);
     }
     node.done("topic alter t -c retention.ms=7 -c segment.ms=8");
     node.done("topic alter t -c retention.ms=9 -u segment.ms");
