@@ -18,6 +18,7 @@ pub const TRANSCRIPTS: &[(&str, &str)] = &[
     ("console.txt", include_str!("../data/console.txt")),
     ("consumer-groups-reset.txt", include_str!("../data/consumer-groups-reset.txt")),
     ("consumer-groups.txt", include_str!("../data/consumer-groups.txt")),
+    ("default-broker.txt", include_str!("../data/default-broker.txt")),
     ("delete-records.txt", include_str!("../data/delete-records.txt")),
     ("dump-log.txt", include_str!("../data/dump-log.txt")),
     ("e2e-failures.txt", include_str!("../data/e2e-failures.txt")),

@@ -22,13 +22,18 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// A node of these settings that has nothing yet.
+    fn start(name: &str, settings: &str) -> Broker {
+        let node = Node::start(&format!("live-{name}"), settings);
+        Broker { address: node.address.clone(), files: Files::new(name), node: Some(node) }
+    }
+
     /// A node that has nothing yet, or the broker of the environment.
     pub fn new(name: &str) -> Broker {
-        let files = Files::new(name);
         let Ok(address) = std::env::var("OTTLA_TEST_BOOTSTRAP") else {
-            let node = Node::start(&format!("live-{name}"), SETTINGS);
-            return Broker { address: node.address.clone(), files, node: Some(node) };
+            return Broker::start(name, SETTINGS);
         };
+        let files = Files::new(name);
         let broker = Broker { address, files, node: None };
         let listed = broker.run("kafka-topics.sh --bootstrap-server localhost:9092 --list", "");
         let is_empty = listed.out.iter().all(|name| name.is_empty() || name == "__consumer_offsets");
@@ -197,4 +202,17 @@ fn kafka_configs_prints_what_kafka_s_tool_prints() {
     let broker = Broker::new("configs");
     broker.create("cfg1");
     broker.replay(("configs.txt", include_str!("../data/configs.txt")));
+}
+
+/// What a node of default settings does by itself, and what it refuses.
+#[test]
+fn a_node_as_it_comes_answers_the_tools_as_kafka_s_does() {
+    let broker = Broker::start("default", "num.partitions=4");
+    broker.replay(("default-broker.txt", include_str!("../data/default-broker.txt")));
+    let described = "kafka-topics.sh --bootstrap-server localhost:9092 --describe --topic autocreated";
+    assert!(broker.run(described, "").out[0].contains("\tPartitionCount: 4\tReplicationFactor: 1\t"));
+    // A controller is no broker.
+    let seen = broker.run("kafka-topics.sh --bootstrap-server localhost:9093 --list", "");
+    let told = "Error while executing topic command : The node does not support METADATA";
+    assert_eq!((seen.out, seen.exit), (vec![told.to_owned()], Some(1)));
 }
