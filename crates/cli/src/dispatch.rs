@@ -213,6 +213,9 @@ mod tests {
         assert_eq!(code, 0);
         let listed = |command: &Command| help.contains(&format!("\n  {} ", command.name));
         assert!(COMMANDS.iter().all(listed), "{help}");
+        assert_eq!(ran("ottla help"), ran("ottla --help"));
+        assert_eq!(ran("ottla help topic list"), ran("ottla topic list --help"));
+        assert_eq!(ran("ottla help nonsense").0, 2);
         let (code, out, err) = ran("ottla kafka-nonsense");
         assert_eq!((code, out.as_str()), (2, ""));
         assert_eq!(

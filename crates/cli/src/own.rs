@@ -48,7 +48,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use ottla_env::task;
 
-use crate::dispatch::COMMANDS;
+use crate::dispatch::{COMMANDS, find};
 use crate::terminal::Terminal;
 use refusal::{Refusal, USAGE};
 use similar::similar;
@@ -153,22 +153,40 @@ fn on_runtime<F: Future<Output = Result<(), Refusal>>>(work: F) -> Result<(), Re
 /// Runs `ottla` with these arguments, none of which begins with the name of a command.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {
     match args.first().map(String::as_str) {
-        None | Some("--help" | "-h" | "help") => {
+        None | Some("--help" | "-h") => {
             help(terminal);
             0
         }
+        Some("help") => help_of(args.get(1..).unwrap_or_default(), terminal),
         Some("--version" | "-V") => {
             terminal.out_line(version());
             0
         }
-        Some(unknown) => {
-            let near = commands_like(unknown);
-            let near: Vec<&str> = near.iter().map(String::as_str).collect();
-            Refusal::usage(format!("there is no command '{unknown}'"))
-                .reminding(&near, "`ottla --help` lists the commands")
-                .tell(terminal)
-        }
+        Some(unknown) => unknown_command(unknown, terminal),
     }
+}
+
+/// `ottla help`, and `ottla help COMMAND`.
+fn help_of(names: &[String], terminal: &mut Terminal<'_>) -> u8 {
+    let Some((name, rest)) = names.split_first() else {
+        help(terminal);
+        return 0;
+    };
+    match find(name) {
+        Some(command) => {
+            let words: Vec<String> = rest.iter().cloned().chain(["--help".to_owned()]).collect();
+            (command.run)(&words, terminal)
+        }
+        None => unknown_command(name, terminal),
+    }
+}
+
+fn unknown_command(name: &str, terminal: &mut Terminal<'_>) -> u8 {
+    let near = commands_like(name);
+    let near: Vec<&str> = near.iter().map(String::as_str).collect();
+    Refusal::usage(format!("there is no command '{name}'"))
+        .reminding(&near, "`ottla --help` lists the commands")
+        .tell(terminal)
 }
 
 /// The commands that a name may stand for. What all of Kafka's tools have in common makes no two of them alike.

@@ -4,7 +4,9 @@
 //! partition (`auto.create.topics.enable=false`, `num.partitions=1`), as the recorded one did. So a run against such a
 //! broker is a run of one test: `OTTLA_TEST_BOOTSTRAP=host:port cargo test -p ottla-cli --test it live::kafka_topics`.
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use crate::left_out::replayed;
 use crate::process::Node;
@@ -202,6 +204,33 @@ fn kafka_configs_prints_what_kafka_s_tool_prints() {
     let broker = Broker::new("configs");
     broker.create("cfg1");
     broker.replay(("configs.txt", include_str!("../data/configs.txt")));
+}
+
+/// As Kafka's tool does on `kafka-console-consumer … | head -1`.
+#[test]
+fn a_console_consumer_ends_when_nobody_reads_it_any_more() {
+    let broker = Broker::new("no-reader");
+    broker.create("n1");
+    // More than a pipe holds.
+    let fill = "kafka-producer-perf-test.sh --bootstrap-server localhost:9092 --topic n1 --num-records 1000 \
+                --record-size 1000 --throughput -1";
+    assert_eq!(broker.run(fill, "").exit, Some(0));
+    let mut consumer = Command::new(env!("CARGO_BIN_EXE_ottla"))
+        .args(["kafka-console-consumer.sh", "--bootstrap-server", &broker.address, "--topic", "n1"])
+        .arg("--from-beginning")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(consumer.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.len(), 1001);
+    let ended = consumer.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    let told: Vec<&str> = told.lines().collect();
+    assert_eq!(told[0], "Unable to write to standard out, closing consumer.");
+    assert!(told[1].starts_with("Processed a total of "), "{told:?}");
+    assert_eq!((told.len(), ended.status.code()), (2, Some(0)), "{told:?}");
 }
 
 /// What a node of default settings does by itself, and what it refuses.

@@ -28,6 +28,8 @@ const CLOSE: Duration = Duration::from_secs(30);
 /// Why reading ended.
 enum End {
     Enough,
+    /// Standard output takes no more.
+    NoReader,
     Signal(Signal),
     /// Said in the log; the tool still ends well.
     Terminated(Failure),
@@ -68,7 +70,7 @@ pub(super) async fn run(
         terminal.out_line("shutdown_complete");
     }
     match end {
-        End::Enough | End::Terminated(_) => 0,
+        End::Enough | End::NoReader | End::Terminated(_) => 0,
         End::Signal(signal) => exit_code_of(signal),
         End::Unreadable(failure) => unknown_error(terminal, &failure),
     }
@@ -148,6 +150,10 @@ impl Reading {
             if self.ahead.is_empty() {
                 // Whoever reads the output sees records while the next ones are waited for.
                 terminal.flush();
+            }
+            if terminal.out_failure().is_some() {
+                terminal.err_line("Unable to write to standard out, closing consumer.");
+                return End::NoReader;
             }
         }
         End::Enough
