@@ -76,7 +76,9 @@ fn made_up(flow: &mut Flow<'_>) {
             body["responsePartitionLimit"] = json!(1_000_000);
             body["cursor"] = Value::Null;
         }
-        if let (ApiKey::Fetch, Some(topics)) = (api, body["topics"].as_array_mut()) {
+        if api == ApiKey::Fetch
+            && let Some(topics) = body["topics"].as_array_mut()
+        {
             // Over two rows of the id of zeroes Kafka stumbles.
             topics.iter_mut().for_each(|topic| topic["topicId"] = json!(flow.one_of(&IDS)));
         }
