@@ -171,6 +171,8 @@ fn spoilt(flow: &mut Flow<'_>) {
         _ => Spoil::Flip { at: flow.random.index(40), with: flow.one_of(&[1, 2, 0x40]) },
     };
     let (api, body) = flow.one_of(&requests);
+    // A bit makes the key one of transactions, which are not offered.
+    let spoil = if api == ApiKey::FindCoordinator { Spoil::Cut(1 + flow.random.index(6)) } else { spoil };
     let version = flow.version(api);
     flow.ask_in(api, if api == ApiKey::Metadata { version.max(4) } else { version }, body).spoilt(spoil);
 }
