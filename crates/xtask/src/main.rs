@@ -21,7 +21,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "bench",
-        usage: "bench client [...]  measure the client library beside librdkafka on the same work",
+        usage: "bench [...]         measure a node beside the smallest possible broker and others; bench client [...]: the client library",
         run: bench::run,
     },
     Task {

@@ -1,0 +1,54 @@
+//! The benchmark: a raw driver, a yardstick, and the runner that measures a node beside it.
+//!
+//! Owns: the commands. Does not own: what they do (one module each); `cargo xtask bench` builds and starts this.
+
+mod alone;
+mod driver;
+mod figures;
+mod frames;
+mod plan;
+mod processor;
+mod report;
+mod rows;
+mod system;
+mod yardstick;
+
+use std::process::ExitCode;
+
+/// A benchmark ends at the first thing that is not as it should be, and says what that was.
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+const USAGE: &str = "usage: ottla-bench run|yardstick|alone ...";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((command, rest)) => match command.as_str() {
+            "run" => run(rest),
+            "yardstick" => yardstick::run(rest),
+            "alone" => alone::become_command(rest),
+            _ => Err(USAGE.into()),
+        },
+        None => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Fallible<()> {
+    let plan = plan::Plan::parse(arguments)?;
+    alone::leave_session()?;
+    alone::sleep_precisely();
+    std::fs::create_dir_all(&plan.stage.work).map_err(system::told("create", &plan.stage.work))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut bench = rows::Bench { plan, results: figures::Results::default() };
+    let done = runtime.block_on(bench.run());
+    // What was measured before an error is worth showing.
+    report::write(&bench.plan, &bench.results)?;
+    done
+}

@@ -1,0 +1,53 @@
+//! `ottla-bench yardstick PORT DIRECTORY PARTITIONS DURABILITY RETENTION`: the smallest program that could do a broker's job.
+//!
+//! It reads frames into a buffer that it uses again, compares the checksum of the batch, writes the offset into it,
+//! appends it with one `pwrite`, and answers; or it sends from the page cache. Nothing else: no metadata, no
+//! permissions, no look at the records, no index. What a broker needs beyond it is the broker's own.
+//!
+//! Owns: the start. Does not own: connections (`serve`), requests (`request`), files (`log`).
+//!
+//! Source: performance specification, section 3.
+
+mod log;
+mod request;
+mod serve;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+
+use crate::Fallible;
+use crate::processor::processors;
+use crate::system::Durability;
+
+/// Serves until the process is ended.
+pub fn run(arguments: &[String]) -> Fallible<()> {
+    let [port, directory, partitions, durability, retention] = arguments else {
+        return Err("usage: ottla-bench yardstick PORT DIRECTORY PARTITIONS page-cache|flushed BYTES".into());
+    };
+    let durability = match durability.as_str() {
+        "page-cache" => Durability::PageCache,
+        "flushed" => Durability::Flushed,
+        other => return Err(format!("'{other}' is no durability").into()),
+    };
+    let plan = log::LogPlan { durability, retention_bytes: retention.parse()? };
+    let logs = log::Logs::create(Path::new(directory), partitions.parse()?, plan)?;
+    let port: u16 = port.parse()?;
+    let workers = usize::try_from(processors())?;
+    let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    runtime.block_on(async move {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            let logs = Arc::clone(&logs);
+            tokio::spawn(async move {
+                if let Err(error) = serve::Connection::new(stream, logs).run().await {
+                    eprintln!("connection lost: {error}");
+                }
+            });
+        }
+    })
+}
