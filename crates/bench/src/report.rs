@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Fallible;
 use crate::figures::{Ratio, Results, Sample, Spread};
+use crate::goals::{self, Verdict};
 use crate::plan::Plan;
+use crate::plot;
 use crate::processor::processors;
 use crate::system::told;
 
@@ -21,7 +23,14 @@ pub fn write(plan: &Plan, results: &Results) -> Fallible<()> {
     let json = serde_json::to_string_pretty(&as_json(plan, results))?;
     fs::write(output, json + "\n").map_err(told("write", output))?;
     let text = output.with_extension("md");
-    fs::write(&text, tables).map_err(told("write", &text))
+    fs::write(&text, tables).map_err(told("write", &text))?;
+    for row in &plan.rows {
+        if let Some(picture) = plot::row(results, *row) {
+            let path = output.with_extension(format!("row-{row}.svg"));
+            fs::write(&path, picture).map_err(told("write", &path))?;
+        }
+    }
+    Ok(())
 }
 
 fn tables(plan: &Plan, results: &Results) -> String {
@@ -53,6 +62,22 @@ fn tables(plan: &Plan, results: &Results) -> String {
                 let _ = writeln!(text, " {ratio} | {:.0} |", foreign.fold(0.0, f64::max));
             }
         }
+    }
+    text + &verdicts(results)
+}
+
+/// The goals and whether they were reached.
+fn verdicts(results: &Results) -> String {
+    let verdicts = goals::judge(results);
+    if verdicts.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        "\n### Goals\n\n| Row | Case | Figure | Wanted | Measured | |\n|---|---|---|---|---:|---|\n"
+            .to_owned();
+    for Verdict { row, case, figure, wanted, measured, reached } in verdicts {
+        let verdict = if reached { "reached" } else { "**missed**" };
+        let _ = writeln!(text, "| {row} | {case} | {figure} | {wanted} | {measured:.2} | {verdict} |");
     }
     text
 }

@@ -15,12 +15,18 @@ mod serve;
 use std::path::Path;
 use std::sync::Arc;
 
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 
 use crate::Fallible;
 use crate::processor::processors;
 use crate::system::Durability;
+
+/// What a socket holds that was sent: with Kafka's default, `sendfile` of large pieces is almost twice as fast as with what
+/// the system takes by itself, for the receiver copies what still lies in the processor's cache. Received is fastest with
+/// what the system takes.
+const SEND_BUFFER_BYTES: usize = 100 * 1024;
 
 /// Serves until the process is ended.
 pub fn run(arguments: &[String]) -> Fallible<()> {
@@ -42,6 +48,7 @@ pub fn run(arguments: &[String]) -> Fallible<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
+            SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
             let logs = Arc::clone(&logs);
             tokio::spawn(async move {
                 if let Err(error) = serve::Connection::new(stream, logs).run().await {
