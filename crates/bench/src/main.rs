@@ -3,6 +3,7 @@
 //! Owns: the commands. Does not own: what they do (one module each); `cargo xtask bench` builds and starts this.
 
 mod alone;
+mod counts;
 mod driver;
 mod figures;
 mod frames;
@@ -13,6 +14,7 @@ mod processor;
 mod report;
 mod rows;
 mod system;
+mod tally;
 mod yardstick;
 
 use std::process::ExitCode;
@@ -20,13 +22,14 @@ use std::process::ExitCode;
 /// A benchmark ends at the first thing that is not as it should be, and says what that was.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str = "usage: ottla-bench run|yardstick|alone ...";
+const USAGE: &str = "usage: ottla-bench run|counts|yardstick|alone ...";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((command, rest)) => match command.as_str() {
             "run" => run(rest),
+            "counts" => counts(rest),
             "yardstick" => yardstick::run(rest),
             "alone" => alone::become_command(rest),
             _ => Err(USAGE.into()),
@@ -43,14 +46,26 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Fallible<()> {
-    let plan = plan::Plan::parse(arguments)?;
-    alone::leave_session()?;
-    alone::sleep_precisely();
-    std::fs::create_dir_all(&plan.stage.work).map_err(system::told("create", &plan.stage.work))?;
+    let plan = prepared(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut bench = rows::Bench { plan, results: figures::Results::default() };
     let done = runtime.block_on(bench.run());
     // What was measured before an error is worth showing.
     report::write(&bench.plan, &bench.results)?;
     done
+}
+
+fn counts(arguments: &[String]) -> Fallible<()> {
+    let plan = prepared(arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(counts::run(&plan))
+}
+
+/// The plan, in a process that is ready for it.
+fn prepared(arguments: &[String]) -> Fallible<plan::Plan> {
+    let plan = plan::Plan::parse(arguments)?;
+    alone::leave_session()?;
+    alone::sleep_precisely();
+    std::fs::create_dir_all(&plan.stage.work).map_err(system::told("create", &plan.stage.work))?;
+    Ok(plan)
 }

@@ -10,10 +10,11 @@ use crate::driver::board::Timing;
 use crate::system::{Kind, Stage};
 
 pub const USAGE: &str = "ottla-bench run --node FILE --settings FILE [--quick] [--rows 1,2,..] [--rounds N] \
-                         [--cases WORD] [--peer COMMAND] [--only yardstick,ottla,peer] [--work DIR] [--port N] [--output FILE]";
+                         [--cases WORD] [--peer COMMAND] [--client COMMAND]... [--only yardstick,ottla,peer] [--work DIR] [--port N] [--output FILE]\n       \
+                         ottla-bench counts --node FILE --settings FILE [--expected FILE] [--only ..] [--work DIR] [--port N]";
 
-/// The rows there are, as the performance specification numbers them; 12 needs several nodes.
-pub const ROWS: [u32; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14];
+/// The rows there are, as the performance specification numbers them; 12 needs several nodes. Row 0 are real clients.
+pub const ROWS: [u32; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14];
 /// Rows that take too long to be run unasked: the long run.
 const ASKED_FOR: [u32; 1] = [6];
 
@@ -26,16 +27,21 @@ pub struct Plan {
     /// Only cases with this in their name.
     pub cases: Option<String>,
     pub systems: Vec<Kind>,
+    /// Commands of real clients: row 0.
+    pub clients: Vec<String>,
     pub stage: Stage,
     /// Where the JSON goes; the table and the plots lie beside it.
     pub output: Option<PathBuf>,
+    /// What may be counted at most.
+    pub expected: Option<PathBuf>,
 }
 
 impl Plan {
     pub fn parse(arguments: &[String]) -> Fallible<Plan> {
-        let (mut node, mut settings, mut peer, mut only) = (None, None, None, None);
+        let (mut node, mut settings, mut peer, mut only, mut expected) = (None, None, None, None, None);
         let (mut rows, mut rounds, mut quick) = (None, None, false);
         let (mut work, mut port, mut output, mut cases) = (PathBuf::from("target/bench"), None, None, None);
+        let mut clients = Vec::new();
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {
             if flag == "--quick" {
@@ -50,9 +56,11 @@ impl Plan {
                 "--rounds" => rounds = Some(number(flag, value)?),
                 "--cases" => cases = Some(value.clone()),
                 "--peer" => peer = Some(value.clone()),
+                "--client" => clients.push(value.clone()),
                 "--only" => only = Some(value.clone()),
                 "--work" => work = PathBuf::from(value),
                 "--port" => port = Some(number(flag, value)?),
+                "--expected" => expected = Some(PathBuf::from(value)),
                 "--output" => output = Some(PathBuf::from(value)),
                 unknown => return Err(format!("unknown flag {unknown}; usage: {USAGE}").into()),
             }
@@ -71,8 +79,10 @@ impl Plan {
             rounds: rounds.unwrap_or(if quick { 1 } else { 7 }),
             cases,
             systems,
-            stage: Stage { work, port, settings },
+            clients,
+            stage: Stage { work, port, settings, counting: false },
             output,
+            expected,
         })
     }
 

@@ -27,6 +27,7 @@ pub struct Moment {
 struct Counters {
     nanos: u64,
     switches: u64,
+    bytes_written: u64,
 }
 
 /// What was used between two moments.
@@ -42,6 +43,8 @@ pub struct Usage {
     pub steal_percent: f64,
     /// Context switches of the system under test.
     pub switches: f64,
+    /// Bytes it wrote by the calls that are counted: to files, and to sockets by `writev`.
+    pub bytes_written: f64,
 }
 
 impl Moment {
@@ -73,6 +76,7 @@ impl Moment {
             foreign_percent: foreign.max(0.0) / all,
             steal_percent: ticks(self.steal_ticks, later.steal_ticks) / all,
             switches: count(self.system.switches, later.system.switches),
+            bytes_written: count(self.system.bytes_written, later.system.bytes_written),
         }
     }
 }
@@ -86,6 +90,8 @@ impl Counters {
             self.switches +=
                 labelled(&text, "voluntary_ctxt_switches:") + labelled(&text, "nonvoluntary_ctxt_switches:");
         }
+        let text = fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
+        self.bytes_written += labelled(&text, "wchar:");
     }
 }
 

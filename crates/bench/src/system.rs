@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::Fallible;
 use crate::driver::client::Client;
 use crate::processor;
+use crate::tally::ALLOCATOR_ENVIRONMENT;
 
 /// What an answer to a produce request promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,8 @@ pub struct Stage {
     pub port: Option<u16>,
     /// Settings of a node, with the same places to fill in as a peer's command and `{durability}`.
     pub settings: PathBuf,
+    /// Whether a system's allocator says at its end what it counted, if it counts.
+    pub counting: bool,
 }
 
 /// What a start needs to know.
@@ -115,7 +118,7 @@ impl System {
         let command = command(stage, kind, (start, &directory, ports))?;
         let log = stage.work.join(format!("{}.log", kind.name()));
         fs::write(&log, "").map_err(told("write", &log))?;
-        let child = spawn(&command, &log)?;
+        let child = spawn(&command, &log, stage.counting)?;
         let mut system = System {
             kind: kind.clone(),
             port: ports.0,
@@ -134,13 +137,18 @@ impl System {
     /// Starts the stopped or killed system again on what it left, and waits until it answers.
     pub async fn start_again(&mut self) -> Fallible<()> {
         self.spawned_at = Instant::now();
-        self.child = spawn(&self.command, &self.log)?;
+        self.child = spawn(&self.command, &self.log, false)?;
         self.await_answer().await
     }
 
     /// The session its processes are in.
     pub fn session(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What its processes wrote to their output.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     pub fn is_yardstick(&self) -> bool {
@@ -249,10 +257,13 @@ fn command(
     }
 }
 
-fn spawn(command: &[String], log: &Path) -> Fallible<Child> {
+fn spawn(command: &[String], log: &Path, counting: bool) -> Fallible<Child> {
     let output = File::options().append(true).open(log).map_err(told("write", log))?;
     let errors = output.try_clone()?;
     let mut alone = Command::new(std::env::current_exe()?);
+    if counting {
+        alone.env(ALLOCATOR_ENVIRONMENT.0, ALLOCATOR_ENVIRONMENT.1);
+    }
     alone.arg("alone").args(command).stdin(Stdio::null()).stdout(output).stderr(errors);
     Ok(alone.spawn()?)
 }

@@ -138,6 +138,39 @@ pub async fn fill(system: &System, partition: i32, batch: &Batch, count: u64) ->
     Ok(())
 }
 
+/// A producer, idempotent where the system knows such, that waits for every answer.
+pub struct OneByOne {
+    stream: TcpStream,
+    frame: ProduceFrame,
+    identity: Option<(ProducerId, ProducerEpoch)>,
+    answers: Answers,
+    number: i32,
+}
+
+impl OneByOne {
+    pub async fn new(system: &System, frame: ProduceFrame) -> Fallible<OneByOne> {
+        let identity = if system.is_yardstick() { None } else { identity(system.port).await? };
+        let stream = connect(system.port).await?;
+        Ok(OneByOne { stream, frame, identity, answers: Answers::default(), number: 0 })
+    }
+
+    pub async fn next(&mut self, mut each: impl FnMut(&[u8]) -> Fallible<()>) -> Fallible<()> {
+        self.number = self.number.wrapping_add(1) & 0x7fff_ffff;
+        self.frame.set_correlation(self.number);
+        if let Some((id, epoch)) = self.identity {
+            self.frame.set_next_sequence(id, epoch)?;
+        }
+        self.stream.write_all(&self.frame.bytes).await?;
+        while self.answers.read(&mut self.stream, &mut each).await? == 0 {}
+        Ok(())
+    }
+}
+
+async fn identity(port: u16) -> Fallible<Option<(ProducerId, ProducerEpoch)>> {
+    let (id, epoch) = Client::connect(port).await?.producer_id().await?;
+    Ok(ProducerId::new(id).zip(ProducerEpoch::new(epoch)))
+}
+
 struct Producer {
     stream: TcpStream,
     frames: Vec<ProduceFrame>,
@@ -155,13 +188,7 @@ impl Producer {
                 ProduceFrame::new(i32::try_from(partition)?, producers.acks, &producers.batch)
             })
             .collect::<Fallible<Vec<ProduceFrame>>>()?;
-        let identity = match producers.idempotent {
-            false => None,
-            true => {
-                let (id, epoch) = Client::connect(port).await?.producer_id().await?;
-                ProducerId::new(id).zip(ProducerEpoch::new(epoch))
-            }
-        };
+        let identity = if producers.idempotent { identity(port).await? } else { None };
         Ok(Producer { stream: connect(port).await?, frames, in_flight: producers.in_flight, identity })
     }
 

@@ -4,6 +4,7 @@
 //!
 //! Every system is started on an empty directory for every run, and systems alternate: A B, B A, A B …
 
+mod clients;
 mod compressed;
 mod fetch;
 mod idle;
@@ -54,6 +55,7 @@ impl Bench {
         for row in self.plan.rows.clone() {
             let begin = Instant::now();
             match row {
+                0 => clients::run(self).await?,
                 1 => produce::run(self).await?,
                 2 => fetch::alone(self).await?,
                 3 => fetch::beside_producers(self).await?,
