@@ -48,7 +48,7 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Fallible<()> {
     let plan = prepared(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut bench = rows::Bench { plan, results: figures::Results::default() };
+    let mut bench = rows::Bench { plan, results: figures::Results::default(), failures: Vec::new() };
     let done = runtime.block_on(bench.run());
     // What was measured before an error is worth showing.
     report::write(&bench.plan, &bench.results)?;

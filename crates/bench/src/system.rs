@@ -106,7 +106,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 const KEEP_ALL: u64 = 1 << 50;
 
 /// Further settings of a peer: segments are cleaned up while a load runs, as the node's settings say too.
-const PEER_SETTINGS: &str = "log.retention.check.interval.ms=1000\nlog.segment.delete.delay.ms=1000\n";
+const PEER_SETTINGS: &str = "log.retention.check.interval.ms=100\nlog.initial.task.delay.ms=100\n";
 
 impl System {
     /// Starts a system on an empty directory and waits until it answers.

@@ -23,8 +23,8 @@ use crate::system::{Durability, Kind, System};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Pause between two questions whether partitions have their leaders.
 const ASK_EVERY: Duration = Duration::from_millis(5);
-/// Brokers refuse more partitions in one request.
-const PARTITIONS_PER_REQUEST: u32 = 10_000;
+/// Brokers refuse requests that become more than 10 000 metadata records, and a topic has others beside its partitions'.
+pub const PARTITIONS_PER_TOPIC: u32 = 5_000;
 
 /// One connection for questions.
 pub struct Client {
@@ -57,7 +57,7 @@ impl Client {
             all.extend([
                 ("segment.bytes", "67108864"),
                 ("retention.bytes", bytes),
-                ("file.delete.delay.ms", "1000"),
+                ("file.delete.delay.ms", "0"),
             ]);
         }
         // How Kafka is made to flush before it answers; a node has a setting for it.
@@ -67,7 +67,7 @@ impl Client {
         let mut client = Client::connect(system.port).await?;
         let (mut left, mut number) = (system.start.partitions, 0);
         while left > 0 {
-            let count = left.min(PARTITIONS_PER_REQUEST);
+            let count = left.min(PARTITIONS_PER_TOPIC);
             client.create(&topic_name(number), count, &all).await?;
             (left, number) = (left - count, number + 1);
         }

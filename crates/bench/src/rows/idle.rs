@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Bench, Case};
 use crate::Fallible;
 use crate::driver::board::{Timing, micros};
-use crate::driver::client::{Client, topic_name};
+use crate::driver::client::{Client, PARTITIONS_PER_TOPIC, topic_name};
 use crate::driver::paced::{self, Pace};
 use crate::figures::{Load, mebibytes};
 use crate::frames::{Batch, ProduceFrame};
@@ -16,8 +16,6 @@ use crate::system::{Durability, Start, System};
 
 /// How long a system is left alone before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Partitions of one topic at most; see `driver::client`.
-const TOPIC_PARTITIONS: u32 = 10_000;
 
 /// Row 8: connections that were used once, and the latency of one that is in use beside them.
 pub async fn connections(bench: &mut Bench) -> Fallible<()> {
@@ -85,7 +83,7 @@ pub async fn partitions(bench: &mut Bench) -> Fallible<()> {
                 let created = begin.elapsed();
                 tokio::time::sleep(SETTLE).await;
                 let after = memory_of(system.session())?.0;
-                let metadata = metadata_time(system, (*count).min(TOPIC_PARTITIONS)).await?;
+                let metadata = metadata_time(system, (*count).min(PARTITIONS_PER_TOPIC)).await?;
                 system.stop().await?;
                 system.start_again().await?;
                 let ready = all_led(system, *count).await?;
@@ -128,7 +126,7 @@ async fn all_led(system: &System, partitions: u32) -> Fallible<Duration> {
     let mut client = Client::connect(system.port).await?;
     let (mut left, mut number) = (partitions, 0);
     while left > 0 {
-        let count = left.min(TOPIC_PARTITIONS);
+        let count = left.min(PARTITIONS_PER_TOPIC);
         while client.leaders(&topic_name(number)).await? != count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

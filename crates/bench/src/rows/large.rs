@@ -12,7 +12,7 @@ use rustix::fs::{Advice, fadvise};
 use super::{Bench, Case};
 use crate::Fallible;
 use crate::driver::board::{Timing, micros};
-use crate::driver::client::{Client, connect};
+use crate::driver::client::{Client, PARTITIONS_PER_TOPIC, connect};
 use crate::driver::closed::{self, Consumers, read_fetched};
 use crate::driver::end_to_end::{self, Way};
 use crate::figures::Load;
@@ -89,7 +89,7 @@ pub async fn recovery(bench: &mut Bench) -> Fallible<()> {
         measure(bench, (&format!("{gigabytes} GB in 1 partition"), 1), (&batch, count)).await?;
     }
     let batch = Batch::keyed(100, 4, 0)?;
-    for partitions in if bench.plan.quick { [1_000].iter() } else { [1_000, 10_000].iter() } {
+    for partitions in if bench.plan.quick { [1_000].iter() } else { [1_000, PARTITIONS_PER_TOPIC].iter() } {
         measure(bench, (&format!("{partitions} partitions"), *partitions), (&batch, 2)).await?;
     }
     Ok(())

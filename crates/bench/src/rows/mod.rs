@@ -28,6 +28,8 @@ use crate::system::{Kind, Start, System};
 pub struct Bench {
     pub plan: Plan,
     pub results: Results,
+    /// Cases that could not be measured; the others still are.
+    pub failures: Vec<String>,
 }
 
 /// One line of a row.
@@ -73,7 +75,10 @@ impl Bench {
             }
             eprintln!("row {row}: {:.0} s", begin.elapsed().as_secs_f64());
         }
-        Ok(())
+        match self.failures.is_empty() {
+            true => Ok(()),
+            false => Err(format!("not measured:\n{}", self.failures.join("\n")).into()),
+        }
     }
 
     /// Measures a case on every system in every round.
@@ -93,7 +98,15 @@ impl Bench {
                 order.reverse();
             }
             for kind in order {
-                let (figures, load) = self.quiet(case, kind, &measure).await?;
+                let (figures, load) = match self.quiet(case, kind, &measure).await {
+                    Ok(measured) => measured,
+                    Err(error) => {
+                        let told = format!("{} {} ({}): {error}", case.row, case.name, kind.name());
+                        eprintln!("  {told}");
+                        self.failures.push(told);
+                        continue;
+                    }
+                };
                 let system = kind.name();
                 let shown: Vec<String> =
                     figures.iter().map(|(name, value)| format!("{value:.2} {name}")).collect();
@@ -125,8 +138,7 @@ impl Bench {
                 touch_memory(if self.plan.quick { TOUCHED_BYTES_QUICK } else { TOUCHED_BYTES });
             }
             let mut system = System::start(&self.plan.stage, kind, case.start).await?;
-            let failed = |error| format!("{} ({}): {error}", case.name, kind.name());
-            let got = measure(&mut system).await.map_err(failed)?;
+            let got = measure(&mut system).await?;
             drop(system);
             let quieter = best.as_ref().is_none_or(|best| got.1.foreign_percent < best.1.foreign_percent);
             if quieter {

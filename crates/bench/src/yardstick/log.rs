@@ -24,8 +24,10 @@ use crate::system::{Durability, told};
 
 /// Size of a segment, as the benchmark's topics have it.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Files that are flushed at once: a device does several at once.
+const FLUSH_THREADS: usize = 4;
 /// Beyond so many partitions, whole segments would fill the disk.
-const PREALLOCATED_MAX: usize = 100;
+const PREALLOCATED_MAX: usize = 10;
 /// Segments that wait for their removal.
 const REMOVALS_MAX: usize = 64;
 
@@ -150,15 +152,27 @@ impl Logs {
                 self.more.wait_while(&mut dirty, |dirty| dirty.is_empty());
                 std::mem::take(&mut *dirty)
             };
-            for partition in round.into_iter().filter_map(|number| self.partitions.get(number)) {
-                let (file, end) = {
-                    let mut state = partition.state.lock();
-                    state.dirty = false;
-                    (state.segments.back().map(|segment| Arc::clone(&segment.file)), state.next_offset)
-                };
-                if file.is_some_and(|file| file.sync_data().is_ok()) {
-                    partition.readable.send_replace(end);
+            let per_thread = round.len().div_ceil(FLUSH_THREADS);
+            std::thread::scope(|scope| {
+                let mut shares = round.chunks(per_thread);
+                let own = shares.next().unwrap_or_default();
+                for share in shares {
+                    scope.spawn(|| self.flush(share));
                 }
+                self.flush(own);
+            });
+        }
+    }
+
+    fn flush(&self, share: &[usize]) {
+        for partition in share.iter().filter_map(|number| self.partitions.get(*number)) {
+            let (file, end) = {
+                let mut state = partition.state.lock();
+                state.dirty = false;
+                (state.segments.back().map(|segment| Arc::clone(&segment.file)), state.next_offset)
+            };
+            if file.is_some_and(|file| file.sync_data().is_ok()) {
+                partition.readable.send_replace(end);
             }
         }
     }
