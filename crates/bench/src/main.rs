@@ -17,7 +17,10 @@ mod system;
 mod tally;
 mod yardstick;
 
+use std::fs::File;
 use std::process::ExitCode;
+
+use rustix::fs::{FlockOperation, flock};
 
 /// A benchmark ends at the first thing that is not as it should be, and says what that was.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Fallible<()> {
-    let plan = prepared(arguments)?;
+    let (plan, _lock) = prepared(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut bench = rows::Bench { plan, results: figures::Results::default(), failures: Vec::new() };
     let done = runtime.block_on(bench.run());
@@ -56,16 +59,20 @@ fn run(arguments: &[String]) -> Fallible<()> {
 }
 
 fn counts(arguments: &[String]) -> Fallible<()> {
-    let plan = prepared(arguments)?;
+    let (plan, _lock) = prepared(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(counts::run(&plan))
 }
 
-/// The plan, in a process that is ready for it.
-fn prepared(arguments: &[String]) -> Fallible<plan::Plan> {
+/// The plan, in a process that is ready for it, and what keeps the directory of the run its own.
+fn prepared(arguments: &[String]) -> Fallible<(plan::Plan, File)> {
     let plan = plan::Plan::parse(arguments)?;
     alone::leave_session()?;
     alone::sleep_precisely();
     std::fs::create_dir_all(&plan.stage.work).map_err(system::told("create", &plan.stage.work))?;
-    Ok(plan)
+    let path = plan.stage.work.join("lock");
+    let lock = File::create(&path).map_err(system::told("create", &path))?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| format!("another run uses {}", plan.stage.work.display()))?;
+    Ok((plan, lock))
 }

@@ -19,6 +19,8 @@ use crate::Fallible;
 use crate::frames::{TOPIC, frame};
 use crate::system::{Durability, Kind, System};
 
+/// So many partitions of a new topic are asked whether they serve, the last ones: each question costs a round trip.
+const LOOKED_AT: u32 = 100;
 /// An answer may take as long as a broker needs for thousands of partitions.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Pause between two questions whether partitions have their leaders.
@@ -100,12 +102,28 @@ impl Client {
         }
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
-            if self.leaders(topic).await? == partitions {
+            if self.leaders(topic).await? == partitions && self.serves(topic, partitions).await? {
                 return Ok(());
             }
             tokio::time::sleep(ASK_EVERY).await;
         }
         Err(format!("not every partition of {topic} has a leader after {PATIENCE:?}").into())
+    }
+
+    /// Whether the leaders know that they are: a broker may tell of a partition before it has made it.
+    async fn serves(&mut self, topic: &str, partitions: u32) -> Fallible<bool> {
+        let first_looked_at = partitions.saturating_sub(LOOKED_AT);
+        for partition in (first_looked_at..partitions).rev() {
+            let wanted = ListOffsetsPartition {
+                partition_index: i32::try_from(partition)?,
+                current_leader_epoch: -1,
+                timestamp: -1,
+            };
+            if self.offset(topic, wanted).await?.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// How many partitions of a topic have a leader.
@@ -124,23 +142,22 @@ impl Client {
 
     /// The offset behind the last record of a partition of the benchmark's topic.
     pub async fn end_offset(&mut self, partition: i32) -> Fallible<i64> {
-        let partitions = vec![ListOffsetsPartition {
-            partition_index: partition,
-            current_leader_epoch: -1,
-            timestamp: -1,
-        }];
-        let topics = vec![ListOffsetsTopic { name: TOPIC.to_owned(), partitions }];
+        let wanted =
+            ListOffsetsPartition { partition_index: partition, current_leader_epoch: -1, timestamp: -1 };
+        let answered = self.offset(TOPIC, wanted).await?;
+        answered.map_err(|error| {
+            format!("the end of partition {partition} was refused with error {error}").into()
+        })
+    }
+
+    /// An offset, or the code of the partition's error.
+    async fn offset(&mut self, topic: &str, wanted: ListOffsetsPartition) -> Fallible<Result<i64, i16>> {
+        let topics = vec![ListOffsetsTopic { name: topic.to_owned(), partitions: vec![wanted] }];
         let request = ListOffsetsRequest { replica_id: -1, topics, ..ListOffsetsRequest::default() };
         let answer: ListOffsetsResponse = self.ask(ApiKey::ListOffsets, 5, &request).await?;
         let found = answer.topics.iter().flat_map(|topic| &topic.partitions).next();
-        match found {
-            Some(found) if found.error_code == 0 => Ok(found.offset),
-            Some(found) => {
-                Err(format!("the end of partition {partition} was refused with error {}", found.error_code)
-                    .into())
-            }
-            None => Err(format!("the answer has no partition {partition}").into()),
-        }
+        let found = found.ok_or_else(|| format!("an answer about {topic} has no partition"))?;
+        Ok(if found.error_code == 0 { Ok(found.offset) } else { Err(found.error_code) })
     }
 
     /// An id of an idempotent producer and its epoch.
