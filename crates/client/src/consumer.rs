@@ -18,6 +18,7 @@ mod hooks;
 mod machine;
 mod member;
 mod offset_calls;
+mod open_batch;
 mod positions;
 mod record;
 mod session;

@@ -1,7 +1,8 @@
 //! What one Fetch answer brought for one partition, and the records in it.
 //!
 //! Owns: walking over batches, unpacking, leaving out what a consumer does not see.
-//! Does not own: where the partition stands (`positions`), what is fetched next (`fetcher`).
+//! Does not own: the records of a batch (`open_batch`), where the partition stands (`positions`), what is fetched
+//! next (`fetcher`).
 //!
 //! Invariants
 //! - I1 records come in order, none below the offset that was asked for;
@@ -12,13 +13,12 @@
 use std::collections::{HashSet, VecDeque};
 
 use bytes::Bytes;
-use ottla_model::{LeaderEpoch, Offset, ProducerId, Timestamp, TopicPartition};
+use ottla_model::{Offset, ProducerId, Timestamp, TopicPartition};
 use ottla_protocol::compression::{Compression, CompressionError, Decompressor, UnpackLimits};
-use ottla_protocol::record::{
-    Batch, BatchError, BatchView, Batches, ControlKind, Record, RecordBuffer, RecordError, TimestampType,
-};
+use ottla_protocol::record::{Batch, BatchError, BatchView, Batches, ControlKind, RecordBuffer, RecordError};
 
-use super::record::{ConsumerRecord, RecordHeader, TimestampKind};
+use super::open_batch::{OpenBatch, Wanted, record_of};
+use super::record::{ConsumerRecord, TimestampKind};
 
 /// Most bytes one batch may unpack to. Kafka has no such limit; this one keeps a hostile batch from taking all memory.
 pub(crate) const BATCH_UNPACKED_BYTES_MAX: u64 = 1 << 30;
@@ -65,13 +65,14 @@ pub(crate) struct Chunk {
     bytes: Bytes,
     /// Bytes of the whole batches; what follows was cut off.
     whole: usize,
-    /// Bytes of the batches that are already unpacked.
+    /// Bytes of the batches that are opened or left out.
     read: usize,
     /// By first offset.
     aborted: VecDeque<Aborted>,
     /// Producers in whose aborted transaction the reader is now.
     in_aborted: HashSet<ProducerId>,
-    ready: VecDeque<ConsumerRecord>,
+    /// The batch whose records are being handed out, and its first offset.
+    open: Option<(Offset, OpenBatch)>,
 }
 
 /// Contexts and buffers that unpacking uses again and again.
@@ -101,7 +102,7 @@ impl Chunk {
             read: 0,
             aborted: aborted.into(),
             in_aborted: HashSet::new(),
-            ready: VecDeque::new(),
+            open: None,
         })
     }
 
@@ -110,8 +111,8 @@ impl Chunk {
         self.bytes.len()
     }
 
-    /// Moves up to `count` records (at least one) to `output`. Answers where the consumer then stands, and whether
-    /// there may be more. Records before a bad batch are delivered first; reading on then fails, each time.
+    /// Hands out up to `count` records (at least one) into `output`. Answers where the consumer then stands, and whether
+    /// there may be more. Records before a bad one are delivered first; reading on then fails, each time.
     pub(crate) fn read(
         &mut self,
         count: usize,
@@ -121,39 +122,51 @@ impl Chunk {
         let before = output.len();
         let limit = before + count;
         loop {
-            let taken = (limit - output.len()).min(self.ready.len());
-            output.extend(self.ready.drain(..taken));
-            let behind_last = output[before..].last().map(|record| record.offset.next());
-            let has_more = !self.ready.is_empty() || self.read < self.whole;
-            match (behind_last, has_more) {
-                (Some(position), true) if output.len() == limit => return Ok((position, true)),
-                (_, true) => match (self.unpack_next(rules, unpacker), behind_last) {
-                    (Ok(()), _) => {}
-                    (Err(_), Some(position)) => return Ok((position, true)),
-                    (Err(error), None) => return Err(error),
-                },
-                (_, false) => return Ok((self.end, false)),
+            let step = match self.read_open(limit, output) {
+                Ok(true) => Ok(()),
+                Ok(false) if self.read == self.whole => return Ok((self.end, false)),
+                Ok(false) if output.len() < limit => self.open_next(rules, unpacker),
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match (step, output[before..].last()) {
+                (Ok(()), Some(last)) if output.len() == limit => return Ok((last.offset.next(), true)),
+                (Ok(()), _) => {}
+                (Err(_), Some(last)) => return Ok((last.offset.next(), true)),
+                (Err(error), None) => return Err(error),
             }
         }
     }
 
-    /// Unpacks the next batch.
-    fn unpack_next(&mut self, rules: ReadRules, unpacker: &mut Unpacker) -> Result<(), ReadError> {
+    /// Hands out records of the open batch. Answers whether it may have more.
+    fn read_open(&mut self, limit: usize, output: &mut Vec<ConsumerRecord>) -> Result<bool, ReadError> {
+        let Some((base, batch)) = &mut self.open else { return Ok(false) };
+        let wanted = Wanted { partition: &self.partition, start: self.start };
+        match batch.read(wanted, limit, output) {
+            Ok(true) => Ok(true),
+            Ok(false) => {
+                self.open = None;
+                Ok(false)
+            }
+            Err(cause) => {
+                let (partition, offset) = (self.partition.clone(), *base);
+                Err(ReadError::Record { partition, offset, cause })
+            }
+        }
+    }
+
+    /// Opens the next batch, or leaves it out.
+    fn open_next(&mut self, rules: ReadRules, unpacker: &mut Unpacker) -> Result<(), ReadError> {
         let bytes = self.bytes.clone();
         let batch = Batch::parse(&bytes[self.read..]).map_err(|cause| self.bad_batch(self.start, cause))?;
         if batch.last_offset() >= self.start {
             if rules.check_crcs {
                 batch.check_crc().map_err(|cause| self.bad_batch(batch.last_offset(), cause))?;
             }
-            let unpacked = match &batch {
-                Batch::V2(view) => self.unpack(view, rules, unpacker),
-                Batch::Legacy(_) => self.unpack_legacy(&batch, unpacker),
+            self.open = match &batch {
+                Batch::V2(view) => self.open(view, rules, unpacker)?,
+                Batch::Legacy(_) => Some(self.open_legacy(&batch, unpacker)?),
             };
-            if unpacked.is_err() {
-                // A batch is delivered whole or not at all: reading it again must not repeat records.
-                self.ready.clear();
-            }
-            unpacked?;
         }
         self.read += batch.bytes().len();
         Ok(())
@@ -167,12 +180,12 @@ impl Chunk {
         ReadError::Compression { partition: self.partition.clone(), offset, cause }
     }
 
-    fn unpack(
+    fn open(
         &mut self,
         view: &BatchView<'_>,
         rules: ReadRules,
         unpacker: &mut Unpacker,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Option<(Offset, OpenBatch)>, ReadError> {
         let header = *view.header();
         let bad_codec = |cause| self.bad_codec(header.base_offset, cause);
         let codec = header.attributes.compression().map_err(|cause| bad_codec(cause.into()))?;
@@ -187,24 +200,13 @@ impl Chunk {
             }
         };
         if header.attributes.is_control() {
-            return self.on_control(view, &shared);
+            self.on_control(view, &shared)?;
+            return Ok(None);
         }
         if rules.committed_only && header.attributes.is_transactional() && self.is_aborted(view) {
-            return Ok(());
+            return Ok(None);
         }
-        let kind = match header.attributes.timestamp_type() {
-            TimestampType::CreateTime => TimestampKind::CreateTime,
-            TimestampType::LogAppendTime => TimestampKind::LogAppendTime,
-        };
-        for record in view.records_in(&shared) {
-            let record = record.map_err(|cause| self.bad_record(header.base_offset, cause))?;
-            if record.offset >= self.start {
-                self.ready.push_back(
-                    self.consumed(&record, (kind, header.leader_epoch), |part| shared.slice_ref(part)),
-                );
-            }
-        }
-        Ok(())
+        Ok(Some((header.base_offset, OpenBatch::shared(view, shared))))
     }
 
     /// The end of a transaction: what this producer writes from here on is another one.
@@ -230,11 +232,16 @@ impl Chunk {
         header.producer_id.is_some_and(|producer| self.in_aborted.contains(&producer))
     }
 
-    /// Messages of the time before batches: copied, since nobody sends them in number any more.
-    fn unpack_legacy(&mut self, batch: &Batch<'_>, unpacker: &mut Unpacker) -> Result<(), ReadError> {
+    /// Messages of the time before batches.
+    fn open_legacy(
+        &self,
+        batch: &Batch<'_>,
+        unpacker: &mut Unpacker,
+    ) -> Result<(Offset, OpenBatch), ReadError> {
         let fresh = || RecordBuffer::new(UnpackLimits::bytes(BATCH_UNPACKED_BYTES_MAX));
         let buffer = unpacker.legacy.get_or_insert_with(fresh);
         let records = batch.records(buffer).map_err(|cause| self.bad_codec(batch.last_offset(), cause))?;
+        let mut copied = VecDeque::new();
         for record in records {
             let record = record.map_err(|cause| self.bad_record(batch.last_offset(), cause))?;
             if record.offset >= self.start {
@@ -242,37 +249,14 @@ impl Chunk {
                     Timestamp::NONE => TimestampKind::None,
                     _ => TimestampKind::CreateTime,
                 };
-                let copied = self.consumed(&record, (kind, None), Bytes::copy_from_slice);
-                self.ready.push_back(copied);
+                copied.push_back(record_of(&self.partition, (&record, (kind, None)), Bytes::copy_from_slice));
             }
         }
-        Ok(())
+        Ok((batch.last_offset(), OpenBatch::Copied(copied)))
     }
 
     fn bad_record(&self, offset: Offset, cause: RecordError) -> ReadError {
         ReadError::Record { partition: self.partition.clone(), offset, cause }
-    }
-
-    fn consumed(
-        &self,
-        record: &Record<'_>,
-        (timestamp_kind, leader_epoch): (TimestampKind, Option<LeaderEpoch>),
-        own: impl Fn(&[u8]) -> Bytes,
-    ) -> ConsumerRecord {
-        let headers = record.headers.iter();
-        ConsumerRecord {
-            topic: self.partition.topic.clone(),
-            partition: self.partition.partition,
-            offset: record.offset,
-            leader_epoch,
-            timestamp: record.timestamp,
-            timestamp_kind,
-            key: record.key.map(&own),
-            value: record.value.map(&own),
-            headers: headers
-                .map(|header| RecordHeader { key: own(header.key), value: header.value.map(&own) })
-                .collect(),
-        }
     }
 }
 
@@ -461,6 +445,28 @@ mod tests {
         assert_eq!((records.len(), first), (1, (Offset::ZERO.next(), true)));
         for _ in 0..2 {
             assert!(chunk.read(9, (RULES, &mut unpacker), &mut records).is_err());
+        }
+    }
+
+    /// As the Java client: what can be read is delivered, and reading on fails until somebody seeks.
+    #[test]
+    fn what_is_read_before_a_bad_record_is_delivered() {
+        let mut bytes = plain(4, &["a", "b", "c"]);
+        let last = bytes.len() - plain(0, &["c"]).len() + 61;
+        bytes[last] = 9;
+        let no_crc = ReadRules { check_crcs: false, ..RULES };
+        for step in [1, 2, 9] {
+            let mut chunk = chunk(4, bytes.clone(), vec![]).unwrap();
+            let (mut records, mut unpacker) = (Vec::new(), Unpacker::default());
+            while records.len() < 2 {
+                let (position, more) = chunk.read(step, (no_crc, &mut unpacker), &mut records).unwrap();
+                assert_eq!((position, more), (records.last().unwrap().offset.next(), true));
+            }
+            for _ in 0..2 {
+                let refused = chunk.read(step, (no_crc, &mut unpacker), &mut records).unwrap_err();
+                assert!(matches!(&refused, ReadError::Record { offset, .. } if offset.value() == 4));
+            }
+            assert_eq!(records.len(), 2);
         }
     }
 }

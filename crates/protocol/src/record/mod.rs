@@ -22,7 +22,7 @@ pub use layout::{
     TimestampType,
 };
 pub use legacy::{LegacyBatch, LegacyRecords};
-pub use records::{Header, Headers, Record, RecordError, RecordIter, Records};
+pub use records::{Header, Headers, Record, RecordError, RecordIter, RecordPlace, Records};
 pub use validate::{
     AppendRules, Arrival, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal, TopicCompression,
     ValidBytes, Validated, ValidationDepth, Validator, fails_request, unpack_limits,

@@ -103,6 +103,20 @@ impl<'a> Iterator for Records<'a> {
 #[derive(Clone, Debug)]
 pub struct RecordIter<'a> {
     rest: &'a [u8],
+    next: NextRecord,
+}
+
+/// Where the reading of a batch's records stopped, without their bytes: to go on later.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordPlace {
+    /// Bytes that are not read yet; the place is counted from the end.
+    rest: usize,
+    next: NextRecord,
+}
+
+/// What the batch says of its next record.
+#[derive(Clone, Copy, Debug)]
+struct NextRecord {
     left: u32,
     base_offset: Offset,
     base_timestamp: Timestamp,
@@ -111,33 +125,59 @@ pub struct RecordIter<'a> {
     ended: bool,
 }
 
+/// Bytes of the smallest record: its length, attributes, both deltas, no key, no value, no header.
+const RECORD_BYTES_MIN: usize = 7;
+
 impl<'a> RecordIter<'a> {
     pub(super) fn new(header: &BatchHeader, unpacked: &'a [u8]) -> RecordIter<'a> {
         let append_time = match header.attributes.timestamp_type() {
             TimestampType::CreateTime => None,
             TimestampType::LogAppendTime => Some(header.max_timestamp),
         };
-        RecordIter {
-            rest: unpacked,
+        let next = NextRecord {
             left: u32::try_from(header.record_count).unwrap_or(0),
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             append_time,
             ended: false,
-        }
+        };
+        RecordIter { rest: unpacked, next }
     }
 
+    /// Goes on where the reading of the same bytes stopped.
+    pub fn at(place: RecordPlace, unpacked: &'a [u8]) -> RecordIter<'a> {
+        let read = unpacked.len().saturating_sub(place.rest);
+        RecordIter { rest: unpacked.get(read..).unwrap_or(&[]), next: place.next }
+    }
+
+    /// Where the reading stands.
+    pub fn place(&self) -> RecordPlace {
+        RecordPlace { rest: self.rest.len(), next: self.next }
+    }
+
+    /// Most records that can follow: what the batch declares, as far as there are bytes for them.
+    pub fn left_max(&self) -> usize {
+        let declared = usize::try_from(self.next.left).unwrap_or(usize::MAX);
+        declared.min(self.rest.len() / RECORD_BYTES_MIN)
+    }
+
+    /// Whether all was read, and nothing is wrong with the end.
+    pub fn is_at_end(&self) -> bool {
+        self.next.left == 0 && self.rest.is_empty()
+    }
+
+    #[inline]
     fn read(&mut self) -> Result<Record<'a>, RecordError> {
         if self.rest.is_empty() {
-            return Err(RecordError::Missing { missing: self.left });
+            return Err(RecordError::Missing { missing: self.next.left });
         }
         let raw = RawRecord::read(&mut self.rest)?;
         let delta = u32::try_from(raw.offset_delta)
             .map_err(|_| RecordError::OffsetDelta { got: raw.offset_delta })?;
-        let created = self.base_timestamp.millis().wrapping_add(raw.timestamp_delta);
+        let created = self.next.base_timestamp.millis().wrapping_add(raw.timestamp_delta);
         Ok(Record {
-            offset: self.base_offset.plus(delta),
-            timestamp: self.append_time.unwrap_or(Timestamp::from_millis(created)),
+            offset: self.next.base_offset.plus(delta),
+            timestamp: self.next.append_time.unwrap_or(Timestamp::from_millis(created)),
             key: raw.key,
             value: raw.value,
             headers: raw.headers,
@@ -148,18 +188,19 @@ impl<'a> RecordIter<'a> {
 impl<'a> Iterator for RecordIter<'a> {
     type Item = Result<Record<'a>, RecordError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Result<Record<'a>, RecordError>> {
-        if self.ended {
+        if self.next.ended {
             return None;
         }
-        if self.left == 0 {
-            self.ended = true;
+        if self.next.left == 0 {
+            self.next.ended = true;
             let bytes = self.rest.len();
             return (bytes > 0).then_some(Err(RecordError::Trailing { bytes }));
         }
         let record = self.read();
-        self.left -= 1;
-        self.ended = record.is_err();
+        self.next.left -= 1;
+        self.next.ended = record.is_err();
         Some(record)
     }
 }
@@ -174,6 +215,7 @@ struct RawRecord<'a> {
 }
 
 impl<'a> RawRecord<'a> {
+    #[inline]
     fn read(rest: &mut &'a [u8]) -> Result<RawRecord<'a>, RecordError> {
         let length = varint::read_i32(rest)?;
         let length = usize::try_from(length).map_err(|_| RecordError::Length { got: length })?;
@@ -192,6 +234,7 @@ impl<'a> RawRecord<'a> {
     }
 }
 
+#[inline]
 fn read_headers<'a>(body: &mut &'a [u8]) -> Result<Headers<'a>, RecordError> {
     let got = varint::read_i32(body)?;
     let count = u32::try_from(got).map_err(|_| RecordError::HeaderCount { got })?;
@@ -210,6 +253,7 @@ fn read_header<'a>(body: &mut &'a [u8]) -> Result<Header<'a>, RecordError> {
 }
 
 /// Bytes behind their length; any negative length is null, as in Kafka.
+#[inline]
 fn read_nullable<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> {
     match usize::try_from(varint::read_i32(body)?) {
         Ok(length) => take(body, length).map(Some),

@@ -42,7 +42,17 @@ pub(crate) fn zigzag_i64(unsigned: u64) -> i64 {
     (unsigned >> 1).cast_signed() ^ -((unsigned & 1).cast_signed())
 }
 
+#[inline]
 fn read_unsigned(bytes: &mut &[u8], bytes_max: u32) -> Result<u64, RecordError> {
+    // Most numbers of a record are small.
+    if let [first @ 0..=0x7f, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*first));
+    }
+    read_long(bytes, bytes_max)
+}
+
+fn read_long(bytes: &mut &[u8], bytes_max: u32) -> Result<u64, RecordError> {
     let mut value = 0;
     let mut shift = 0;
     for _ in 0..bytes_max {
