@@ -8,6 +8,7 @@
 //! they were queued.
 
 mod driver;
+mod frames;
 mod handshake;
 mod pipeline;
 mod request;

@@ -128,9 +128,9 @@ async fn serve(
 
 /// Takes what the socket has and hands out the answers in it.
 fn read(stream: &Stream, pipeline: &mut Pipeline<Asker>) -> Result<(), End> {
-    match stream.try_read(pipeline.space()) {
+    match stream.try_read_buf(pipeline.space()) {
         Ok(0) => return Err(End::Closed),
-        Ok(count) => pipeline.on_read(count).map_err(End::Protocol)?,
+        Ok(_) => pipeline.on_read().map_err(End::Protocol)?,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
         Err(error) => return Err(End::Io(error)),
     }

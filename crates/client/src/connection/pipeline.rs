@@ -13,9 +13,12 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes, BytesMut};
 use ottla_protocol::messages::ResponseHeader;
 use ottla_protocol::{DecodeError, Message, Reader};
+
+use super::frames::Frames;
 
 /// Largest answer that is accepted. A broker's largest Fetch answer is bounded by `fetch.max.bytes` and one batch,
 /// both below this.
@@ -62,11 +65,11 @@ pub(crate) struct Expectation {
 pub(crate) struct Pipeline<T> {
     next_correlation: i32,
     waiting: VecDeque<Waiting<T>>,
-    scratch: Vec<u8>,
-    /// Bytes of `scratch` that were read and not yet cut.
-    scratch_filled: usize,
-    /// The frame being read when it is larger than `scratch` has of it, and how much of it is there.
-    frame: Option<(Vec<u8>, usize)>,
+    /// Bytes that were read and not yet cut.
+    scratch: Limit<BytesMut>,
+    /// The frame being read when `scratch` did not have all of it; its room ends where the frame ends.
+    frame: Option<Limit<BytesMut>>,
+    frames: Frames,
     answers: VecDeque<(T, Bytes)>,
 }
 
@@ -75,9 +78,9 @@ impl<T> Pipeline<T> {
         Pipeline {
             next_correlation: 0,
             waiting: VecDeque::new(),
-            scratch: vec![0; SCRATCH_BYTES],
-            scratch_filled: 0,
+            scratch: BytesMut::with_capacity(SCRATCH_BYTES).limit(SCRATCH_BYTES),
             frame: None,
+            frames: Frames::default(),
             answers: VecDeque::new(),
         }
     }
@@ -95,30 +98,20 @@ impl<T> Pipeline<T> {
         }
     }
 
-    /// Where the next bytes from the peer belong; never empty.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
-        match &mut self.frame {
-            Some((bytes, filled)) => &mut bytes[*filled..],
-            None => &mut self.scratch[self.scratch_filled..],
-        }
+    /// Where the next bytes from the peer belong; never without room.
+    pub(crate) fn space(&mut self) -> &mut Limit<BytesMut> {
+        self.frame.as_mut().unwrap_or(&mut self.scratch)
     }
 
-    /// `count` bytes were read into [`Pipeline::space`].
-    pub(crate) fn on_read(&mut self, count: usize) -> Result<(), PipelineError> {
-        match &mut self.frame {
-            Some((bytes, filled)) => {
-                *filled += count;
-                if *filled == bytes.len() {
-                    let bytes = std::mem::take(bytes);
-                    self.frame = None;
-                    self.on_frame(Bytes::from(bytes))?;
-                }
-                Ok(())
+    /// Bytes were read into [`Pipeline::space`].
+    pub(crate) fn on_read(&mut self) -> Result<(), PipelineError> {
+        match self.frame.take_if(|frame| !frame.has_remaining_mut()) {
+            Some(frame) => {
+                let frame = self.frames.lend(frame.into_inner());
+                self.on_frame(frame)
             }
-            None => {
-                self.scratch_filled += count;
-                self.cut()
-            }
+            None if self.frame.is_some() => Ok(()),
+            None => self.cut(),
         }
     }
 
@@ -146,24 +139,32 @@ impl<T> Pipeline<T> {
     /// own size.
     fn cut(&mut self) -> Result<(), PipelineError> {
         let mut at = 0;
-        while let Some(length) = self.scratch[at..self.scratch_filled].first_chunk::<LENGTH_BYTES>() {
+        while let Some(length) = self.scratch.get_ref()[at..].first_chunk::<LENGTH_BYTES>() {
             let length = frame_length(*length)?;
             at += LENGTH_BYTES;
-            let have = self.scratch_filled - at;
-            if have < length {
-                let mut bytes = vec![0; length];
-                bytes[..have].copy_from_slice(&self.scratch[at..self.scratch_filled]);
-                self.frame = Some((bytes, have));
-                self.scratch_filled = 0;
+            let have = &self.scratch.get_ref()[at..];
+            let Some(frame) = have.get(..length) else {
+                let mut frame = self.frames.take(length);
+                frame.put_slice(have);
+                self.frame = Some(frame);
+                self.keep_scratch(self.scratch.get_ref().len());
                 return Ok(());
-            }
-            let frame = Bytes::copy_from_slice(&self.scratch[at..at + length]);
+            };
+            let frame = Bytes::copy_from_slice(frame);
             at += length;
             self.on_frame(frame)?;
         }
-        self.scratch.copy_within(at..self.scratch_filled, 0);
-        self.scratch_filled -= at;
+        self.keep_scratch(at);
         Ok(())
+    }
+
+    /// Drops what was cut, the first `cut` bytes.
+    fn keep_scratch(&mut self, cut: usize) {
+        let scratch = self.scratch.get_mut();
+        scratch.copy_within(cut.., 0);
+        scratch.truncate(scratch.len() - cut);
+        let room = SCRATCH_BYTES - scratch.len();
+        self.scratch.set_limit(room);
     }
 
     fn on_frame(&mut self, frame: Bytes) -> Result<(), PipelineError> {
@@ -214,10 +215,10 @@ mod tests {
             let mut rest = piece;
             while !rest.is_empty() {
                 let space = pipeline.space();
-                let count = rest.len().min(space.len());
-                space[..count].copy_from_slice(&rest[..count]);
+                let count = rest.len().min(space.remaining_mut());
+                space.put_slice(&rest[..count]);
                 rest = &rest[count..];
-                pipeline.on_read(count)?;
+                pipeline.on_read()?;
             }
         }
         Ok(())

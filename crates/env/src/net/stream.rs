@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::BufMut;
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpSocket, TcpStream};
@@ -117,17 +117,16 @@ impl Stream {
         }
     }
 
-    /// As [`Stream::try_read`], into the spare room behind what the buffer holds, without filling it with zeros first.
-    pub fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+    /// As [`Stream::try_read`], into the room that the buffer has, without filling it with zeros first.
+    pub fn try_read_buf(&self, buffer: &mut impl BufMut) -> io::Result<usize> {
         match &self.socket {
             StreamSocket::Tcp(socket) => socket.try_read_buf(buffer),
             #[cfg(feature = "sim")]
             StreamSocket::Simulated(socket) => {
-                let (filled, room) = (buffer.len(), buffer.capacity() - buffer.len());
-                buffer.resize(filled + room, 0);
-                let got = socket.try_read(&mut buffer[filled..]);
-                buffer.truncate(filled + got.as_ref().copied().unwrap_or(0));
-                got
+                let mut read = vec![0; buffer.chunk_mut().len()];
+                let count = socket.try_read(&mut read)?;
+                buffer.put_slice(&read[..count]);
+                Ok(count)
             }
         }
     }
