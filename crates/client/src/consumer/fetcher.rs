@@ -8,8 +8,8 @@
 //! - I2 `buffered` is the sum of the bytes of the chunks, and nothing is fetched while it is at its limit;
 //! - I3 chunks of one partition lie in the order of their offsets.
 //!
-//! A partition is fetched on while its buffer holds less than one answer of it, so that reading and waiting for the
-//! broker overlap.
+//! A partition is fetched on while less than one answer of it waits behind the one that is read, so that reading
+//! overlaps with the broker's work and the network's, also where a batch is as large as an answer.
 //!
 //! Source: requirements FET-01 to FET-33; KIP-227, KIP-392.
 
@@ -104,6 +104,8 @@ pub(crate) struct Fetcher {
     /// Nothing is asked of these nodes before the moment.
     resting: HashMap<BrokerId, Instant>,
     chunks: VecDeque<Chunk>,
+    /// The stay of the chunk that was taken and not given back.
+    reading: Option<u64>,
     buffered: usize,
     /// Partitions in the order in which they should be served next: those that got data go to the end.
     turn: VecDeque<TopicPartition>,
@@ -117,6 +119,7 @@ impl Fetcher {
             in_flight: BTreeSet::new(),
             resting: HashMap::new(),
             chunks: VecDeque::new(),
+            reading: None,
             buffered: 0,
             turn: VecDeque::new(),
         }
@@ -226,16 +229,19 @@ impl Fetcher {
         for chunk in paused.into_iter().rev() {
             self.chunks.push_front(chunk);
         }
+        self.reading = found.as_ref().map(|chunk| chunk.stay);
         found
     }
 
     /// A chunk that was taken is not read to its end.
     pub(crate) fn put_back(&mut self, chunk: Chunk) {
+        self.reading = None;
         self.chunks.push_front(chunk);
     }
 
     /// A chunk that was taken is done with.
     pub(crate) fn on_chunk_read(&mut self, chunk: &Chunk) {
+        self.reading = None;
         self.buffered -= chunk.bytes();
     }
 
@@ -331,10 +337,11 @@ impl Fetcher {
         Some((nearby.map_or(leader, |(replica, _)| replica), want))
     }
 
-    /// Whether the buffer has as much of a partition as one answer brings.
+    /// Whether as much of a partition waits as one answer brings, behind the chunk that is read now or next.
     fn is_full(&self, partition: &TopicPartition, stay: u64) -> bool {
         let own = self.chunks.iter().filter(|chunk| chunk.stay == stay && chunk.partition == *partition);
-        let bytes: usize = own.map(Chunk::bytes).sum();
+        let is_read = self.reading == Some(stay);
+        let bytes: usize = own.skip(usize::from(!is_read)).map(Chunk::bytes).sum();
         bytes >= usize::try_from(self.limits.partition_bytes_max).unwrap_or(0).max(1)
     }
 
@@ -457,6 +464,25 @@ mod tests {
         let chunk = world.fetcher.take_chunk(&world.positions).unwrap();
         world.fetcher.on_chunk_read(&chunk);
         assert_eq!(world.fetcher.buffered, 0);
+        assert_eq!(offsets(&world.fetch().unwrap()), [(0, 2)]);
+    }
+
+    #[test]
+    fn while_a_batch_as_large_as_an_answer_is_read_the_next_one_is_fetched_and_no_third() {
+        let mut world = World::new(OffsetReset::Earliest);
+        world.positions.on_paused(&partition(1), true);
+        let order = world.fetch().unwrap();
+        world.answer(&order, answered(0, None, batch(0, 200)));
+        let order = world.fetch().unwrap();
+        assert_eq!(offsets(&order), [(0, 1)]);
+        world.answer(&order, answered(0, None, batch(1, 200)));
+        assert!(world.fetch().is_none());
+        let first = world.fetcher.take_chunk(&world.positions).unwrap();
+        assert!(world.fetch().is_none(), "one is being read, one waits");
+        world.fetcher.put_back(first);
+        assert!(world.fetch().is_none());
+        let first = world.fetcher.take_chunk(&world.positions).unwrap();
+        world.fetcher.on_chunk_read(&first);
         assert_eq!(offsets(&world.fetch().unwrap()), [(0, 2)]);
     }
 
