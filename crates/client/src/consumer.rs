@@ -22,6 +22,7 @@ mod open_batch;
 mod positions;
 mod record;
 mod session;
+mod validation;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -39,6 +40,7 @@ pub use chunk::ReadError;
 pub use error::{CommitError, NotAssigned, OffsetError, PollError, SubscribeError, TopicError};
 pub use handle::{CommitOutcome, ConsumerHandle};
 pub use hooks::{ConsumerBuilder, ConsumerInterceptor};
+pub use positions::{Position, Truncation};
 pub use record::{ConsumerRecord, RecordHeader, TimestampKind};
 
 use crate::cluster::{Cluster, ClusterOptions};
@@ -49,7 +51,7 @@ use driver::Inner;
 use hooks::Hooks;
 use machine::Subscription;
 use member::Event;
-use positions::{LostCause, Position};
+use positions::LostCause;
 
 /// Commits that may wait for the one before them.
 const COMMITS_WAITING_MAX: usize = 16;
@@ -320,6 +322,9 @@ impl Consumer {
         let lost = machine.positions.lost();
         if let Some((partition, LostCause::OutOfRange(offset))) = lost.first() {
             return Err(PollError::OutOfRange { partition: partition.clone(), offset: *offset });
+        }
+        if let Some((partition, LostCause::Truncated(truncation))) = lost.first() {
+            return Err(PollError::Truncated { partition: partition.clone(), truncation: *truncation });
         }
         if !lost.is_empty() {
             let partitions = lost.into_iter().map(|(partition, _)| partition).collect();

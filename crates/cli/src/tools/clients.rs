@@ -112,6 +112,7 @@ pub fn poll_failure(error: &PollError) -> Failure {
             class("org.apache.kafka.clients.consumer.NoOffsetForPartitionException")
         }
         PollError::OutOfRange { .. } => class("org.apache.kafka.clients.consumer.OffsetOutOfRangeException"),
+        PollError::Truncated { .. } => class("org.apache.kafka.clients.consumer.LogTruncationException"),
         PollError::Group(error) | PollError::Fetch { error, .. } => Failure::from(error),
         PollError::InvalidTopics { .. } => class("org.apache.kafka.common.errors.InvalidTopicException"),
         PollError::NotAuthorized { .. } => {

@@ -22,7 +22,7 @@ use super::fetcher::{FetchAnswer, FetchOrder, PartitionAnswer};
 use super::hooks::Hooks;
 use super::machine::{Machine, Work};
 use super::positions::Watermarks;
-use super::{group_calls, offset_calls};
+use super::{group_calls, offset_calls, validation};
 use crate::backoff::Backoff;
 use crate::cluster::{CallOptions, ClusterImage, Lane, Node, Shared, Target};
 use crate::config::ConsumerConfig;
@@ -141,6 +141,9 @@ fn begin(inner: &Arc<Inner>, work: Work) {
         }
         Work::AskOffsets(question) => {
             task::spawn(async move { offset_calls::ask_offsets(&inner, question).await });
+        }
+        Work::Validate(node, validations) => {
+            task::spawn(async move { validation::validate(&inner, node, validations).await });
         }
         Work::Group(action) => drop(task::spawn(async move { group_calls::perform(&inner, action).await })),
     }

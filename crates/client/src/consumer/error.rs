@@ -9,6 +9,7 @@ use std::time::Duration;
 use ottla_model::{Offset, TopicName, TopicPartition};
 
 use super::chunk::ReadError;
+use super::positions::Truncation;
 use crate::error::{CallError, ServerError};
 
 /// Why `poll` answered no records. Where Kafka has a sentence for it, this is it.
@@ -23,6 +24,10 @@ pub enum PollError {
     /// With `auto.offset.reset=none`, there is no such record: seek.
     #[error("Fetch position {offset} is out of range for partition {partition} and no reset policy is set")]
     OutOfRange { partition: TopicPartition, offset: Offset },
+    /// With `auto.offset.reset=none`, the log was truncated below the position, so that records were lost or differ from
+    /// those that were read: seek (KIP-320).
+    #[error("Truncated partitions detected with divergent offsets {}", divergent(partition, *truncation))]
+    Truncated { partition: TopicPartition, truncation: Truncation },
     /// The group refuses this member.
     #[error("{0}")]
     Group(ServerError),
@@ -41,6 +46,13 @@ pub enum PollError {
     /// The cluster cannot be talked to, and waiting will not change that.
     #[error(transparent)]
     Call(#[from] CallError),
+}
+
+fn divergent(partition: &TopicPartition, truncation: Truncation) -> String {
+    match truncation.diverging {
+        Some(_) => format!("{{{partition}={truncation}}}"),
+        None => "{}".to_owned(),
+    }
 }
 
 /// Why offsets were not committed.

@@ -11,7 +11,7 @@ use regex::Regex;
 
 use super::fetcher::{FetchAnswer, FetchLimits, FetchOrder, Fetcher, View};
 use super::member::{Action, Event, Member, counts_of};
-use super::positions::Positions;
+use super::positions::{Leadership, Positions, Validation};
 use crate::cluster::ClusterImage;
 use crate::config::{BackoffConfig, ConsumerConfig, OffsetReset};
 use crate::error::ServerError;
@@ -41,6 +41,8 @@ pub(crate) enum Work {
     Connect(BrokerId),
     AskCommitted(Vec<TopicPartition>),
     AskOffsets(OffsetQuestion),
+    /// Positions that one leader shall validate.
+    Validate(BrokerId, Vec<Validation>),
     Group(Action),
     Metadata,
 }
@@ -178,7 +180,9 @@ impl Machine {
         if !unknown.is_empty() {
             work.push(Work::AskCommitted(unknown));
         }
+        self.positions.on_leaders(|partition| leadership_of(image, partition));
         work.extend(self.poll_offset_questions(image, now));
+        work.extend(self.poll_validations(image, now));
         let view = View { positions: &self.positions, image, now };
         while let Some(order) = self.fetcher.poll_fetch(view, &speaks_ids) {
             work.push(Work::Fetch(order));
@@ -196,7 +200,10 @@ impl Machine {
         let mut leaderless = Vec::new();
         for question in self.positions.poll_resets(now) {
             match image.leader_of(&question.0) {
-                Some(leader) => by_node.entry(leader.id).or_default().push(question),
+                Some(leader) => {
+                    self.positions.on_reset_asked(&question.0, leadership_of(image, &question.0));
+                    by_node.entry(leader.id).or_default().push(question);
+                }
                 None => leaderless.push(question.0),
             }
         }
@@ -206,6 +213,25 @@ impl Machine {
             .collect();
         if !leaderless.is_empty() {
             self.positions.on_question_failed(&leaderless, now + self.retry);
+            work.push(Work::Metadata);
+        }
+        work
+    }
+
+    fn poll_validations(&mut self, image: &ClusterImage, now: Instant) -> Vec<Work> {
+        let mut by_node: BTreeMap<BrokerId, Vec<Validation>> = BTreeMap::new();
+        let mut unreachable = Vec::new();
+        for validation in self.positions.poll_validations(now) {
+            let leader = validation.leadership.leader;
+            match image.nodes.contains_key(&leader) {
+                true => by_node.entry(leader).or_default().push(validation),
+                false => unreachable.push(validation.partition),
+            }
+        }
+        let mut work: Vec<Work> =
+            by_node.into_iter().map(|(node, positions)| Work::Validate(node, positions)).collect();
+        if !unreachable.is_empty() {
+            self.positions.on_question_failed(&unreachable, now + self.retry);
             work.push(Work::Metadata);
         }
         work
@@ -222,6 +248,11 @@ impl Machine {
         let effects = self.fetcher.on_answer(order, answer, (&mut self.positions, now));
         self.failed.extend(effects.failed);
         effects.wants_metadata
+    }
+
+    /// The user must hear of an error of a partition.
+    pub(crate) fn on_failed(&mut self, partition: TopicPartition, error: ServerError) {
+        self.failed.insert(partition, error);
     }
 
     /// An error of a partition that the user must hear of.
@@ -241,4 +272,9 @@ impl Machine {
         let owned = member.owned().iter().cloned().collect();
         self.positions.on_assigned(&owned);
     }
+}
+
+fn leadership_of(image: &ClusterImage, partition: &TopicPartition) -> Option<Leadership> {
+    let info = image.partition(partition)?;
+    Some(Leadership { leader: info.leader?, epoch: info.leader_epoch })
 }

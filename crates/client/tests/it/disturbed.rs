@@ -26,7 +26,7 @@ use crate::broker::{Broker, against_broker, unique};
 use crate::gate::{Asked, Fate, Gate, SECOND_BROKER};
 
 /// Longest one poll waits; a test that needs longer has failed.
-const POLL: Duration = Duration::from_secs(20);
+pub const POLL: Duration = Duration::from_secs(20);
 const CLOSE: Duration = Duration::from_secs(20);
 
 /// Waits between attempts are short, so that a disturbed test is a fast one.
@@ -44,28 +44,28 @@ fn properties(bootstrap: &str, settings: &[(&str, &str)]) -> Properties {
     properties
 }
 
-fn producer(bootstrap: &str, settings: &[(&str, &str)]) -> Producer {
+pub fn producer(bootstrap: &str, settings: &[(&str, &str)]) -> Producer {
     let properties = properties(bootstrap, settings);
     Producer::new(ProducerConfig::from_properties(&properties).unwrap()).unwrap()
 }
 
-fn consumer(bootstrap: &str, settings: &[(&str, &str)]) -> Consumer {
+pub fn consumer(bootstrap: &str, settings: &[(&str, &str)]) -> Consumer {
     let mut all = vec![("auto.offset.reset", "earliest")];
     all.extend(settings);
     let properties = properties(bootstrap, &all);
     Consumer::new(ConsumerConfig::from_properties(&properties).unwrap()).unwrap()
 }
 
-fn partition(topic: &TopicName, index: i32) -> TopicPartition {
+pub fn partition(topic: &TopicName, index: i32) -> TopicPartition {
     TopicPartition::new(topic.clone(), PartitionIndex::new(index).unwrap())
 }
 
-async fn topic(broker: &Broker, what: &str, partitions: i32) -> TopicName {
+pub async fn topic(broker: &Broker, what: &str, partitions: i32) -> TopicName {
     TopicName::new(&broker.topic(what, partitions).await).unwrap()
 }
 
 /// The values of each partition of a topic, read until `count` records came, and none after them.
-async fn values(consumer: &mut Consumer, count: usize) -> BTreeMap<i32, Vec<String>> {
+pub async fn values(consumer: &mut Consumer, count: usize) -> BTreeMap<i32, Vec<String>> {
     let mut values: BTreeMap<i32, Vec<String>> = BTreeMap::new();
     let mut total = 0;
     while total < count {
@@ -213,7 +213,7 @@ fn produce_elsewhere(asked: &Asked, gate: (String, i32)) -> Fate {
     })
 }
 
-fn fetch_elsewhere(asked: &Asked, gate: (String, i32)) -> Fate {
+pub fn fetch_elsewhere(asked: &Asked, gate: (String, i32)) -> Fate {
     let request: FetchRequest = asked.body();
     let moved = |partition_index| PartitionData {
         partition_index,

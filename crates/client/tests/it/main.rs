@@ -14,3 +14,4 @@ mod gate;
 mod hooks;
 mod producer;
 mod together;
+mod truncated;

@@ -337,6 +337,7 @@ fn refusal_of(error: &PollError) -> Refusal {
         PollError::NothingToPoll
         | PollError::NoOffset { .. }
         | PollError::OutOfRange { .. }
+        | PollError::Truncated { .. }
         | PollError::InvalidTopics { .. }
         | PollError::NotAuthorized { .. }
         | PollError::Read(_) => Refusal::failed("the records cannot be read").detail(error),
