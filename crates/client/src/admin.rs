@@ -16,6 +16,7 @@ mod groups;
 mod log_dirs;
 mod offsets;
 mod producers;
+mod spread;
 mod topics;
 mod voters;
 

@@ -5,7 +5,7 @@
 //!
 //! Source: Kafka protocol guide, ListGroups, DescribeGroups, ConsumerGroupDescribe, DeleteGroups; KIP-518, KIP-848.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_model::{BrokerId, PartitionIndex, TopicName, TopicPartition};
 use ottla_protocol::messages::list_groups_response::ListedGroup;
@@ -16,9 +16,9 @@ use ottla_protocol::messages::{
 
 use super::error::operation_error;
 use super::{Admin, Attempt, Deadline, Outcomes};
-use crate::cluster::{CoordinatorError, CoordinatorKind, Node};
+use crate::cluster::{CallOptions, CoordinatorError, Node, Target};
 use crate::consumer::group_protocol::read_assignment;
-use crate::error::{CallError, ErrorCode, ServerError};
+use crate::error::{CallError, ServerError};
 
 /// Calls by the names that Java's admin client gives them while it looks for the coordinator.
 const DESCRIBE: &str = "describeConsumerGroups(api=FIND_COORDINATOR)";
@@ -144,6 +144,9 @@ pub enum GroupType {
     Consumer,
 }
 
+/// Groups by their ids, or why they are not described.
+type Described = BTreeMap<String, Result<GroupDescription, DescribeGroupError>>;
+
 impl Admin {
     /// All groups of all coordinators, each once, in the order of their answers. Empty filters let everything through.
     pub async fn list_groups(
@@ -195,97 +198,115 @@ impl Admin {
         }
     }
 
-    /// Describes groups of consumers.
+    /// Describes groups of consumers: one request for all groups of a coordinator.
     pub async fn describe_groups(&self, ids: &[String]) -> Outcomes<GroupDescription, DescribeGroupError> {
-        let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            let outcome = match self.describe_modern_group(id).await {
+        let mut outcomes = self.describe_modern_groups(ids.to_vec()).await;
+        let is_other = |outcome: &Result<GroupDescription, DescribeGroupError>| {
+            matches!(
+                outcome,
                 // Not of the consumer protocol, or the broker does not have that.
-                Err(
-                    DescribeGroupError::NotFound(_) | DescribeGroupError::Call(CallError::Unsupported { .. }),
-                ) => self.describe_classic_group(id).await,
-                other => other,
-            };
-            outcomes.push((id.clone(), outcome));
+                Err(DescribeGroupError::NotFound(_) | DescribeGroupError::Call(CallError::Unsupported { .. }))
+            )
+        };
+        let others = outcomes.iter().filter(|(_, outcome)| is_other(outcome));
+        let others: Vec<String> = others.map(|(id, _)| id.clone()).collect();
+        if !others.is_empty() {
+            outcomes.extend(self.describe_classic_groups(others).await);
         }
-        outcomes
+        ids.iter().filter_map(|id| Some((id.clone(), outcomes.get(id)?.clone()))).collect()
     }
 
-    async fn describe_modern_group(&self, id: &str) -> Result<GroupDescription, DescribeGroupError> {
-        let deadline = self.deadline(DESCRIBE);
-        let request = ConsumerGroupDescribeRequest { group_ids: vec![id.to_owned()], ..Default::default() };
-        let code_of = |response: &ottla_protocol::messages::ConsumerGroupDescribeResponse| {
-            response.groups.first().map_or(0, |group| group.error_code)
+    async fn describe_modern_groups(&self, ids: Vec<String>) -> Described {
+        let ask = async |coordinator, group_ids| {
+            let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
+            let target = Target::Broker(coordinator);
+            let response = self.shared().call(target, &request, CallOptions::default()).await?;
+            let said = response.groups.into_iter().map(|group| {
+                let checked = ServerError::check(group.error_code, group.error_message.as_deref());
+                (group.group_id.clone(), checked.map(|()| group))
+            });
+            Ok(said.collect())
         };
-        let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
-        let Some(group) = response.groups.into_iter().next() else {
-            return Err(ServerError::from(ErrorCode::UnknownServerError).into());
-        };
-        ServerError::check(group.error_code, group.error_message.as_deref())?;
-        let coordinator = self.coordinator_of(id).await?;
-        Ok(GroupDescription {
-            id: group.group_id,
-            group_type: GroupType::Consumer,
-            protocol_type: "consumer".to_owned(),
-            assignor: group.assignor_name,
-            state: group.group_state,
-            coordinator,
-            members: group.members.into_iter().map(modern_member).collect(),
-            epoch: Some(group.group_epoch),
-            assignment_epoch: Some(group.assignment_epoch),
-        })
+        let described = self.ask_coordinators(self.deadline(DESCRIBE), ids, ask).await;
+        self.with_coordinators(described, modern_group)
     }
 
-    async fn describe_classic_group(&self, id: &str) -> Result<GroupDescription, DescribeGroupError> {
-        let deadline = self.deadline(DESCRIBE);
-        let request = DescribeGroupsRequest { groups: vec![id.to_owned()], ..Default::default() };
-        let code_of = |response: &ottla_protocol::messages::DescribeGroupsResponse| {
-            response.groups.first().map_or(0, |group| group.error_code)
+    async fn describe_classic_groups(&self, ids: Vec<String>) -> Described {
+        let ask = async |coordinator, groups| {
+            let request = DescribeGroupsRequest { groups, ..Default::default() };
+            let target = Target::Broker(coordinator);
+            let response = self.shared().call(target, &request, CallOptions::default()).await?;
+            let said = response.groups.into_iter().map(|group| {
+                let checked = ServerError::check(group.error_code, group.error_message.as_deref());
+                (group.group_id.clone(), checked.map(|()| group))
+            });
+            Ok(said.collect())
         };
-        let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
-        let Some(group) = response.groups.into_iter().next() else {
-            return Err(ServerError::from(ErrorCode::UnknownServerError).into());
-        };
-        ServerError::check(group.error_code, group.error_message.as_deref())?;
-        let coordinator = self.coordinator_of(id).await?;
-        Ok(GroupDescription {
-            id: group.group_id,
-            group_type: GroupType::Classic,
-            protocol_type: group.protocol_type,
-            assignor: group.protocol_data,
-            state: group.group_state,
-            coordinator,
-            members: group.members.into_iter().map(classic_member).collect(),
-            epoch: None,
-            assignment_epoch: None,
-        })
+        let described = self.ask_coordinators(self.deadline(DESCRIBE), ids, ask).await;
+        self.with_coordinators(described, classic_group)
     }
 
-    /// The broker that coordinates a group.
-    async fn coordinator_of(&self, id: &str) -> Result<Node, GroupCallError> {
-        let broker = self.shared().find_coordinator(CoordinatorKind::Group, id).await?;
+    fn with_coordinators<T>(
+        &self,
+        answers: BTreeMap<String, Result<(BrokerId, T), GroupCallError>>,
+        description: impl Fn(T, Node) -> GroupDescription,
+    ) -> Described {
         // Who is named as a coordinator is known from then on.
-        let node = self.shared().image().nodes.get(&broker).map(|node| Node::clone(node));
-        node.ok_or(CallError::NoNode { call: DESCRIBE }.into())
+        let image = self.shared().image();
+        let described = answers.into_iter().map(|(id, answer)| {
+            let outcome = answer.map_err(DescribeGroupError::from).and_then(|(coordinator, said)| {
+                let node = image.nodes.get(&coordinator).map(|node| Node::clone(node));
+                let node = node.ok_or(CallError::NoNode { call: DESCRIBE })?;
+                Ok(description(said, node))
+            });
+            (id, outcome)
+        });
+        described.collect()
     }
 
-    /// Deletes groups that have no members.
+    /// Deletes groups that have no members: one request for all groups of a coordinator.
     pub async fn delete_groups(&self, ids: &[String]) -> Outcomes<(), DeleteGroupError> {
-        let mut outcomes = Vec::with_capacity(ids.len());
-        for id in ids {
-            outcomes.push((id.clone(), self.delete_group(id).await));
-        }
-        outcomes
-    }
-
-    async fn delete_group(&self, id: &str) -> Result<(), DeleteGroupError> {
-        let request = DeleteGroupsRequest { groups_names: vec![id.to_owned()] };
-        let code_of = |response: &ottla_protocol::messages::DeleteGroupsResponse| {
-            response.results.first().map_or(0, |group| group.error_code)
+        let ask = async |coordinator, groups_names| {
+            let request = DeleteGroupsRequest { groups_names };
+            let target = Target::Broker(coordinator);
+            let response = self.shared().call(target, &request, CallOptions::default()).await?;
+            let said = response.results.into_iter();
+            Ok(said.map(|group| (group.group_id, ServerError::check(group.error_code, None))).collect())
         };
-        let deadline = self.deadline(DELETE);
-        let response = self.ask_coordinator(deadline, (id, &request, i16::MAX), code_of).await?;
-        Ok(ServerError::check(code_of(&response), None)?)
+        let outcomes = self.ask_coordinators(self.deadline(DELETE), ids.to_vec(), ask).await;
+        let outcome = |id: &String| {
+            let outcome = outcomes.get(id)?.as_ref().map(|_| ()).map_err(|error| error.clone().into());
+            Some((id.clone(), outcome))
+        };
+        ids.iter().filter_map(outcome).collect()
+    }
+}
+
+fn modern_group(group: modern::DescribedGroup, coordinator: Node) -> GroupDescription {
+    GroupDescription {
+        id: group.group_id,
+        group_type: GroupType::Consumer,
+        protocol_type: "consumer".to_owned(),
+        assignor: group.assignor_name,
+        state: group.group_state,
+        coordinator,
+        members: group.members.into_iter().map(modern_member).collect(),
+        epoch: Some(group.group_epoch),
+        assignment_epoch: Some(group.assignment_epoch),
+    }
+}
+
+fn classic_group(group: classic::DescribedGroup, coordinator: Node) -> GroupDescription {
+    GroupDescription {
+        id: group.group_id,
+        group_type: GroupType::Classic,
+        protocol_type: group.protocol_type,
+        assignor: group.protocol_data,
+        state: group.group_state,
+        coordinator,
+        members: group.members.into_iter().map(classic_member).collect(),
+        epoch: None,
+        assignment_epoch: None,
     }
 }
 

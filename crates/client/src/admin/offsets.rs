@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use ottla_env::time;
 use ottla_model::{BrokerId, LeaderEpoch, Offset, Timestamp, TopicPartition};
 use ottla_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -16,11 +15,11 @@ use ottla_protocol::messages::{DeleteRecordsRequest, ListOffsetsRequest, ListOff
 
 use super::error::operation_error;
 use super::group_offsets::partition_of;
-use super::{Admin, Deadline, PartitionOutcomes};
-use crate::cluster::{Attempt, CallOptions, Shared, Target};
+use super::{Admin, PartitionOutcomes};
+use crate::cluster::{CallOptions, Shared, Target};
 use crate::config::IsolationLevel;
 use crate::connection::Request;
-use crate::error::{CallError, ErrorCode, ServerError, api_name, needs_fresh_metadata};
+use crate::error::{CallError, ErrorCode, ServerError, api_name};
 
 operation_error! {
     /// Why the offset of a partition cannot be told.
@@ -90,7 +89,13 @@ impl Admin {
         isolation: IsolationLevel,
     ) -> Result<PartitionOutcomes<Option<ListedOffset>, ListOffsetsError>, CallError> {
         let deadline = self.deadline("listOffsets(api=LIST_OFFSETS)");
-        list_offsets(self, deadline, wanted, isolation).await
+        let ask = async |leader, partitions: Vec<TopicPartition>| {
+            let mut question = Question::new(&partitions, wanted, isolation);
+            question.request.timeout_ms = Admin::left_ms(deadline);
+            question.ask_once(self.shared(), leader).await.map(read_answer)
+        };
+        let names = ("listOffsets(api=METADATA)", deadline);
+        self.ask_leaders(names, wanted.keys().cloned(), ask).await
     }
 
     /// Deletes all records below the given offsets; `None` means below the high watermark. Answers the new first
@@ -100,67 +105,24 @@ impl Admin {
         before: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<PartitionOutcomes<Offset, DeleteRecordsError>, CallError> {
         let deadline = self.deadline("deleteRecords(api=DELETE_RECORDS)");
-        let mut outcomes = BTreeMap::new();
-        let lookup = Deadline { call: "deleteRecords(api=METADATA)", ..deadline };
-        let sorted = self.by_leader(lookup, before.keys().cloned()).await?;
-        for (partition, code) in sorted.refused {
-            outcomes.insert(partition, Err(ServerError::from(code).into()));
-        }
-        for (leader, partitions) in sorted.led {
+        let ask = async |leader, partitions: Vec<TopicPartition>| {
             let request = DeleteRecordsRequest {
                 topics: delete_topics(&partitions, before),
                 timeout_ms: Admin::left_ms(deadline),
             };
-            let response = self.ask_broker(deadline, leader, &request).await?;
-            for topic in response.topics {
-                for said in topic.partitions {
-                    let Some(partition) = partition_of(&topic.name, said.partition_index) else { continue };
+            let response =
+                self.shared().call(Target::Broker(leader), &request, CallOptions::default()).await?;
+            let said = response.topics.into_iter().flat_map(|topic| {
+                let name = topic.name;
+                topic.partitions.into_iter().filter_map(move |said| {
                     let low = Offset::new(said.low_watermark).unwrap_or_default();
                     let outcome = ServerError::check(said.error_code, None).map(|()| low);
-                    outcomes.insert(partition, outcome.map_err(Into::into));
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-}
-
-/// Asks the leaders until each partition has an answer that is final.
-async fn list_offsets(
-    admin: &Admin,
-    deadline: Deadline,
-    wanted: &BTreeMap<TopicPartition, OffsetSpec>,
-    isolation: IsolationLevel,
-) -> Result<PartitionOutcomes<Option<ListedOffset>, ListOffsetsError>, CallError> {
-    let mut outcomes = BTreeMap::new();
-    let mut open: Vec<TopicPartition> = wanted.keys().cloned().collect();
-    loop {
-        let lookup = Deadline { call: "listOffsets(api=METADATA)", ..deadline };
-        let sorted = admin.by_leader(lookup, open).await?;
-        for (partition, code) in sorted.refused {
-            outcomes.insert(partition, Err(ServerError::from(code).into()));
-        }
-        open = Vec::new();
-        for (leader, partitions) in sorted.led {
-            let question = Question::new(&partitions, wanted, isolation);
-            let response = question.ask(admin.shared(), leader, deadline).await?;
-            for (partition, outcome) in read_answer(response) {
-                match outcome {
-                    Err(ListOffsetsError::Refused(error) | ListOffsetsError::NotFound(error))
-                        if needs_fresh_metadata(error.code) && !deadline.has_passed() =>
-                    {
-                        outcomes.insert(partition.clone(), Err(error.into()));
-                        open.push(partition);
-                    }
-                    outcome => drop(outcomes.insert(partition, outcome)),
-                }
-            }
-        }
-        if open.is_empty() {
-            return Ok(outcomes);
-        }
-        admin.shared().want_news();
-        time::sleep(admin.shared().config().retry_backoff.first).await;
+                    Some((partition_of(&name, said.partition_index)?, outcome))
+                })
+            });
+            Ok(said.collect())
+        };
+        self.ask_leaders(("deleteRecords(api=METADATA)", deadline), before.keys().cloned(), ask).await
     }
 }
 
@@ -198,28 +160,6 @@ impl Question {
         Question { request, version_min }
     }
 
-    /// Asks one node until it answers or time is over.
-    async fn ask(
-        mut self,
-        shared: &Shared,
-        node: BrokerId,
-        deadline: Deadline,
-    ) -> Result<ListOffsetsResponse, CallError> {
-        self.request.timeout_ms = Admin::left_ms(deadline);
-        let mut attempts = shared.attempts(deadline);
-        loop {
-            let attempt = async {
-                match self.ask_once(shared, node).await {
-                    Ok(response) => Attempt::Done(response),
-                    Err(error) => Attempt::of_call(error),
-                }
-            };
-            if let Some(end) = attempts.make(attempt).await {
-                return end;
-            }
-        }
-    }
-
     /// Asks one node once.
     pub(crate) async fn ask_once(
         &self,
@@ -242,7 +182,7 @@ impl Question {
 /// What an answer says of each partition.
 pub(crate) fn read_answer(
     response: ListOffsetsResponse,
-) -> Vec<(TopicPartition, Result<Option<ListedOffset>, ListOffsetsError>)> {
+) -> Vec<(TopicPartition, Result<Option<ListedOffset>, ServerError>)> {
     let said = response.topics.into_iter().flat_map(|topic| {
         let name = topic.name;
         topic.partitions.into_iter().filter_map(move |said| {
@@ -253,7 +193,7 @@ pub(crate) fn read_answer(
     said.collect()
 }
 
-fn listed(said: &ListOffsetsPartitionResponse) -> Result<Option<ListedOffset>, ListOffsetsError> {
+fn listed(said: &ListOffsetsPartitionResponse) -> Result<Option<ListedOffset>, ServerError> {
     ServerError::check(said.error_code, None)?;
     Ok(Offset::new(said.offset).map(|offset| ListedOffset {
         offset,

@@ -13,6 +13,7 @@ use ottla_protocol::messages::describe_producers_response::{PartitionResponse, P
 
 use super::error::operation_error;
 use super::{Admin, PartitionOutcomes, partition_of};
+use crate::cluster::{CallOptions, Target};
 use crate::error::{CallError, ServerError};
 
 operation_error! {
@@ -20,7 +21,7 @@ operation_error! {
     DescribeProducersError {
         /// There is no such topic or partition.
         NotFound = UnknownTopicOrPartition,
-        /// The leader moved while it was asked; ask again.
+        /// The leader moved each time it was asked.
         Moved = NotLeaderOrFollower,
     }
 }
@@ -49,21 +50,18 @@ impl Admin {
         partitions: &[TopicPartition],
     ) -> Result<PartitionOutcomes<Vec<ActiveProducer>, DescribeProducersError>, CallError> {
         let deadline = self.deadline("describeProducers");
-        let mut outcomes = BTreeMap::new();
-        let sorted = self.by_leader(deadline, partitions.iter().cloned()).await?;
-        for (partition, code) in sorted.refused {
-            outcomes.insert(partition, Err(ServerError::from(code).into()));
-        }
-        for (leader, partitions) in sorted.led {
-            let response = self.ask_broker(deadline, leader, &question(&partitions)).await?;
-            for topic in response.topics {
-                for said in topic.partitions {
-                    let Some(partition) = partition_of(&topic.name, said.partition_index) else { continue };
-                    outcomes.insert(partition, producers_of(said));
-                }
-            }
-        }
-        Ok(outcomes)
+        let ask = async |leader, partitions: Vec<TopicPartition>| {
+            let (target, options) = (Target::Broker(leader), CallOptions::default());
+            let response = self.shared().call(target, &question(&partitions), options).await?;
+            let said = response.topics.into_iter().flat_map(|topic| {
+                let name = topic.name;
+                topic.partitions.into_iter().filter_map(move |said| {
+                    Some((partition_of(&name, said.partition_index)?, producers_of(said)))
+                })
+            });
+            Ok(said.collect())
+        };
+        self.ask_leaders((deadline.call, deadline), partitions.iter().cloned(), ask).await
     }
 }
 
@@ -79,7 +77,7 @@ fn question(partitions: &[TopicPartition]) -> DescribeProducersRequest {
     DescribeProducersRequest { topics: topics.into_iter().map(topic).collect() }
 }
 
-fn producers_of(said: PartitionResponse) -> Result<Vec<ActiveProducer>, DescribeProducersError> {
+fn producers_of(said: PartitionResponse) -> Result<Vec<ActiveProducer>, ServerError> {
     ServerError::check(said.error_code, said.error_message.as_deref())?;
     let mut producers: Vec<ActiveProducer> = said.active_producers.iter().filter_map(producer).collect();
     producers.sort_by_key(|producer| producer.id);

@@ -23,10 +23,6 @@ impl Deadline {
     pub(crate) fn after(timeout: Duration, call: &'static str) -> Deadline {
         Deadline { at: time::now() + timeout, call }
     }
-
-    pub(crate) fn has_passed(&self) -> bool {
-        time::now() >= self.at
-    }
 }
 
 /// The outcome of one attempt.

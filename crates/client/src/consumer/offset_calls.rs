@@ -409,15 +409,10 @@ pub(super) async fn list_offsets(
 fn refused_offset<T>(
     inner: &Inner,
     partition: TopicPartition,
-    error: crate::admin::ListOffsetsError,
+    error: ServerError,
 ) -> Attempt<T, OffsetError> {
-    match error {
-        crate::admin::ListOffsetsError::Call(error) => attempt_of(error.into()),
-        crate::admin::ListOffsetsError::NotFound(error) | crate::admin::ListOffsetsError::Refused(error) => {
-            if needs_fresh_metadata(error.code) {
-                inner.cluster.want_news();
-            }
-            attempt_of(OffsetError::Refused { partition, error })
-        }
+    if needs_fresh_metadata(error.code) {
+        inner.cluster.want_news();
     }
+    attempt_of(OffsetError::Refused { partition, error })
 }

@@ -37,7 +37,7 @@ const QUICK: [(&str, &str); 4] = [
     ("reconnect.backoff.max.ms", "5"),
 ];
 
-fn properties(bootstrap: &str, settings: &[(&str, &str)]) -> Properties {
+pub fn properties(bootstrap: &str, settings: &[(&str, &str)]) -> Properties {
     let mut properties = Properties::from([("bootstrap.servers".to_owned(), bootstrap.to_owned())]);
     let all = QUICK.iter().chain(settings);
     properties.extend(all.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));

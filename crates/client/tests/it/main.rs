@@ -12,6 +12,7 @@ mod disturbed;
 mod examples;
 mod gate;
 mod hooks;
+mod moved;
 mod producer;
 mod together;
 mod truncated;
