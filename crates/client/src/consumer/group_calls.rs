@@ -16,7 +16,7 @@ use ottla_protocol::messages::{
 };
 
 use super::driver::Inner;
-use super::member::{Action, Failure, Identity, Joined, Member, counts_of};
+use super::member::{Action, Failure, Identity, Joined, Member, topics_in};
 use crate::cluster::{CallOptions, CoordinatorError, CoordinatorKind, Deadline, Lane, Target};
 use crate::config::GroupConfig;
 use crate::connection::Request;
@@ -146,8 +146,8 @@ async fn count_partitions(inner: &Inner, topics: BTreeSet<TopicName>) {
         // What is not known now is left out, and assigned when it appears.
         tracing::debug!(%error, "not all topics of the group are known");
     }
-    let counts = counts_of(&topics, &inner.cluster.image());
-    tell(inner, |member, _| member.on_counts(counts));
+    let known = topics_in(&topics, &inner.cluster.image());
+    tell(inner, |member, _| member.on_counts(known));
 }
 
 async fn sync(

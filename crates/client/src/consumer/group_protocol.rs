@@ -53,7 +53,7 @@ pub(crate) fn write_subscription(member: &Member, user_data: Option<Bytes>) -> R
         user_data,
         owned_partitions: by_topic(&member.owned).into_iter().map(topic).collect(),
         generation_id: member.generation.map_or(-1, GenerationId::value),
-        rack_id: None,
+        rack_id: member.rack.clone(),
     };
     versioned(&message)
 }
@@ -87,6 +87,7 @@ pub(crate) fn read_subscription(
         topics: read.topics.iter().filter_map(|name| TopicName::new(name).ok()).collect(),
         owned,
         generation,
+        rack: read.rack_id.filter(|rack| !rack.is_empty()),
     })
 }
 
@@ -173,12 +174,13 @@ mod tests {
             topics: [TopicName::new("t1").unwrap()].into(),
             owned: partitions(owned),
             generation: GenerationId::new(generation),
+            rack: None,
         }
     }
 
     #[test]
     fn a_subscription_and_an_assignment_are_read_as_they_were_written() {
-        let member = member("t1-0,t1-2,t2-1", 7);
+        let member = Member { rack: Some("r".to_owned()), ..member("t1-0,t1-2,t2-1", 7) };
         let bytes = write_subscription(&member, None).unwrap();
         assert_eq!(read_subscription(member.id.clone(), None, &bytes).unwrap(), member);
         let bytes = write_assignment(&member.owned).unwrap();

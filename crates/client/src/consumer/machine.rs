@@ -10,7 +10,7 @@ use ottla_model::{BrokerId, TopicName, TopicPartition};
 use regex::Regex;
 
 use super::fetcher::{FetchAnswer, FetchLimits, FetchOrder, Fetcher, View};
-use super::member::{Action, Event, Member, counts_of};
+use super::member::{Action, Event, Member, topics_in};
 use super::positions::{Leadership, Positions, Validation};
 use crate::cluster::ClusterImage;
 use crate::config::{BackoffConfig, ConsumerConfig, OffsetReset};
@@ -162,7 +162,7 @@ impl Machine {
         if !(image.nodes.is_empty() && matches!(self.subscription, Subscription::Pattern(_))) {
             member.on_subscribed(topics);
         }
-        member.on_metadata(&counts_of(image.topics.keys(), image));
+        member.on_metadata(&topics_in(image.topics.keys(), image));
     }
 
     /// Everything that can be done outside now.

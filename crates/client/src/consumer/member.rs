@@ -19,13 +19,13 @@ mod answers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ottla_model::{BrokerId, GenerationId, GroupInstanceId, MemberId, TopicName, TopicPartition};
 
-use super::assignor::{Member as Peer, PartitionCounts};
+use super::assignor::{Member as Peer, Topics};
 use super::group_protocol as protocol;
 use crate::backoff::Backoff;
 use crate::config::{AssignorKind, BackoffConfig, GroupConfig};
@@ -149,7 +149,7 @@ pub(crate) struct Member {
     /// As owned before the last give-up, for the sticky assignor.
     previous: (Vec<TopicPartition>, Option<GenerationId>),
     /// What the leader's last assignment was made from.
-    counted: Option<PartitionCounts>,
+    counted: Option<Topics>,
     /// What the user still has to do.
     event: Option<Event>,
     /// Assigned after what is now to be given up is.
@@ -270,13 +270,16 @@ impl Member {
         }
     }
 
-    /// Partition counts of topics as the cluster knows them now. A leader whose assignment was made from others
-    /// begins a rebalance.
-    pub(crate) fn on_metadata(&mut self, counts: &PartitionCounts) {
+    /// Topics as the cluster knows them now. A leader whose assignment was made from others begins a rebalance; racks
+    /// count where the leader has one.
+    pub(crate) fn on_metadata(&mut self, now: &Topics) {
         let Some(counted) = &self.counted else { return };
-        let mut topics = counted.keys().chain(&self.topics);
-        let changed =
-            topics.any(|topic| counts.get(topic).is_some_and(|now| counted.get(topic) != Some(now)));
+        let has_rack = self.config.rack.is_some();
+        let differs = |topic: &TopicName| {
+            let moved = has_rack && now.racks.get(topic) != counted.racks.get(topic);
+            now.counts.get(topic).is_some_and(|count| moved || counted.counts.get(topic) != Some(count))
+        };
+        let changed = counted.counts.keys().chain(&self.topics).any(differs);
         if changed && matches!(self.state, State::Stable) {
             self.counted = None;
             self.rejoin();
@@ -389,6 +392,7 @@ impl Member {
             topics: self.topics.clone(),
             owned: self.owned.clone(),
             generation: self.generation,
+            rack: self.config.rack.clone(),
         }
     }
 
@@ -430,12 +434,22 @@ impl Member {
     }
 }
 
-/// The counts of those topics that exist.
-pub(crate) fn counts_of<'a>(
-    topics: impl IntoIterator<Item = &'a TopicName>,
+/// Those topics that exist, and where their replicas are.
+pub(crate) fn topics_in<'a>(
+    names: impl IntoIterator<Item = &'a TopicName>,
     image: &crate::cluster::ClusterImage,
-) -> PartitionCounts {
-    let counted =
-        topics.into_iter().filter_map(|name| Some((name.clone(), image.topic(name)?.partition_count())));
-    counted.collect::<BTreeMap<_, _>>()
+) -> Topics {
+    let rack_of = |node| image.nodes.get(node).and_then(|node| node.rack.clone());
+    let has_racks = image.nodes.values().any(|node| node.rack.is_some());
+    let mut topics = Topics::default();
+    for name in names {
+        let Some(topic) = image.topic(name) else { continue };
+        topics.counts.insert(name.clone(), topic.partition_count());
+        if has_racks {
+            let partitions = topic.partitions.iter();
+            let racks = partitions.map(|partition| partition.replicas.iter().filter_map(rack_of).collect());
+            topics.racks.insert(name.clone(), racks.collect());
+        }
+    }
+    topics
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use ottla_model::{BrokerId, MemberId, TopicPartition};
 
-use super::super::assignor::{self, PartitionCounts};
+use super::super::assignor::{self, Topics};
 use super::super::group_protocol as protocol;
 use super::{Coordinator, Event, Failure, Joined, Member, State};
 use crate::config::AssignorKind;
@@ -86,15 +86,15 @@ impl Member {
         self.state = State::Counting { asked: false, peers: peers.collect() };
     }
 
-    /// The partition counts that were asked for; topics that do not exist are left out.
-    pub(crate) fn on_counts(&mut self, counts: PartitionCounts) {
+    /// The topics that were asked for; those that do not exist are left out.
+    pub(crate) fn on_counts(&mut self, topics: Topics) {
         let (State::Counting { peers, .. }, Some(assignor)) = (&self.state, self.assignor) else { return };
-        let assignment = assignor::assign(assignor, peers, &counts);
+        let assignment = assignor::assign(assignor, peers, &topics);
         let written = assignment
             .into_iter()
             .filter_map(|(member, partitions)| Some((member, protocol::write_assignment(&partitions).ok()?)));
         self.state = State::Syncing { assignments: Some(written.collect()) };
-        self.counted = Some(counts);
+        self.counted = Some(topics);
     }
 
     /// SyncGroup was answered.

@@ -33,6 +33,7 @@ impl World {
         let config = GroupConfig {
             id: ottla_model::GroupId::new("g"),
             instance_id: instance.map(GroupInstanceId::new),
+            rack: None,
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),
             poll_interval_max: Duration::from_secs(10),
@@ -108,8 +109,7 @@ impl World {
             "joined" => self.joined(number(), false),
             "leads" => self.joined(number(), true),
             "counted" => {
-                let count = number().unsigned_abs();
-                self.member.on_counts([(TopicName::new("t").unwrap(), count)].into());
+                self.member.on_counts(topics(object));
             }
             "synced" => {
                 let bytes = protocol::write_assignment(&partitions(object)).unwrap();
@@ -123,8 +123,7 @@ impl World {
             "unsubscribe" => self.member.on_unsubscribed(),
             "rebalance" => self.member.on_rebalance_wanted(),
             "grown" => {
-                let count = number().unsigned_abs();
-                self.member.on_metadata(&[(TopicName::new("t").unwrap(), count)].into());
+                self.member.on_metadata(&topics(object));
             }
             verb => match verb.split_once('-').unwrap() {
                 ("join", code) => self.member.on_joined(Err((refusal(code), None)), now, 200),
@@ -134,6 +133,18 @@ impl World {
             },
         }
     }
+}
+
+/// Reads `count[/rack,…]`: topic `t`, whose partitions all have replicas in these racks.
+fn topics(text: &str) -> Topics {
+    let (count, racks) = text.split_once('/').map_or((text, None), |(count, racks)| (count, Some(racks)));
+    let (topic, count) = (TopicName::new("t").unwrap(), count.parse().unwrap());
+    let mut topics = Topics { counts: [(topic.clone(), count)].into(), ..Topics::default() };
+    if let Some(racks) = racks {
+        let racks = racks.split(',').map(str::to_owned).collect();
+        topics.racks.insert(topic, vec![racks; usize::try_from(count).unwrap()]);
+    }
+    topics
 }
 
 fn refusal(code: &str) -> Failure {
@@ -281,4 +292,15 @@ fn a_leader_begins_a_rebalance_when_a_topic_has_grown() {
         "act | found | act | leads 1 | act | counted 2 | act | synced 01 | event | grown 2 | act | grown 3 | act | event | act",
         "find, join, count, sync 1 in 1, got 01, -, -, give up 01, join as m",
     );
+}
+
+/// KIP-881
+#[test]
+fn a_leader_with_a_rack_begins_a_rebalance_when_replicas_have_moved_to_other_racks() {
+    let script = "act | found | act | leads 1 | act | counted 2/a | act | synced 01 | event | grown 2/a | act | grown 2/b | act";
+    let says = "find, join, count, sync 1 in 1, got 01, -, -";
+    check(script, says);
+    let mut world = World::new(AssignorKind::Range, None);
+    world.member.config.rack = Some("a".to_owned());
+    check_with(world, &format!("{script} | event"), &format!("{says}, give up 01"));
 }
