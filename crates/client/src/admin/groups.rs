@@ -217,7 +217,7 @@ impl Admin {
     }
 
     async fn describe_modern_groups(&self, ids: Vec<String>) -> Described {
-        let ask = async |coordinator, group_ids| {
+        let ask = |coordinator, group_ids| async move {
             let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
             let target = Target::Broker(coordinator);
             let response = self.shared().call(target, &request, CallOptions::default()).await?;
@@ -232,7 +232,7 @@ impl Admin {
     }
 
     async fn describe_classic_groups(&self, ids: Vec<String>) -> Described {
-        let ask = async |coordinator, groups| {
+        let ask = |coordinator, groups| async move {
             let request = DescribeGroupsRequest { groups, ..Default::default() };
             let target = Target::Broker(coordinator);
             let response = self.shared().call(target, &request, CallOptions::default()).await?;
@@ -266,7 +266,7 @@ impl Admin {
 
     /// Deletes groups that have no members: one request for all groups of a coordinator.
     pub async fn delete_groups(&self, ids: &[String]) -> Outcomes<(), DeleteGroupError> {
-        let ask = async |coordinator, groups_names| {
+        let ask = |coordinator, groups_names| async move {
             let request = DeleteGroupsRequest { groups_names };
             let target = Target::Broker(coordinator);
             let response = self.shared().call(target, &request, CallOptions::default()).await?;

@@ -89,7 +89,7 @@ impl Admin {
         isolation: IsolationLevel,
     ) -> Result<PartitionOutcomes<Option<ListedOffset>, ListOffsetsError>, CallError> {
         let deadline = self.deadline("listOffsets(api=LIST_OFFSETS)");
-        let ask = async |leader, partitions: Vec<TopicPartition>| {
+        let ask = |leader, partitions: Vec<TopicPartition>| async move {
             let mut question = Question::new(&partitions, wanted, isolation);
             question.request.timeout_ms = Admin::left_ms(deadline);
             question.ask_once(self.shared(), leader).await.map(read_answer)
@@ -105,7 +105,7 @@ impl Admin {
         before: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<PartitionOutcomes<Offset, DeleteRecordsError>, CallError> {
         let deadline = self.deadline("deleteRecords(api=DELETE_RECORDS)");
-        let ask = async |leader, partitions: Vec<TopicPartition>| {
+        let ask = |leader, partitions: Vec<TopicPartition>| async move {
             let request = DeleteRecordsRequest {
                 topics: delete_topics(&partitions, before),
                 timeout_ms: Admin::left_ms(deadline),

@@ -50,7 +50,7 @@ impl Admin {
         partitions: &[TopicPartition],
     ) -> Result<PartitionOutcomes<Vec<ActiveProducer>, DescribeProducersError>, CallError> {
         let deadline = self.deadline("describeProducers");
-        let ask = async |leader, partitions: Vec<TopicPartition>| {
+        let ask = |leader, partitions: Vec<TopicPartition>| async move {
             let (target, options) = (Target::Broker(leader), CallOptions::default());
             let response = self.shared().call(target, &question(&partitions), options).await?;
             let said = response.topics.into_iter().flat_map(|topic| {

@@ -41,12 +41,15 @@ impl<K: Ord + Clone, V> Progress<K, V> {
 impl Admin {
     /// Asks the leaders of partitions; where a leader has moved or cannot be reached, it is looked for again. Once time
     /// is over, what a leader refused last is its answer.
-    pub(super) async fn ask_leaders<T, E: From<ServerError>>(
+    pub(super) async fn ask_leaders<T, E: From<ServerError>, A>(
         &self,
         (lookup, deadline): (&'static str, Deadline),
         partitions: impl IntoIterator<Item = TopicPartition>,
-        ask: impl AsyncFn(BrokerId, Vec<TopicPartition>) -> Result<NodeAnswer<TopicPartition, T>, CallError>,
-    ) -> Result<PartitionOutcomes<T, E>, CallError> {
+        ask: impl Fn(BrokerId, Vec<TopicPartition>) -> A,
+    ) -> Result<PartitionOutcomes<T, E>, CallError>
+    where
+        A: Future<Output = Result<NodeAnswer<TopicPartition, T>, CallError>>,
+    {
         let mut progress = Progress::new(partitions);
         let mut attempts = self.shared().attempts(deadline);
         loop {
@@ -92,12 +95,15 @@ impl Admin {
 
     /// Asks the coordinators of groups, each once for all of its groups; where a coordinator is moving or cannot be
     /// reached, it is looked for again. Every group has an outcome, with the broker that answered.
-    pub(super) async fn ask_coordinators<T>(
+    pub(super) async fn ask_coordinators<T, A>(
         &self,
         deadline: Deadline,
         groups: impl IntoIterator<Item = String>,
-        ask: impl AsyncFn(BrokerId, Vec<String>) -> Result<NodeAnswer<String, T>, CallError>,
-    ) -> BTreeMap<String, Result<(BrokerId, T), GroupCallError>> {
+        ask: impl Fn(BrokerId, Vec<String>) -> A,
+    ) -> BTreeMap<String, Result<(BrokerId, T), GroupCallError>>
+    where
+        A: Future<Output = Result<NodeAnswer<String, T>, CallError>>,
+    {
         let mut progress = Progress::new(groups);
         let mut attempts = self.shared().attempts(deadline);
         loop {

@@ -150,3 +150,17 @@ fn groups_of_one_coordinator_are_described_and_deleted_by_one_request() {
         assert_eq!(counts[&ApiKey::DeleteGroups], 1);
     });
 }
+
+/// A call may be spawned on a runtime of several threads; it is enough that this compiles.
+#[test]
+fn calls_can_be_sent_to_other_threads() {
+    static WANTED: BTreeMap<TopicPartition, OffsetSpec> = BTreeMap::new();
+    static BEFORE: BTreeMap<TopicPartition, Option<Offset>> = BTreeMap::new();
+    fn check<T: Send>(_: impl FnOnce(&'static Admin) -> T) {}
+    check(|admin| admin.describe_groups(&[]));
+    check(|admin| admin.delete_groups(&[]));
+    check(|admin| admin.list_groups(&[], &[]));
+    check(|admin| admin.list_offsets(&WANTED, IsolationLevel::ReadUncommitted));
+    check(|admin| admin.delete_records(&BEFORE));
+    check(|admin| admin.describe_producers(&[]));
+}
