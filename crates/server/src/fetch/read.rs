@@ -112,13 +112,17 @@ pub fn look(terms: &Terms, targets: &[Target]) -> Look {
     let mut look = Look { found: Vec::with_capacity(targets.len()), bytes: 0, at_once: false };
     let mut limited = false;
     for target in targets {
-        let found = read_one(terms, target, (left, look.bytes == 0));
+        let bytes_max = u32::try_from(target.wanted.partition_bytes_max).unwrap_or(0).min(left);
+        let found = read_one(terms, target, (bytes_max, look.bytes == 0));
         match &found {
             Ok(outcome) => {
-                look.bytes += u64::from(outcome.read.bytes);
-                left = left.saturating_sub(outcome.read.bytes);
-                let older = outcome.behind_active_segment && outcome.read.bytes > 0;
-                limited |= outcome.read.end < outcome.limits.up_to;
+                let bytes = outcome.read.bytes;
+                look.bytes += u64::from(bytes);
+                let has_more = outcome.read.end < outcome.limits.up_to;
+                // Kafka fills what is left with a part of the next batch; nothing is left for others then.
+                left = left.saturating_sub(if has_more && bytes > 0 { bytes.max(bytes_max) } else { bytes });
+                let older = outcome.behind_active_segment && bytes > 0;
+                limited |= has_more;
                 look.at_once |= outcome.diverging.is_some() || older;
             }
             Err(_) => look.at_once = true,
@@ -130,16 +134,15 @@ pub fn look(terms: &Terms, targets: &[Target]) -> Look {
     look
 }
 
-fn read_one(terms: &Terms, target: &Target, (left, nothing_yet): (u32, bool)) -> Found {
+fn read_one(terms: &Terms, target: &Target, (bytes_max, nothing_yet): (u32, bool)) -> Found {
     let partition = target.partition.as_ref().map_err(|error| *error)?;
     let attempt = attempt(terms, &target.wanted);
-    let asked = u32::try_from(target.wanted.partition_bytes_max).unwrap_or(0);
     let request = ReadRequest {
         attempt,
         // A negative offset lies below every log, whatever its epochs.
         last_fetched_epoch: Offset::new(target.wanted.fetch_offset)
             .and_then(|_| LeaderEpoch::new(target.wanted.last_fetched_epoch)),
-        bytes_max: asked.min(left),
+        bytes_max,
         at_least_one_batch: nothing_yet,
     };
     partition.read(&request).map_err(|error| {

@@ -63,6 +63,11 @@ fn limits_hold_for_all_but_the_first_batch() {
             let expected: Vec<(i32, usize)> = order.into_iter().zip(expected).collect();
             assert_eq!(sizes(&mut client, &request).await, expected, "{story}");
         }
+        append(&mut client, ("t", 3), batch(&["small"])).await;
+        let partitions = [from(2, 0), from(3, 0)];
+        let request = FetchRequest { max_bytes: bytes + bytes / 2, ..fetch(&[("t", &partitions)]) };
+        let told = sizes(&mut client, &request).await;
+        assert_eq!(told, [(2, size), (3, 0)], "the rest is the next batch's, which Kafka sends in part");
         node.stop().await;
     });
 }

@@ -197,6 +197,8 @@ fn the_leader_epoch_of_a_client_is_checked() {
             let (error, _, _) = epoch_end(&mut client, (current, epoch)).await;
             assert_eq!(error, expected);
         }
+        let below_all = epoch_end(&mut client, (current, -2)).await;
+        assert_eq!(below_all, (code::FENCED_LEADER_EPOCH, -1, -1), "only -1 stands for none");
         node.stop().await;
         drop(home);
     });
