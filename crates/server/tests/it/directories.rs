@@ -417,3 +417,26 @@ fn a_read_that_fails_takes_the_directory_offline() {
         drop(home);
     });
 }
+
+/// LOG-04: a new partition keeps no file open but its log, and that one only as long as few are open.
+#[test]
+#[cfg(target_os = "linux")]
+fn partitions_that_were_just_made_hold_few_files() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        create(&mut client, "many", 50, &[]).await;
+        let mut held: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in fs::read_dir("/proc/self/fd").unwrap() {
+            let Ok(path) = fs::read_link(entry.unwrap().path()) else { continue };
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            if parent.starts_with(home.path()) && parent.to_string_lossy().contains("many-") {
+                *held.entry(name.to_string_lossy().into_owned()).or_default() += 1;
+            }
+        }
+        held.remove("00000000000000000000.log");
+        assert_eq!(held, BTreeMap::new());
+        node.stop().await;
+    });
+}

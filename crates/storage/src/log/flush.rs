@@ -12,13 +12,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ottla_env::disk::File;
+use ottla_env::disk::{File, OpenMode};
 use ottla_model::{Offset, Timestamp};
 use parking_lot::Mutex;
 
 use super::Log;
 use crate::file_cache::PartitionDirectory;
-use crate::names::{FileKind, LEADER_EPOCH_FILE};
+use crate::names::{FileKind, LEADER_EPOCH_FILE, PARTITION_METADATA_FILE};
 use crate::seal::SealJob;
 use crate::small_file;
 
@@ -79,10 +79,10 @@ impl FlushState {
         self.flushed
     }
 
-    pub(super) fn on_created(&mut self, metadata: Arc<dyn File>) {
+    /// The directory and `partition.metadata` in it were made.
+    pub(super) fn on_created(&mut self) {
         self.on_names_changed();
         self.created = Some(self.stamp);
-        self.on_side_file(metadata);
     }
 
     pub(super) fn on_names_changed(&mut self) {
@@ -185,9 +185,12 @@ impl FlushJob {
             _ => {}
         }
         if self.created {
-            let path = self.directory.path();
+            let (disk, path) = (self.directory.disk(), self.directory.path());
+            // Opened again: a node makes more partitions at once than it may have files open. What could not be written
+            // since is told to the first who asks, and that is this one.
+            disk.open(&path.join(PARTITION_METADATA_FILE), OpenMode::Write)?.sync_all()?;
             let parent = path.parent().map_or_else(PathBuf::new, |parent| parent.to_owned());
-            self.directory.disk().sync_dir(&parent)?;
+            disk.sync_dir(&parent)?;
         }
         Ok(())
     }

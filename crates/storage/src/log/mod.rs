@@ -134,7 +134,7 @@ impl Log {
         };
         let mut log = Log::assemble(place.partition, place.config, directory, recovery);
         log.topic_id = Some(topic_id);
-        log.flush.on_created(metadata);
+        log.flush.on_created();
         Ok(log)
     }
 
@@ -158,9 +158,8 @@ impl Log {
             // A process that was killed leaves what it wrote in the page cache, and nobody knows what of it was
             // flushed: names and small files are made durable again before the recovery point moves.
             log.flush.on_names_changed();
-            let metadata = log.directory.join(PARTITION_METADATA_FILE);
             if topic_id.is_some() {
-                log.flush.on_created(log.directory.disk().open(&metadata, OpenMode::Write)?);
+                log.flush.on_created();
             }
         }
         if report.changed_disk {
