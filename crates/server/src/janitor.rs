@@ -70,9 +70,10 @@ impl Janitor {
             task::select! {
                 biased;
                 _ = &mut inbox.stop => return,
+                // Before the closed segments: of a fast log there is always one more, and each takes a sync.
+                () = sleep_until(due) => self.on_time(now()),
                 Some(partition) = inbox.care.recv() => self.tidy(&partition),
                 Some((removal, due)) = inbox.removed.recv() => self.removals.on_removed(removal, due),
-                () = sleep_until(due) => self.on_time(now()),
             }
         }
     }
