@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use ottla_env::disk::Disk;
 use ottla_env::net::{BindError, ListenOptions, Listener, SocketOptions};
 use ottla_env::random::Random;
 use ottla_env::sync::{mpsc, oneshot, watch};
-use ottla_env::task;
+use ottla_env::task::{self, in_parallel};
 use ottla_env::time::wall_now;
 use ottla_metadata::bootstrap::{BOOTSTRAP_FILE, read_bootstrap_file};
 use ottla_metadata::config::{self, BrokerConfig, ConfigError, GroupsConfig, Layers};
@@ -58,6 +59,8 @@ use crate::topic_creation;
 
 /// Files that may wait for their removal at once; those beyond are found by the next start.
 const REMOVAL_QUEUE_LENGTH: usize = 1 << 16;
+/// Logs that are closed at once at a clean stop.
+const CLOSING_THREADS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 /// Part of the process's memory that requests may take where `queued.max.request.bytes` does not say.
 const MEMORY_SHARE: u64 = 4;
 
@@ -633,11 +636,14 @@ fn close_logs(node: &Node) -> bool {
         }
         let table = node.partitions.snapshot();
         let (mut ends, mut starts, mut committed) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for partition in table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory))
-        {
+        let here = table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory));
+        // A file system syncs for all who wait at once.
+        let closed = in_parallel(CLOSING_THREADS, here.collect(), |partition| {
             let high_watermark = partition.high_watermark();
-            let Some(log) = partition.take_log() else { continue };
-            match log.close() {
+            partition.take_log().map(|log| (partition, high_watermark, log.close()))
+        });
+        for (partition, high_watermark, closed) in closed.into_iter().flatten() {
+            match closed {
                 Ok(closed) => {
                     ends.insert(partition.id(), closed.log_end);
                     committed.insert(partition.id(), high_watermark);
