@@ -48,10 +48,6 @@ fn batch(encoding: Encoding) -> Vec<u8> {
 fn validate(codec: Compression, depth: ValidationDepth) {
     let mut bytes = batch(Encoding::with_default_level(codec));
     let rules = AppendRules {
-        partition: TopicPartition::new(
-            TopicName::new("bench").expect("a name"),
-            PartitionIndex::new(0).expect("a number"),
-        ),
         compression: TopicCompression::Producer,
         timestamp_type: TimestampType::CreateTime,
         timestamp_before_ms_max: i64::MAX,
@@ -61,7 +57,12 @@ fn validate(codec: Compression, depth: ValidationDepth) {
         depth,
         unpack: unpack_limits(1 << 20),
     };
-    let arrival = Arrival { version: 13, now: Timestamp::from_millis(1_700_000_000_000) };
+    let partition = TopicPartition::new(
+        TopicName::new("bench").expect("a name"),
+        PartitionIndex::new(0).expect("a number"),
+    );
+    let arrival =
+        Arrival { partition: &partition, version: 13, now: Timestamp::from_millis(1_700_000_000_000) };
     let mut validator = Validator::new();
     let size = bytes.len();
     measure(&format!("validate 149 records, {codec}, {depth:?}, {size} B"), || {

@@ -98,10 +98,11 @@ impl Partitions {
     pub fn apply(&mut self, changes: &ImageChanges, image: &MetadataImage) -> Followed {
         let mut followed = Followed { deleted: changes.deleted.clone(), ..Followed::default() };
         self.remove_topics(&changes.deleted, &mut followed);
-        self.open_found(&changes.partitions, image);
+        let mut settings = ByTopic { node: Arc::clone(&self.node), image, known: HashMap::new() };
+        self.open_found(&changes.partitions, &mut settings);
         let mut fresh = Vec::new();
         for change in &changes.partitions {
-            self.apply_one(change, image, (&mut fresh, &mut followed));
+            self.apply_one(change, &mut settings, (&mut fresh, &mut followed));
         }
         self.assign_directories(&fresh, image);
         self.node.partitions.insert_all(fresh);
@@ -133,7 +134,7 @@ impl Partitions {
     fn apply_one(
         &mut self,
         change: &PartitionAt,
-        image: &MetadataImage,
+        settings: &mut ByTopic<'_>,
         (fresh, followed): (&mut Vec<Arc<Partition>>, &mut Followed),
     ) {
         let id = TopicPartition::new(change.topic.name.clone(), change.index);
@@ -147,7 +148,7 @@ impl Partitions {
         }
         let partition = match known {
             Some(partition) => partition,
-            None => match self.open_or_make(&id, change, image) {
+            None => match self.open_or_make(&id, change, settings) {
                 Ok(partition) => {
                     fresh.push(Arc::clone(&partition));
                     partition
@@ -172,9 +173,9 @@ impl Partitions {
         &mut self,
         id: &TopicPartition,
         change: &PartitionAt,
-        image: &MetadataImage,
+        settings: &mut ByTopic<'_>,
     ) -> Result<Arc<Partition>, String> {
-        let settings = settings_of(&self.node, image, &id.topic)?;
+        let settings = settings.of(&id.topic)?;
         let options = options(&self.node, &settings);
         let (directory, log) = match self.take_opened(id, change.topic.id)? {
             Some(opened) => opened,
@@ -183,13 +184,12 @@ impl Partitions {
         let checkpointed = directory.files().last_high_watermark(id).unwrap_or(Offset::ZERO);
         let replica = replica_of(self.node.identity.id, &log, &settings, checkpointed);
         let topic_id = change.topic.id;
-        let settings = Arc::new(settings);
         Ok(Arc::new(Partition::new(PartitionParts { log, topic_id, directory, settings, replica })))
     }
 
     /// Opens what an earlier run left of these partitions: all directories at once, in each of them as many logs as
     /// `num.recovery.threads.per.data.dir` says (LOG-04).
-    fn open_found(&mut self, wanted: &[PartitionAt], image: &MetadataImage) {
+    fn open_found(&mut self, wanted: &[PartitionAt], settings: &mut ByTopic<'_>) {
         let mut by_directory: HashMap<DirectoryId, Vec<ToOpen>> = HashMap::new();
         for change in wanted.iter().filter(|change| change.after.has_replica(self.node.identity.id)) {
             let id = TopicPartition::new(change.topic.name.clone(), change.index);
@@ -197,7 +197,7 @@ impl Partitions {
                 continue;
             }
             // Settings that do not fit are reported by whoever makes the replica.
-            let Ok(settings) = settings_of(&self.node, image, &id.topic) else { continue };
+            let Ok(settings) = settings.of(&id.topic) else { continue };
             let Some((directory, found)) = self.found.remove(&id) else { continue };
             let options = options(&self.node, &settings);
             by_directory.entry(directory.id()).or_default().push(ToOpen { directory, found, options });
@@ -343,23 +343,37 @@ impl Partitions {
             return;
         }
         let table = self.node.partitions.snapshot();
-        let mut resolved: HashMap<TopicName, Option<Arc<TopicSettings>>> = HashMap::new();
+        let mut resolved = ByTopic { node: Arc::clone(&self.node), image, known: HashMap::new() };
         for partition in table.partitions() {
             let topic = &partition.id().topic;
             if !everything && !named.contains(topic.as_str()) {
                 continue;
             }
-            let settings = resolved.entry(topic.clone()).or_insert_with(|| {
-                let settings = settings_of(&self.node, image, topic);
-                let refused = settings.inspect_err(|error| {
-                    tracing::warn!(%topic, error, "the topic keeps its former settings");
-                });
-                refused.ok().map(Arc::new)
-            });
-            if let Some(settings) = settings {
-                partition.on_settings(Arc::clone(settings));
+            if let Ok(settings) = resolved.of(topic) {
+                partition.on_settings(settings);
             }
         }
+    }
+}
+
+/// The settings of topics, resolved once and shared by the partitions of a topic.
+struct ByTopic<'a> {
+    node: Arc<Node>,
+    image: &'a MetadataImage,
+    known: HashMap<TopicName, Result<Arc<TopicSettings>, String>>,
+}
+
+impl ByTopic<'_> {
+    fn of(&mut self, topic: &TopicName) -> Result<Arc<TopicSettings>, String> {
+        if let Some(known) = self.known.get(topic) {
+            return known.clone();
+        }
+        let resolved = settings_of(&self.node, self.image, topic).map(Arc::new);
+        if let Err(error) = &resolved {
+            tracing::warn!(%topic, error, "the settings of a topic do not fit, and are not taken");
+        }
+        self.known.insert(topic.clone(), resolved.clone());
+        resolved
     }
 }
 

@@ -10,18 +10,18 @@ use ottla_metadata::config::{
     AckDurability, ConfigError, Layers, RecordValidation, Settings, TimestampType, TopicCompression,
     TopicConfig,
 };
-use ottla_model::TopicPartition;
 use ottla_protocol::compression::{Encoding, GzipLevel, Lz4Level, ZstdLevel};
 use ottla_protocol::record::{self, AppendRules, ValidationDepth, unpack_limits};
 use ottla_replication::ReplicationConfig;
 use ottla_storage::{CleanupPolicy, Durability, LogConfig};
 
-/// What a partition is run by.
+/// What the partitions of a topic are run by.
 #[derive(Clone, Debug)]
 pub struct TopicSettings {
     pub log: Arc<LogConfig>,
     pub replication: ReplicationConfig,
-    config: TopicConfig,
+    /// What is asked of records.
+    pub rules: AppendRules,
 }
 
 impl TopicSettings {
@@ -37,30 +37,27 @@ impl TopicSettings {
             AckDurability::PageCache => ottla_replication::AckDurability::PageCache,
         };
         let replication = ReplicationConfig { durability, in_sync_min: config.min_in_sync, lag_max };
-        Ok(TopicSettings { log: Arc::new(log_config(&config)), replication, config })
+        Ok(TopicSettings { log: Arc::new(log_config(&config)), replication, rules: rules(&config) })
     }
+}
 
-    /// What is asked of the records of one partition.
-    pub fn rules(&self, partition: &TopicPartition) -> AppendRules {
-        let config = &self.config;
-        let batch_bytes_max = usize::try_from(config.max_message_bytes).unwrap_or(usize::MAX);
-        AppendRules {
-            partition: partition.clone(),
-            compression: compression(config),
-            timestamp_type: match config.timestamp_type {
-                TimestampType::CreateTime => record::TimestampType::CreateTime,
-                TimestampType::LogAppendTime => record::TimestampType::LogAppendTime,
-            },
-            timestamp_before_ms_max: config.timestamp_before_max_ms,
-            timestamp_after_ms_max: config.timestamp_after_max_ms,
-            compacted: config.cleanup.compact,
-            batch_bytes_max,
-            depth: match config.record_validation {
-                RecordValidation::Full => ValidationDepth::Full,
-                RecordValidation::Header => ValidationDepth::Header,
-            },
-            unpack: unpack_limits(batch_bytes_max),
-        }
+fn rules(config: &TopicConfig) -> AppendRules {
+    let batch_bytes_max = usize::try_from(config.max_message_bytes).unwrap_or(usize::MAX);
+    AppendRules {
+        compression: compression(config),
+        timestamp_type: match config.timestamp_type {
+            TimestampType::CreateTime => record::TimestampType::CreateTime,
+            TimestampType::LogAppendTime => record::TimestampType::LogAppendTime,
+        },
+        timestamp_before_ms_max: config.timestamp_before_max_ms,
+        timestamp_after_ms_max: config.timestamp_after_max_ms,
+        compacted: config.cleanup.compact,
+        batch_bytes_max,
+        depth: match config.record_validation {
+            RecordValidation::Full => ValidationDepth::Full,
+            RecordValidation::Header => ValidationDepth::Header,
+        },
+        unpack: unpack_limits(batch_bytes_max),
     }
 }
 

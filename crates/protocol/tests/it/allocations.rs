@@ -25,7 +25,6 @@ fn allocations(run: impl FnOnce()) -> u64 {
 
 fn rules() -> AppendRules {
     AppendRules {
-        partition: TopicPartition::new(TopicName::new("t").unwrap(), PartitionIndex::new(0).unwrap()),
         compression: TopicCompression::Producer,
         timestamp_type: TimestampType::LogAppendTime,
         timestamp_before_ms_max: i64::MAX,
@@ -42,7 +41,8 @@ fn rules() -> AppendRules {
 fn validation_allocates_nothing_for_a_batch_that_is_kept() {
     let mut validator = Validator::new();
     let rules = rules();
-    let arrival = Arrival { version: 9, now: Timestamp::from_millis(NOW) };
+    let partition = TopicPartition::new(TopicName::new("t").unwrap(), PartitionIndex::new(0).unwrap());
+    let arrival = Arrival { partition: &partition, version: 9, now: Timestamp::from_millis(NOW) };
     let codecs =
         [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd];
     for codec in codecs {

@@ -2,6 +2,8 @@
 //!
 //! Owns: the cases. The code beside each is the one that Kafka gave on the wire. Does not own: the mapping to codes.
 
+use std::sync::LazyLock;
+
 use ottla_model::{PartitionIndex, Timestamp, TopicName, TopicPartition};
 use ottla_protocol::compression::{Compression, CompressionError, Encoding, UnpackLimits};
 use ottla_protocol::record::*;
@@ -14,7 +16,6 @@ const ALL_PACKED: [Compression; 4] =
 
 fn rules() -> AppendRules {
     AppendRules {
-        partition: TopicPartition::new(TopicName::new("t").unwrap(), PartitionIndex::new(0).unwrap()),
         compression: TopicCompression::Producer,
         timestamp_type: TimestampType::CreateTime,
         timestamp_before_ms_max: i64::MAX,
@@ -26,8 +27,11 @@ fn rules() -> AppendRules {
     }
 }
 
-fn arrival() -> Arrival {
-    Arrival { version: 13, now: Timestamp::from_millis(NOW) }
+static PARTITION: LazyLock<TopicPartition> =
+    LazyLock::new(|| TopicPartition::new(TopicName::new("t").unwrap(), PartitionIndex::new(0).unwrap()));
+
+fn arrival() -> Arrival<'static> {
+    Arrival { partition: &PARTITION, version: 13, now: Timestamp::from_millis(NOW) }
 }
 
 fn refusal(bytes: &[u8], rules: &AppendRules) -> Refusal {

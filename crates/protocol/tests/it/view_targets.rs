@@ -142,7 +142,6 @@ pub fn validate(bytes: &[u8]) {
     }
     let topic = TopicName::new("t").expect("the name is legal");
     let rules = AppendRules {
-        partition: TopicPartition::new(topic, PartitionIndex::new(0).expect("the index is legal")),
         compression: TopicCompression::Producer,
         timestamp_type: TimestampType::CreateTime,
         timestamp_before_ms_max: i64::MAX,
@@ -152,7 +151,8 @@ pub fn validate(bytes: &[u8]) {
         depth: ValidationDepth::Full,
         unpack: limits(bytes),
     };
-    let arrival = Arrival { version: 13, now: Timestamp::from_millis(0) };
+    let partition = TopicPartition::new(topic, PartitionIndex::new(0).expect("the index is legal"));
+    let arrival = Arrival { partition: &partition, version: 13, now: Timestamp::from_millis(0) };
     unpacking(bytes, || {
         if let Ok(mut valid) = Validator::new().validate(&mut records, &rules, arrival) {
             let header = valid.header;

@@ -74,10 +74,10 @@ impl Partition {
         // Asked first: records for a partition that cannot take them are not worth checking.
         self.may_append(&self.state.lock(), request.all_in_sync)?;
         let wall = wall_now();
-        let arrival = Arrival { version: request.version, now: wall };
-        let rules = self.rules.load();
-        let checked =
-            VALIDATOR.with_borrow_mut(|validator| validator.validate(request.records, &rules, arrival));
+        let arrival = Arrival { partition: &self.id, version: request.version, now: wall };
+        let settings = self.settings.load();
+        let checked = VALIDATOR
+            .with_borrow_mut(|validator| validator.validate(request.records, &settings.rules, arrival));
         let mut checked =
             checked.map_err(|error| ProduceError::Invalid { error, log_start: self.log_start() })?;
         let log_append_time = checked.log_append_time;

@@ -20,14 +20,13 @@ pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use ottla_env::sync::watch;
 use ottla_env::time::{Instant, now};
 use ottla_model::{LeaderEpoch, Offset, TopicId, TopicPartition};
-use ottla_protocol::record::AppendRules;
 use ottla_replication::{
     LogPositions, PartitionState, Replica, ReplicationConfig, RequestId, Standing, StateChange,
 };
@@ -47,18 +46,24 @@ pub struct Partition {
     topic_id: TopicId,
     directory: Arc<LogDirectory>,
     settings: ArcSwap<TopicSettings>,
-    /// What is asked of records here, made from the settings.
-    rules: ArcSwap<AppendRules>,
     state: Mutex<State>,
     flush_queued: AtomicBool,
+    followers: Followers,
+}
+
+/// Those who follow a partition's watermarks. Most partitions never have any, so the channels are made for the first one.
+#[derive(Default)]
+struct Followers {
     /// Tells coordinators how far their log is committed.
-    committed: watch::Sender<Offset>,
+    committed: OnceLock<watch::Sender<Offset>>,
     /// Tells DeleteRecords how far all replicas have deleted.
-    low_watermark: watch::Sender<Option<Offset>>,
+    low_watermark: OnceLock<watch::Sender<Option<Offset>>>,
 }
 
 struct State {
     replica: Replica,
+    /// The high watermark that the log and those who follow it know of.
+    committed: Offset,
     /// `None` once the directory failed or the replica was removed.
     log: Option<Log>,
     acks: HashMap<RequestId, (Arc<ProduceWait>, usize)>,
@@ -83,23 +88,20 @@ impl std::fmt::Debug for Partition {
 impl Partition {
     /// A partition on a log that was opened or made; it follows nobody until [`Partition::on_state`].
     pub fn new(parts: PartitionParts) -> Partition {
-        let committed = watch::channel(parts.replica.high_watermark()).0;
-        let rules = parts.settings.rules(parts.log.partition());
         Partition {
             id: parts.log.partition().clone(),
             topic_id: parts.topic_id,
             directory: parts.directory,
             settings: ArcSwap::new(parts.settings),
-            rules: ArcSwap::new(Arc::new(rules)),
             state: Mutex::new(State {
+                committed: parts.replica.high_watermark(),
                 replica: parts.replica,
                 log: Some(parts.log),
                 acks: HashMap::new(),
                 polls: HashMap::new(),
             }),
             flush_queued: AtomicBool::new(false),
-            committed,
-            low_watermark: watch::channel(None).0,
+            followers: Followers::default(),
         }
     }
 
@@ -137,7 +139,8 @@ impl Partition {
 
     /// Follows the high watermark. Values may be skipped, the latest one is never missed.
     pub fn committed(&self) -> watch::Receiver<Offset> {
-        self.committed.subscribe()
+        let state = self.state.lock();
+        self.followers.committed.get_or_init(|| watch::channel(state.committed).0).subscribe()
     }
 
     /// The smallest log start of all replicas; `None` where this broker does not lead.
@@ -147,7 +150,9 @@ impl Partition {
 
     /// Follows the low watermark.
     pub fn low_watermark_moves(&self) -> watch::Receiver<Option<Offset>> {
-        self.low_watermark.subscribe()
+        let state = self.state.lock();
+        let low = state.replica.low_watermark();
+        self.followers.low_watermark.get_or_init(|| watch::channel(low).0).subscribe()
     }
 
     /// The controller's word on the partition.
@@ -168,7 +173,6 @@ impl Partition {
         if let Some(log) = &mut state.log {
             log.set_config(Arc::clone(&settings.log));
         }
-        self.rules.store(Arc::new(settings.rules(&self.id)));
         self.settings.store(settings);
         self.settle(&mut state);
     }
@@ -230,15 +234,20 @@ impl Partition {
     /// After every fact: tells the log how far it is committed, and everyone whose wait is over.
     fn settle(&self, state: &mut State) {
         let committed = state.replica.high_watermark();
-        if *self.committed.borrow() != committed {
+        if state.committed != committed {
+            state.committed = committed;
             if let Some(log) = &mut state.log {
                 log.on_high_watermark(committed);
                 state.replica.on_first_unstable(log.first_unstable(), now());
             }
-            self.committed.send_replace(committed);
+            if let Some(followed) = self.followers.committed.get() {
+                followed.send_replace(committed);
+            }
         }
-        let low = state.replica.low_watermark();
-        self.low_watermark.send_if_modified(|known| std::mem::replace(known, low) != low);
+        if let Some(followed) = self.followers.low_watermark.get() {
+            let low = state.replica.low_watermark();
+            followed.send_if_modified(|known| std::mem::replace(known, low) != low);
+        }
         while let Some(acked) = state.replica.poll_acked() {
             if let Some((wait, slot)) = state.acks.remove(&acked.request) {
                 wait.finish(slot, acked.outcome);

@@ -56,14 +56,14 @@ impl Validator {
         &mut self,
         records: &'a mut [u8],
         rules: &AppendRules,
-        arrival: Arrival,
+        arrival: Arrival<'_>,
     ) -> Result<Validated<'a>, Refusal> {
         let (header, codec) = admit(records, rules, arrival.version)?;
         let batch = records.get_mut(..header.size).ok_or(Refusal::NoBatch)?;
         let target = rules.compression.target(codec);
         let same_codec = target.compression() == codec;
         let walked = rules.depth == ValidationDepth::Full || rules.compacted || !same_codec;
-        let walk = Walk::new(rules, arrival.now, &header).partial(codec != Compression::None && same_codec);
+        let walk = Walk::new(rules, arrival, &header).partial(codec != Compression::None && same_codec);
         let summary = if walked { self.walk(walk, batch, codec)? } else { walk.header_only()? };
         let log_append_time = match rules.timestamp_type {
             TimestampType::CreateTime => None,

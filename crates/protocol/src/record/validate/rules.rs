@@ -52,8 +52,6 @@ pub enum ValidationDepth {
 /// The topic's rules for what is appended to one of its partitions.
 #[derive(Clone, Debug)]
 pub struct AppendRules {
-    /// Named in the errors that clients see.
-    pub partition: TopicPartition,
     pub compression: TopicCompression,
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`, ≥ 0.
@@ -84,7 +82,9 @@ pub fn unpack_limits(batch_bytes_max: usize) -> UnpackLimits {
 
 /// The request that brought a batch.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct Arrival<'a> {
+    /// Named in the errors that clients see.
+    pub partition: &'a TopicPartition,
     /// Version of the Produce request.
     pub version: i16,
     /// The leader's clock.

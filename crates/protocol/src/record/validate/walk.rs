@@ -9,9 +9,9 @@
 //!
 //! Source: requirements PRD-11 to PRD-14, PRD-16, PRD-17; behaviour of Apache Kafka 4.3.1.
 
-use ottla_model::Timestamp;
+use ottla_model::{Timestamp, TopicPartition};
 
-use super::rules::{AppendRules, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal};
+use super::rules::{AppendRules, Arrival, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal};
 use super::scan::{Cursor, Scanned, Source};
 use crate::compression::UnpackLimits;
 use crate::record::layout::{BatchHeader, TimestampType};
@@ -32,6 +32,7 @@ pub(super) struct WalkSummary {
 /// The walk over one batch.
 pub(super) struct Walk<'r> {
     rules: &'r AppendRules,
+    partition: &'r TopicPartition,
     now: Timestamp,
     header: BatchHeader,
     /// The time of all records, where the client claims to be a leader.
@@ -45,14 +46,15 @@ pub(super) struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    pub(super) fn new(rules: &'r AppendRules, now: Timestamp, header: &BatchHeader) -> Walk<'r> {
+    pub(super) fn new(rules: &'r AppendRules, arrival: Arrival<'r>, header: &BatchHeader) -> Walk<'r> {
         let claimed_append_time = match header.attributes.timestamp_type() {
             TimestampType::CreateTime => None,
             TimestampType::LogAppendTime => Some(header.max_timestamp),
         };
         Walk {
             rules,
-            now,
+            partition: arrival.partition,
+            now: arrival.now,
             header: *header,
             claimed_append_time,
             partial: false,
@@ -131,7 +133,7 @@ impl<'r> Walk<'r> {
 
     #[cold]
     fn refuse_key(&mut self, index: i32) {
-        let partition = &self.rules.partition;
+        let partition = self.partition;
         let message =
             format!("Compacted topic cannot accept message without key in topic partition {partition}");
         self.refuse(index, RecordsFault::Record, message);
