@@ -107,6 +107,11 @@ impl PartitionDirectory {
         self.path.read().join(name)
     }
 
+    /// Whether the log is out of use.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
+    }
+
     /// Renames the directory for good: its log is out of use. Makes both the old and the new name durable.
     pub(crate) fn leave(&self, to: PathBuf) -> io::Result<()> {
         self.left.store(true, Ordering::Release);
@@ -209,7 +214,7 @@ impl SegmentFiles {
 
     /// Whether the segment, or its whole log, is out of use: its files may be gone at any time.
     pub(crate) fn is_out_of_use(&self) -> bool {
-        self.deleted.load(Ordering::Acquire) || self.directory.left.load(Ordering::Acquire)
+        self.deleted.load(Ordering::Acquire) || self.directory.is_left()
     }
 
     pub(crate) fn path(&self, kind: FileKind) -> PathBuf {

@@ -174,21 +174,34 @@ impl FlushJob {
         for file in &self.side_files {
             file.sync_all()?;
         }
+        match self.sync_names(&mut epochs_in_file) {
+            // Of a log that is out of use nothing needs to be durable, and its files may be renamed or gone by now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.directory.is_left() => Ok(()),
+            synced => synced,
+        }
+    }
+
+    /// What is named in the directory, and the directory itself.
+    fn sync_names(&self, epochs_in_file: &mut u64) -> io::Result<()> {
+        let disk = self.directory.disk();
+        if self.created {
+            // Opened again: a node makes more partitions at once than it may have files open. What could not be written
+            // since is told to the first who asks, and that is this one.
+            let path = self.directory.join(PARTITION_METADATA_FILE);
+            disk.open(&path, OpenMode::Write)?.sync_all()?;
+        }
         match &self.epochs {
             // A later job may have run before and have written later epochs.
             Some((stamp, text)) if *stamp > *epochs_in_file => {
                 let path = self.directory.join(LEADER_EPOCH_FILE);
-                small_file::replace(self.directory.disk(), &path, text.as_bytes())?;
+                small_file::replace(disk, &path, text.as_bytes())?;
                 *epochs_in_file = *stamp;
             }
-            _ if self.names => self.directory.disk().sync_dir(&self.directory.path())?,
+            _ if self.names => disk.sync_dir(&self.directory.path())?,
             _ => {}
         }
         if self.created {
-            let (disk, path) = (self.directory.disk(), self.directory.path());
-            // Opened again: a node makes more partitions at once than it may have files open. What could not be written
-            // since is told to the first who asks, and that is this one.
-            disk.open(&path.join(PARTITION_METADATA_FILE), OpenMode::Write)?.sync_all()?;
+            let path = self.directory.path();
             let parent = path.parent().map_or_else(PathBuf::new, |parent| parent.to_owned());
             disk.sync_dir(&parent)?;
         }

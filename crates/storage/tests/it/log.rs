@@ -256,6 +256,17 @@ fn a_deleted_log_frees_its_name() {
     assert_eq!(disk.read_dir(Path::new("/d")).unwrap().len(), 1);
 }
 
+/// LOG-00: a flush that comes too late for a log that was deleted is no failure of the device.
+#[test]
+fn a_deleted_log_needs_no_flush() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, LogConfig::default());
+    append(&mut log, &[0]);
+    let late = log.flush_job().unwrap().unwrap();
+    log.delete(ottla_model::Uuid::from_bytes([0xab; 16])).unwrap().remove().unwrap();
+    late.run().unwrap();
+}
+
 /// REP-06, R3: what a follower takes continues its log and is of the epoch it asked for.
 #[test]
 fn a_follower_takes_whole_sound_batches_of_its_leaders_epoch() {
