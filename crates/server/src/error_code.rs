@@ -15,4 +15,4 @@ pub use metadata::{
     of_alter_config, of_create_partitions, of_create_topic, of_delete_topic, of_producer_ids, of_too_much,
     of_update_features,
 };
-pub use partitions::{of_look, of_produce, of_standing};
+pub use partitions::{believed_epoch, of_look, of_produce, of_standing};

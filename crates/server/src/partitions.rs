@@ -107,7 +107,7 @@ impl Partitions {
         self.assign_directories(&fresh, image);
         self.node.partitions.insert_all(fresh);
         self.node.directories.iter().for_each(|directory| directory.on_logs_open());
-        self.apply_configs(changes, image);
+        self.apply_configs(changes, &mut settings);
         followed
     }
 
@@ -196,7 +196,7 @@ impl Partitions {
             if !self.found.contains_key(&id) {
                 continue;
             }
-            // Settings that do not fit are reported by whoever makes the replica.
+            // Of settings that do not fit, whoever makes the replica says that it is not available.
             let Ok(settings) = settings.of(&id.topic) else { continue };
             let Some((directory, found)) = self.found.remove(&id) else { continue };
             let options = options(&self.node, &settings);
@@ -332,7 +332,7 @@ impl Partitions {
         }
     }
 
-    fn apply_configs(&self, changes: &ImageChanges, image: &MetadataImage) {
+    fn apply_configs(&self, changes: &ImageChanges, settings: &mut ByTopic<'_>) {
         let me = self.node.identity.id;
         let of_all = |resource: &ConfigResource| {
             *resource == ConfigResource::BrokerDefault || *resource == ConfigResource::Broker(me)
@@ -343,13 +343,12 @@ impl Partitions {
             return;
         }
         let table = self.node.partitions.snapshot();
-        let mut resolved = ByTopic { node: Arc::clone(&self.node), image, known: HashMap::new() };
         for partition in table.partitions() {
             let topic = &partition.id().topic;
             if !everything && !named.contains(topic.as_str()) {
                 continue;
             }
-            if let Ok(settings) = resolved.of(topic) {
+            if let Ok(settings) = settings.of(topic) {
                 partition.on_settings(settings);
             }
         }

@@ -1,15 +1,21 @@
 //! Codes of what partitions refuse.
 //!
-//! Owns: one function per error enum, exhaustively. Does not own: the errors; the codes (`protocol`).
+//! Owns: one function per error enum, exhaustively; which epochs that requests name are none. Does not own: the errors; the codes (`protocol`).
 //!
 //! Source: requirements PRD-05 to PRD-14, IDM-02 to IDM-08, FET-15, FET-30, LO-03.
 
+use ottla_model::LeaderEpoch;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{RecordsFault, Refusal};
 use ottla_replication::{AppendRefused, ReadRefused, Standing};
 use ottla_storage::{AppendError, LookupError, ProducerError, ReadError};
 
 use crate::partition::{LookError, ProduceError};
+
+/// The epoch of the leader that a request believes in. Only -1 stands for none; anything below is an old one.
+pub fn believed_epoch(told: i32) -> Result<Option<LeaderEpoch>, ErrorCode> {
+    if told < -1 { Err(ErrorCode::FencedLeaderEpoch) } else { Ok(LeaderEpoch::new(told)) }
+}
 
 /// What a broker is for the partition, to somebody who needs it to lead.
 pub fn of_standing(standing: Standing) -> ErrorCode {

@@ -71,8 +71,7 @@ pub async fn handle(
             } else if duplicate {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                let epoch = LeaderEpoch::new(wanted.current_leader_epoch);
-                find(node, version, Asker { reader, epoch, from_any_replica }, (&topic.name, wanted))
+                find(node, version, (reader, from_any_replica), (&topic.name, wanted))
             };
             partition_row(version, wanted.partition_index, found)
         };
@@ -104,7 +103,7 @@ fn failed(request: ListOffsetsRequest) -> ListOffsetsResponse {
 fn find(
     node: &Node,
     version: i16,
-    asker: Asker,
+    (reader, from_any_replica): (Reader, bool),
     (topic, wanted): (&str, &ListOffsetsPartition),
 ) -> Result<Option<FoundOffset>, ErrorCode> {
     // Whether the timestamp may be asked for comes before whether the partition is here (LO-01).
@@ -112,10 +111,8 @@ fn find(
         return Err(ErrorCode::UnsupportedVersion);
     }
     let partition = node.local_partition(topic, wanted.partition_index)?;
-    // Only -1 stands for an epoch that is not known; anything below is an old one.
-    if wanted.current_leader_epoch < -1 {
-        return Err(ErrorCode::FencedLeaderEpoch);
-    }
+    let epoch = error_code::believed_epoch(wanted.current_leader_epoch)?;
+    let asker = Asker { reader, epoch, from_any_replica };
     let found = match wanted.timestamp {
         LATEST => partition.latest(asker).map(Some),
         EARLIEST | EARLIEST_LOCAL => partition.earliest(asker).map(Some),

@@ -50,11 +50,7 @@ fn find(
     wanted: &OffsetForLeaderPartition,
 ) -> Result<Option<(i32, Offset)>, ErrorCode> {
     let partition = node.local_partition(topic, wanted.partition)?;
-    // Only -1 stands for an epoch that is not known; anything below is an old one.
-    if wanted.current_leader_epoch < NO_EPOCH {
-        return Err(ErrorCode::FencedLeaderEpoch);
-    }
-    let current = LeaderEpoch::new(wanted.current_leader_epoch);
+    let current = error_code::believed_epoch(wanted.current_leader_epoch)?;
     let Some(epoch) = LeaderEpoch::new(wanted.leader_epoch) else {
         let first = partition.first_epoch(current).map_err(|error| error_code::of_look(&error))?;
         // Only -1 stands for no epoch; anything below lies, in Kafka, before the first one and ends where that begins.

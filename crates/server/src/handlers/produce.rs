@@ -95,8 +95,11 @@ struct Job<'a> {
     deadline: Instant,
     wait: Option<Arc<ProduceWait>>,
     /// Refuses every partition alike, in these words where there are any.
-    refusal: Option<(ErrorCode, Option<String>)>,
+    refusal: Option<Refused>,
 }
+
+/// An error, and its words where it has its own.
+type Refused = (ErrorCode, Option<String>);
 
 /// Checks and appends. `frame` is the whole request, `view` what was decoded of it.
 pub fn begin(
@@ -131,11 +134,7 @@ pub fn begin(
 }
 
 /// What refuses the request as a whole (PRD-02).
-fn refusal(
-    node: &Node,
-    caller: &Caller,
-    (frame, view): (&[u8], &ProduceRequestView),
-) -> Option<(ErrorCode, Option<String>)> {
+fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestView)) -> Option<Refused> {
     let authorship = view.authorship(frame);
     if let Some(shapeless) = authorship.shapeless {
         // Whose records these are cannot be told, so nothing is looked at.
@@ -164,18 +163,16 @@ fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &Pr
             ranges.push((found.clone(), partition));
         }
     }
-    let fails = |(topic, partition): &(Result<Asked, (ErrorCode, Option<String>)>, ProducePartition)| {
+    let fails = |(topic, partition): &(Result<Asked, Refused>, ProducePartition)| {
         let records = partition.records.as_ref().and_then(|range| frame.get(range.clone()));
         records.is_some_and(|records| fails_request(records, job.version))
             && topic.as_ref().is_ok_and(|topic| is_known(job, topic, partition.index))
     };
-    let all_fail = ranges.iter().any(fails);
+    if ranges.iter().any(fails) {
+        ranges.iter_mut().for_each(|(topic, _)| *topic = Err((ErrorCode::UnknownServerError, None)));
+    }
     for (slot, (topic, partition)) in ranges.into_iter().enumerate() {
         let index = partition.index;
-        if all_fail {
-            answer.rows.push(Row::refused(index, ErrorCode::UnknownServerError));
-            continue;
-        }
         let row = match topic {
             Ok(topic) => {
                 let records = partition.records.map(|range| frame.get_mut(range).unwrap_or_default());
