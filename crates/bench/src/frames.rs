@@ -251,6 +251,15 @@ pub fn fetched(head: &[u8]) -> Fallible<usize> {
     Ok(usize::try_from(bytes).unwrap_or(0))
 }
 
+/// Bytes of records in an answer to a [`FetchFrame`], and bytes of the answer that are still to come. `start` is all that
+/// has come, its size in front.
+pub fn fetched_so_far(start: &[u8]) -> Fallible<(usize, usize)> {
+    let size = i32::from_be_bytes(fixed(start, 0)?);
+    let bytes = fetched(start.get(4..).unwrap_or_default())?;
+    let left = (usize::try_from(size)? + 4).checked_sub(start.len()).ok_or("more was sent than asked for")?;
+    Ok((bytes, left))
+}
+
 /// The `N` bytes of `bytes` at a place, or an error that says what is missing.
 pub fn fixed<const N: usize>(bytes: &[u8], at: usize) -> Fallible<[u8; N]> {
     let found = bytes.get(at..).and_then(|rest| rest.first_chunk::<N>());

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
 
 use crate::Fallible;
 use crate::processor::{Moment, Usage, float};
@@ -131,4 +132,16 @@ pub fn micros(latencies: &Histogram<u64>, quantile: f64) -> f64 {
 
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Waits for a task that fails; those that end well are not waited for.
+pub async fn first_failure(tasks: &mut JoinSet<Fallible<()>>) -> Box<dyn std::error::Error + Send + Sync> {
+    loop {
+        match tasks.join_next().await {
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => return error,
+            Some(Err(error)) => return error.into(),
+            None => std::future::pending().await,
+        }
+    }
 }

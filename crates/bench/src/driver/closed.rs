@@ -11,10 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::board::{Board, Measured, Timing};
+use super::board::{Board, Measured, Timing, first_failure};
 use super::client::{Client, connect};
 use crate::Fallible;
-use crate::frames::{Batch, FETCH_ANSWER_HEAD, FetchFrame, FetchWish, ProduceFrame, fetched, produced};
+use crate::frames::{
+    Batch, FETCH_ANSWER_HEAD, FetchFrame, FetchWish, ProduceFrame, fetched_so_far, produced,
+};
 use crate::system::System;
 
 /// Requests in flight per producer, as Java's client has.
@@ -103,17 +105,9 @@ pub async fn produce_and_consume(
         let conductors = async {
             tokio::try_join!(sent.conduct(timing, system.session()), read.conduct(timing, system.session()))
         };
-        let mut failures = async || loop {
-            match tasks.join_next().await {
-                Some(Ok(Ok(()))) => {}
-                Some(Ok(Err(error))) => return error,
-                Some(Err(error)) => return error.into(),
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             usages = conductors => usages,
-            error = failures() => Err(error),
+            error = first_failure(&mut tasks) => Err(error),
         }
     });
     let (usage, other) = conducted.await?;
@@ -308,9 +302,7 @@ pub async fn read_fetched(stream: &mut TcpStream, buffer: &mut [u8]) -> Fallible
             read => filled += read,
         }
     }
-    let size = buffer.first_chunk::<4>().map_or(0, |size| i32::from_be_bytes(*size));
-    let bytes = fetched(&buffer[4..filled])?;
-    let mut left = (usize::try_from(size)? + 4).checked_sub(filled).ok_or("more was sent than asked for")?;
+    let (bytes, mut left) = fetched_so_far(&buffer[..filled])?;
     while left > 0 {
         let room = left.min(buffer.len());
         match stream.read(&mut buffer[..room]).await? {

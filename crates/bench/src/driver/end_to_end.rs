@@ -18,7 +18,9 @@ use super::board::{Timing, histogram, nanos};
 use super::closed::Answers;
 use super::paced::{wait_until, write_all};
 use crate::Fallible;
-use crate::frames::{Batch, FETCH_ANSWER_HEAD, FetchFrame, FetchWish, ProduceFrame, fetched, produced};
+use crate::frames::{
+    Batch, FETCH_ANSWER_HEAD, FetchFrame, FetchWish, ProduceFrame, fetched_so_far, produced,
+};
 use crate::processor::{Moment, Usage};
 use crate::system::System;
 
@@ -153,9 +155,7 @@ fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Fallible<usize> {
             read => filled += read,
         }
     }
-    let size = buffer.first_chunk::<4>().map_or(0, |size| i32::from_be_bytes(*size));
-    let bytes = fetched(&buffer[4..filled])?;
-    let mut left = (usize::try_from(size)? + 4).checked_sub(filled).ok_or("more was sent than asked for")?;
+    let (bytes, mut left) = fetched_so_far(&buffer[..filled])?;
     while left > 0 {
         let room = left.min(buffer.len());
         match stream.read(&mut buffer[..room])? {

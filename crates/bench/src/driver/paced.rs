@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::board::{Board, Measured, Timing};
+use super::board::{Board, Measured, Timing, first_failure};
 use super::closed::Answers;
 use crate::Fallible;
 use crate::frames::{ProduceFrame, produced};
@@ -49,19 +49,9 @@ pub async fn run(system: &System, pace: Pace, timing: Timing) -> Fallible<Measur
     }
     let usage = local
         .run_until(async {
-            let failure = async {
-                loop {
-                    match tasks.join_next().await {
-                        Some(Ok(Ok(()))) => {}
-                        Some(Ok(Err(error))) => return error,
-                        Some(Err(error)) => return error.into(),
-                        None => std::future::pending().await,
-                    }
-                }
-            };
             tokio::select! {
                 usage = board.conduct(timing, system.session()) => usage,
-                error = failure => Err(error),
+                error = first_failure(&mut tasks) => Err(error),
             }
         })
         .await?;

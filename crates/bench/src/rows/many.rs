@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ottla_protocol::compression::Encoding;
 
-use super::{Bench, Case, quantiles, throughput};
+use super::{Bench, Case, paced_figures, throughput};
 use crate::Fallible;
 use crate::driver::board::{Timing, micros};
 use crate::driver::client::Client;
@@ -37,13 +37,7 @@ pub async fn producers(bench: &mut Bench) -> Fallible<()> {
                 Client::create_topic(system, &[]).await?;
                 let pace = Pace { frames: keyed_frames()?, connections, rate: SHARED_RATE };
                 let measured = paced::run(system, pace, timing).await?;
-                let mut figures = quantiles(&measured.latencies);
-                figures.extend([
-                    ("broker s/GB", measured.seconds_per_gigabyte()),
-                    ("us/request", measured.micros_per_request()),
-                    ("requests/s", measured.requests_per_second()),
-                ]);
-                Ok((figures, Load::of(&measured.usage)))
+                Ok((paced_figures(&measured), Load::of(&measured.usage)))
             })
             .await?;
     }
@@ -64,13 +58,7 @@ pub async fn producers(bench: &mut Bench) -> Fallible<()> {
             .case(case, async |system| {
                 Client::create_topic(system, &[]).await?;
                 let measured = closed::produce(system, &producers, timing).await?;
-                let mut figures = quantiles(&measured.latencies);
-                figures.extend([
-                    ("broker s/GB", measured.seconds_per_gigabyte()),
-                    ("us/request", measured.micros_per_request()),
-                    ("requests/s", measured.requests_per_second()),
-                ]);
-                Ok((figures, Load::of(&measured.usage)))
+                Ok((paced_figures(&measured), Load::of(&measured.usage)))
             })
             .await?;
     }

@@ -175,6 +175,17 @@ fn throughput(measured: &Measured) -> Vec<Figure> {
 }
 
 /// The figures of a load that keeps a pace.
+/// What a request took and cost where the rate is not the point.
+fn paced_figures(measured: &Measured) -> Vec<Figure> {
+    let mut figures = quantiles(&measured.latencies);
+    figures.extend([
+        ("broker s/GB", measured.seconds_per_gigabyte()),
+        ("us/request", measured.micros_per_request()),
+        ("requests/s", measured.requests_per_second()),
+    ]);
+    figures
+}
+
 fn quantiles(latencies: &Histogram<u64>) -> Vec<Figure> {
     vec![
         ("p50 us", micros(latencies, 0.5)),
