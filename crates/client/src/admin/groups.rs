@@ -15,6 +15,7 @@ use ottla_protocol::messages::{
 };
 
 use super::error::operation_error;
+use super::spread::NodeAnswer;
 use super::{Admin, Attempt, Deadline, Outcomes};
 use crate::cluster::{CallOptions, CoordinatorError, Node, Target};
 use crate::consumer::group_protocol::read_assignment;
@@ -221,11 +222,9 @@ impl Admin {
             let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
             let target = Target::Broker(coordinator);
             let response = self.shared().call(target, &request, CallOptions::default()).await?;
-            let said = response.groups.into_iter().map(|group| {
-                let checked = ServerError::check(group.error_code, group.error_message.as_deref());
-                (group.group_id.clone(), checked.map(|()| group))
-            });
-            Ok(said.collect())
+            Ok(answered(response.groups, |group| {
+                (&group.group_id, group.error_code, group.error_message.as_deref())
+            }))
         };
         let described = self.ask_coordinators(self.deadline(DESCRIBE), ids, ask).await;
         self.with_coordinators(described, modern_group)
@@ -236,11 +235,9 @@ impl Admin {
             let request = DescribeGroupsRequest { groups, ..Default::default() };
             let target = Target::Broker(coordinator);
             let response = self.shared().call(target, &request, CallOptions::default()).await?;
-            let said = response.groups.into_iter().map(|group| {
-                let checked = ServerError::check(group.error_code, group.error_message.as_deref());
-                (group.group_id.clone(), checked.map(|()| group))
-            });
-            Ok(said.collect())
+            Ok(answered(response.groups, |group| {
+                (&group.group_id, group.error_code, group.error_message.as_deref())
+            }))
         };
         let described = self.ask_coordinators(self.deadline(DESCRIBE), ids, ask).await;
         self.with_coordinators(described, classic_group)
@@ -280,6 +277,15 @@ impl Admin {
         };
         ids.iter().filter_map(outcome).collect()
     }
+}
+
+/// What a coordinator says of groups, each with its id, error code and error message.
+fn answered<G>(groups: Vec<G>, of: impl Fn(&G) -> (&str, i16, Option<&str>)) -> NodeAnswer<String, G> {
+    let said = groups.into_iter().map(|group| {
+        let (id, code, message) = of(&group);
+        (id.to_owned(), ServerError::check(code, message).map(|()| group))
+    });
+    said.collect()
 }
 
 fn modern_group(group: modern::DescribedGroup, coordinator: Node) -> GroupDescription {
