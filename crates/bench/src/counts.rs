@@ -20,7 +20,7 @@ use crate::figures::Figure;
 use crate::frames::{Batch, FetchFrame, FetchWish, ProduceFrame, produced};
 use crate::plan::Plan;
 use crate::processor::{Moment, float};
-use crate::system::{Durability, Kind, Stage, Start, System, told};
+use crate::system::{Durability, Kind, Stage, Start, System, Validation, told};
 use crate::tally;
 
 /// Requests of the shorter run, and of the longer one.
@@ -64,7 +64,8 @@ pub async fn run(plan: &Plan) -> Fallible<()> {
             if *kind == Kind::Yardstick && matches!(ask, Ask::Metadata) {
                 continue;
             }
-            let start = Start { durability, partitions: 1, retention_bytes: None };
+            let start =
+                Start { durability, validation: Validation::Full, partitions: 1, retention_bytes: None };
             let counted = count(&stage, kind, (ask, start, strace)).await?;
             for (count, value) in &counted {
                 let _ = writeln!(table, "{}\t{name}\t{count}\t{value:.2}", kind.name());

@@ -38,6 +38,24 @@ impl Durability {
     }
 }
 
+/// How far records are checked before they are appended (`ottla.record.validation`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validation {
+    /// Every record.
+    Full,
+    /// The batch's header and checksum.
+    Header,
+}
+
+impl Validation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Validation::Full => "full",
+            Validation::Header => "header",
+        }
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -76,6 +94,8 @@ pub struct Stage {
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     pub durability: Durability,
+    /// Of the yardstick; a node learns it with the topic.
+    pub validation: Validation,
     /// Of the one topic; the yardstick has no requests to create one.
     pub partitions: u32,
     /// Bytes that a partition keeps; `None`: all.
@@ -242,6 +262,7 @@ fn command(
                 owned(&[&program, "yardstick", &ports.0.to_string(), &data.display().to_string()]);
             words.push(start.partitions.to_string());
             words.push(start.durability.name().to_owned());
+            words.push(start.validation.name().to_owned());
             words.push(start.retention_bytes.unwrap_or(KEEP_ALL).to_string());
             Ok(words)
         }

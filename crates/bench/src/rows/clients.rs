@@ -13,7 +13,7 @@ use crate::driver::client::Client;
 use crate::figures::Load;
 use crate::frames::TOPIC;
 use crate::processor::Moment;
-use crate::system::{Durability, Start};
+use crate::system::{Durability, Start, Validation};
 
 /// What stands behind the rate in what programs say.
 const RATES: [&str; 2] = [" msgs/s", " records/sec"];
@@ -22,7 +22,12 @@ const RATES: [&str; 2] = [" msgs/s", " records/sec"];
 pub async fn run(bench: &mut Bench) -> Fallible<()> {
     let commands = bench.plan.clients.clone();
     for last in 0..commands.len() {
-        let start = Start { durability: Durability::PageCache, partitions: 1, retention_bytes: None };
+        let start = Start {
+            durability: Durability::PageCache,
+            validation: Validation::Full,
+            partitions: 1,
+            retention_bytes: None,
+        };
         let case = Case { row: 0, name: &commands[last], start, with_yardstick: false };
         bench
             .case(case, async |system| {

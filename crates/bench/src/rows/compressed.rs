@@ -12,7 +12,7 @@ use crate::driver::closed::{self, IN_FLIGHT, Producers};
 use crate::figures::Load;
 use crate::frames::Batch;
 use crate::processor::float;
-use crate::system::{Durability, Kind, Start};
+use crate::system::{Durability, Kind, Start, Validation};
 
 /// Bytes of a batch before it is compressed.
 const UNPACKED_BYTES: usize = 128 * 1024;
@@ -24,8 +24,8 @@ pub async fn run(bench: &mut Bench) -> Fallible<()> {
         (Encoding::with_default_level(Compression::Zstd), "zstd"),
     ];
     for (encoding, codec) in codecs {
-        for depth in ["full", "header"] {
-            let name = format!("{codec}, {depth} validation");
+        for validation in [Validation::Full, Validation::Header] {
+            let name = format!("{codec}, {} validation", validation.name());
             let batch = Batch::filled(1024, UNPACKED_BYTES, encoding)?;
             let packed = float(batch.bytes.len() as u64) / float(batch.unpacked_bytes as u64);
             let producers = Producers {
@@ -38,6 +38,7 @@ pub async fn run(bench: &mut Bench) -> Fallible<()> {
             };
             let start = Start {
                 durability: Durability::PageCache,
+                validation,
                 partitions: 1,
                 retention_bytes: Some(RETENTION_BYTES),
             };
@@ -45,8 +46,8 @@ pub async fn run(bench: &mut Bench) -> Fallible<()> {
             let case = Case { row: 13, name: &name, start, with_yardstick: true };
             bench
                 .case(case, async |system| {
-                    // A setting that only a node has; others do what they do.
-                    let configs = [("ottla.record.validation", depth)];
+                    // A setting that only a node has; the yardstick was told at its start.
+                    let configs = [("ottla.record.validation", validation.name())];
                     let configs = if matches!(system.kind, Kind::Node(_)) { &configs[..] } else { &[] };
                     Client::create_topic(system, configs).await?;
                     let measured = closed::produce(system, &producers, timing).await?;

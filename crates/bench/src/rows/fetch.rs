@@ -12,7 +12,7 @@ use crate::driver::client::Client;
 use crate::driver::closed::{self, Consumers, IN_FLIGHT, Producers};
 use crate::figures::Load;
 use crate::frames::Batch;
-use crate::system::{Durability, Start};
+use crate::system::{Durability, Start, Validation};
 
 /// Bytes that a consumer reads again and again; they stay in the page cache.
 const FILLED_BYTES: u64 = 256 * 1024 * 1024;
@@ -24,8 +24,12 @@ pub async fn alone(bench: &mut Bench) -> Fallible<()> {
             let batch = Batch::filled(1024, batch_bytes, Encoding::None)?;
             let count = FILLED_BYTES / batch.bytes.len() as u64;
             let name = format!("{name}, {connections} conn.");
-            let start =
-                Start { durability: Durability::PageCache, partitions: connections, retention_bytes: None };
+            let start = Start {
+                durability: Durability::PageCache,
+                validation: Validation::Full,
+                partitions: connections,
+                retention_bytes: None,
+            };
             let consumers = Consumers {
                 connections,
                 // Whole batches: what a broker cuts off at the limit would be sent in vain.
@@ -70,7 +74,12 @@ pub async fn beside_producers(bench: &mut Bench) -> Fallible<()> {
             batch,
             idempotent: false,
         };
-        let start = Start { durability: Durability::PageCache, partitions: 1, retention_bytes: None };
+        let start = Start {
+            durability: Durability::PageCache,
+            validation: Validation::Full,
+            partitions: 1,
+            retention_bytes: None,
+        };
         let timing = bench.plan.timing();
         let case = Case { row: 3, name: &name, start, with_yardstick: true };
         bench

@@ -12,7 +12,7 @@ use crate::driver::paced::{self, Pace};
 use crate::figures::{Load, mebibytes};
 use crate::frames::{Batch, ProduceFrame};
 use crate::processor::{float, kernel_memory, memory_of};
-use crate::system::{Durability, Start, System};
+use crate::system::{Durability, Start, System, Validation};
 
 /// How long a system is left alone before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -22,7 +22,12 @@ pub async fn connections(bench: &mut Bench) -> Fallible<()> {
     let counts: &[u32] = if bench.plan.quick { &[1_000] } else { &[10, 100, 1_000, 5_000, 8_000] };
     for count in counts {
         let name = format!("{count} connections");
-        let start = Start { durability: Durability::PageCache, partitions: 1, retention_bytes: None };
+        let start = Start {
+            durability: Durability::PageCache,
+            validation: Validation::Full,
+            partitions: 1,
+            retention_bytes: None,
+        };
         let window = if bench.plan.quick { 2 } else { 5 };
         let timing = Timing { warm_up: Duration::from_millis(500), window: Duration::from_secs(window) };
         let case = Case { row: 8, name: &name, start, with_yardstick: true };
@@ -72,7 +77,12 @@ pub async fn partitions(bench: &mut Bench) -> Fallible<()> {
     let counts: &[u32] = if bench.plan.quick { &[1_000, 10_000] } else { &[10, 1_000, 10_000, 100_000] };
     for count in counts {
         let name = format!("{count} partitions");
-        let start = Start { durability: Durability::PageCache, partitions: *count, retention_bytes: None };
+        let start = Start {
+            durability: Durability::PageCache,
+            validation: Validation::Full,
+            partitions: *count,
+            retention_bytes: None,
+        };
         let case = Case { row: 9, name: &name, start, with_yardstick: false };
         bench
             .case(case, async |system| {
@@ -137,7 +147,12 @@ async fn all_led(system: &System, partitions: u32) -> Fallible<Duration> {
 
 /// Row 10: nothing at all.
 pub async fn nothing(bench: &mut Bench) -> Fallible<()> {
-    let start = Start { durability: Durability::PageCache, partitions: 0, retention_bytes: None };
+    let start = Start {
+        durability: Durability::PageCache,
+        validation: Validation::Full,
+        partitions: 0,
+        retention_bytes: None,
+    };
     let case = Case { row: 10, name: "empty", start, with_yardstick: true };
     bench
         .case(case, async |system| {

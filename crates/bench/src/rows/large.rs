@@ -18,7 +18,7 @@ use crate::driver::end_to_end::{self, Way};
 use crate::figures::Load;
 use crate::frames::{Batch, FetchFrame, FetchWish};
 use crate::processor::float;
-use crate::system::{Durability, Start, System};
+use crate::system::{Durability, Start, System, Validation};
 
 const GIGABYTE: u64 = 1_000_000_000;
 /// How fast the disk of a small machine is read, in bytes per second: the window is made for it.
@@ -35,7 +35,12 @@ pub async fn catch_up(bench: &mut Bench) -> Fallible<()> {
         batch: (batch.bytes.len(), batch.records),
         wrap_at: Some(i64::try_from(count * u64::from(batch.records))?),
     };
-    let start = Start { durability: Durability::PageCache, partitions: 2, retention_bytes: None };
+    let start = Start {
+        durability: Durability::PageCache,
+        validation: Validation::Full,
+        partitions: 2,
+        retention_bytes: None,
+    };
     let alone = bench.plan.paced();
     let window = Duration::from_secs_f64(float(gigabytes * GIGABYTE) / DISK_RATE * 0.8);
     let beside = Timing { warm_up: Duration::from_millis(200), window };
@@ -100,7 +105,12 @@ async fn measure(
     (name, partitions): (&str, u32),
     (batch, count): (&Batch, u64),
 ) -> Fallible<()> {
-    let start = Start { durability: Durability::PageCache, partitions, retention_bytes: None };
+    let start = Start {
+        durability: Durability::PageCache,
+        validation: Validation::Full,
+        partitions,
+        retention_bytes: None,
+    };
     let case = Case { row: 11, name, start, with_yardstick: false };
     bench
         .case(case, async |system| {

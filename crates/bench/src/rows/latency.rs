@@ -13,7 +13,7 @@ use crate::driver::end_to_end::{self, Way};
 use crate::driver::paced::{self, Pace};
 use crate::figures::Load;
 use crate::frames::{Batch, ProduceFrame};
-use crate::system::{Durability, Start, System};
+use crate::system::{Durability, Start, System, Validation};
 
 /// Bytes of a batch of the load beside the records.
 const LOAD_BATCH_BYTES: usize = 64 * 1024;
@@ -43,7 +43,7 @@ async fn measure(
     name: &str,
     (way, durability, loaded): (Way, Durability, bool),
 ) -> Fallible<()> {
-    let start = Start { durability, partitions: 2, retention_bytes: None };
+    let start = Start { durability, validation: Validation::Full, partitions: 2, retention_bytes: None };
     let timing = bench.plan.paced();
     let case = Case { row: 4, name, start, with_yardstick: true };
     bench

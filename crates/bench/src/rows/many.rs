@@ -14,7 +14,7 @@ use crate::driver::closed::{self, IN_FLIGHT, Producers};
 use crate::driver::paced::{self, Pace};
 use crate::figures::Load;
 use crate::frames::{Batch, ProduceFrame};
-use crate::system::{Durability, Start};
+use crate::system::{Durability, Start, Validation};
 
 /// Partitions of the topic that many producers share.
 const SHARED_PARTITIONS: u32 = 100;
@@ -26,8 +26,12 @@ const RECORDS_PER_REQUEST: u32 = 4;
 
 /// Row 5: the same rate from few and from many, then as fast as they are answered.
 pub async fn producers(bench: &mut Bench) -> Fallible<()> {
-    let start =
-        Start { durability: Durability::PageCache, partitions: SHARED_PARTITIONS, retention_bytes: None };
+    let start = Start {
+        durability: Durability::PageCache,
+        validation: Validation::Full,
+        partitions: SHARED_PARTITIONS,
+        retention_bytes: None,
+    };
     let timing = bench.plan.paced();
     for connections in [4, 100, 1_000] {
         let name = format!("{connections} producers, {SHARED_RATE} requests/s");
@@ -81,7 +85,12 @@ pub async fn long_run(bench: &mut Bench) -> Fallible<()> {
     let (windows, window) =
         if bench.plan.quick { (2, Duration::from_secs(10)) } else { (60, Duration::from_secs(60)) };
     let retention_bytes = Some(super::produce::RETENTION_BYTES);
-    let start = Start { durability: Durability::PageCache, partitions: 4, retention_bytes };
+    let start = Start {
+        durability: Durability::PageCache,
+        validation: Validation::Full,
+        partitions: 4,
+        retention_bytes,
+    };
     let case = Case { row: 6, name: "40 MB/s in 64 KiB", start, with_yardstick: true };
     bench
         .case(case, async |system| {
@@ -117,7 +126,12 @@ pub async fn long_run(bench: &mut Bench) -> Fallible<()> {
 pub async fn flushed(bench: &mut Bench) -> Fallible<()> {
     for (partitions, connections) in [(1, 1), (100, 100), (1_000, 100)] {
         let name = format!("{partitions} partitions, {connections} conn.");
-        let start = Start { durability: Durability::Flushed, partitions, retention_bytes: None };
+        let start = Start {
+            durability: Durability::Flushed,
+            validation: Validation::Full,
+            partitions,
+            retention_bytes: None,
+        };
         let batch = Batch::filled(100, 1, Encoding::None)?;
         let producers =
             Producers { connections, partitions, acks: -1, in_flight: IN_FLIGHT, batch, idempotent: false };

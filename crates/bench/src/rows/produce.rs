@@ -10,7 +10,7 @@ use crate::driver::client::Client;
 use crate::driver::closed::{self, IN_FLIGHT, Producers};
 use crate::figures::Load;
 use crate::frames::Batch;
-use crate::system::{Durability, Start};
+use crate::system::{Durability, Start, Validation};
 
 /// Retention of topics that are written as fast as it goes, so that the page cache is used again.
 pub const RETENTION_BYTES: u64 = 512 * 1024 * 1024;
@@ -50,6 +50,7 @@ pub async fn run(bench: &mut Bench) -> Fallible<()> {
 async fn measure(bench: &mut Bench, name: &str, producers: &Producers) -> Fallible<()> {
     let start = Start {
         durability: Durability::PageCache,
+        validation: Validation::Full,
         partitions: producers.partitions,
         retention_bytes: Some(RETENTION_BYTES),
     };

@@ -28,8 +28,8 @@ const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 const FLUSH_THREADS: usize = 4;
 /// Beyond so many partitions, whole segments would fill the disk.
 const PREALLOCATED_MAX: usize = 10;
-/// Segments that wait for their removal.
-const REMOVALS_MAX: usize = 64;
+/// Segments that wait for their flush or removal.
+const CLOSED_MAX: usize = 64;
 
 /// What is the same for all partitions.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +65,14 @@ struct State {
     preallocate: bool,
     flushes_at_roll: bool,
     segments_max: usize,
-    remove: SyncSender<PathBuf>,
+    closed: SyncSender<Closed>,
+}
+
+/// What is done with files that are not written any more, beside the requests.
+enum Closed {
+    /// A full segment is flushed, as Kafka does: a power cut costs the active segment at most, in both durabilities.
+    Flush(Arc<File>),
+    Remove(PathBuf),
 }
 
 struct Segment {
@@ -86,10 +93,14 @@ impl Logs {
     pub fn create(directory: &Path, partitions: usize, plan: LogPlan) -> Fallible<Arc<Logs>> {
         let LogPlan { durability, retention_bytes } = plan;
         let segments_max = usize::try_from(retention_bytes.div_ceil(SEGMENT_BYTES))?.max(1);
-        let (remove, removals) = sync_channel::<PathBuf>(REMOVALS_MAX);
+        let (closed, work) = sync_channel(CLOSED_MAX);
         std::thread::spawn(move || {
-            for path in removals {
-                let _ = fs::remove_file(path);
+            for closed in work {
+                // Whoever measures sees a full disk by the appends.
+                let _ = match closed {
+                    Closed::Flush(file) => file.sync_data(),
+                    Closed::Remove(path) => fs::remove_file(path),
+                };
             }
         });
         let mut all = Vec::new();
@@ -105,7 +116,7 @@ impl Logs {
                 preallocate: partitions <= PREALLOCATED_MAX,
                 flushes_at_roll: durability == Durability::Flushed,
                 segments_max,
-                remove: remove.clone(),
+                closed: closed.clone(),
             };
             all.push(Partition { state: Mutex::new(state), readable: watch::Sender::new(0) });
         }
@@ -230,9 +241,11 @@ impl State {
         if self.preallocate {
             fallocate(&file, FallocateFlags::KEEP_SIZE, 0, SEGMENT_BYTES)?;
         }
-        if let Some(full) = self.segments.back().filter(|_| self.flushes_at_roll) {
+        match self.segments.back() {
             // A round flushes the last segment only.
-            full.file.sync_data()?;
+            Some(full) if self.flushes_at_roll => full.file.sync_data()?,
+            Some(full) => self.closed.send(Closed::Flush(Arc::clone(&full.file)))?,
+            None => {}
         }
         self.segments.push_back(Segment {
             file: Arc::new(file),
@@ -243,7 +256,7 @@ impl State {
         if self.segments.len() > self.segments_max
             && let Some(oldest) = self.segments.pop_front()
         {
-            self.remove.send(oldest.path)?;
+            self.closed.send(Closed::Remove(oldest.path))?;
         }
         Ok(())
     }

@@ -1,13 +1,16 @@
-//! `ottla-bench yardstick PORT DIRECTORY PARTITIONS DURABILITY RETENTION`: the smallest program that could do a broker's job.
+//! `ottla-bench yardstick PORT DIRECTORY PARTITIONS DURABILITY VALIDATION RETENTION`: the smallest program that could do a broker's job.
 //!
-//! It reads frames into a buffer that it uses again, compares the checksum of the batch, writes the offset into it,
-//! appends it with one `pwrite`, and answers; or it sends from the page cache. Nothing else: no metadata, no
-//! permissions, no look at the records, no index. What a broker needs beyond it is the broker's own.
+//! It reads frames into a buffer that it uses again, checks the batch as a leader must (the same pass over its records,
+//! or its header and checksum only), writes the offset into it, appends it with one `pwrite`, and answers; or it sends
+//! from the page cache. Closed segments are flushed beside the requests, as Kafka's are: whoever never writes back does
+//! not promise the same. Nothing else: no metadata, no permissions, no index. What a broker needs beyond it is the
+//! broker's own.
 //!
-//! Owns: the start. Does not own: connections (`serve`), requests (`request`), files (`log`).
+//! Owns: the start. Does not own: connections (`serve`), requests (`request`), batches (`check`), files (`log`).
 //!
 //! Source: performance specification, section 3.
 
+mod check;
 mod log;
 mod request;
 mod serve;
@@ -15,6 +18,7 @@ mod serve;
 use std::path::Path;
 use std::sync::Arc;
 
+use ottla_protocol::record::ValidationDepth;
 use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -30,13 +34,21 @@ const SEND_BUFFER_BYTES: usize = 100 * 1024;
 
 /// Serves until the process is ended.
 pub fn run(arguments: &[String]) -> Fallible<()> {
-    let [port, directory, partitions, durability, retention] = arguments else {
-        return Err("usage: ottla-bench yardstick PORT DIRECTORY PARTITIONS page-cache|flushed BYTES".into());
+    let [port, directory, partitions, durability, validation, retention] = arguments else {
+        return Err(
+            "usage: ottla-bench yardstick PORT DIRECTORY PARTITIONS page-cache|flushed full|header BYTES"
+                .into(),
+        );
     };
     let durability = match durability.as_str() {
         "page-cache" => Durability::PageCache,
         "flushed" => Durability::Flushed,
         other => return Err(format!("'{other}' is no durability").into()),
+    };
+    let depth = match validation.as_str() {
+        "full" => ValidationDepth::Full,
+        "header" => ValidationDepth::Header,
+        other => return Err(format!("'{other}' is no validation").into()),
     };
     let plan = log::LogPlan { durability, retention_bytes: retention.parse()? };
     let logs = log::Logs::create(Path::new(directory), partitions.parse()?, plan)?;
@@ -49,9 +61,9 @@ pub fn run(arguments: &[String]) -> Fallible<()> {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
             SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
-            let logs = Arc::clone(&logs);
+            let connection = serve::Connection::new(stream, Arc::clone(&logs), check::Check::new(depth)?);
             tokio::spawn(async move {
-                if let Err(error) = serve::Connection::new(stream, logs).run().await {
+                if let Err(error) = connection.run().await {
                     eprintln!("connection lost: {error}");
                 }
             });

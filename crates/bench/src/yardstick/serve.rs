@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_model::Offset;
-use ottla_protocol::record::{BatchMut, BatchView};
+use ottla_protocol::record::BatchMut;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::check::Check;
 use super::log::{Logs, Place};
 use super::request::{Fetched, Request, answer_fetch, answer_other, answer_produce};
 use crate::Fallible;
@@ -34,6 +35,7 @@ const BURST_BYTES: u64 = 1024 * 1024;
 pub struct Connection {
     stream: TcpStream,
     logs: Arc<Logs>,
+    check: Check,
     input: Vec<u8>,
     filled: usize,
     output: Vec<u8>,
@@ -48,9 +50,9 @@ struct Waiting {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, logs: Arc<Logs>) -> Connection {
+    pub fn new(stream: TcpStream, logs: Arc<Logs>, check: Check) -> Connection {
         let (output, waiting) = (Vec::with_capacity(4096), VecDeque::new());
-        Connection { stream, logs, input: Vec::new(), filled: 0, output, waiting }
+        Connection { stream, logs, check, input: Vec::new(), filled: 0, output, waiting }
     }
 
     /// Serves until the client goes.
@@ -103,7 +105,7 @@ impl Connection {
         let frame = &mut self.input[from..to];
         match Request::read(frame)? {
             Request::Produce { correlation, topic, partition, batch, answered } => {
-                let records = i64::from(checked(&frame[batch.clone()])?);
+                let records = i64::from(self.check.records_of(&mut frame[batch.clone()])?);
                 let stamp = |batch: &mut [u8], offset: i64| {
                     let offset = Offset::new(offset).ok_or("an offset is negative")?;
                     BatchMut::parse(batch)?.set_base_offset(offset);
@@ -215,11 +217,4 @@ async fn flushed(front: Option<&mut Waiting>) -> Fallible<()> {
         }
         None => std::future::pending().await,
     }
-}
-
-/// The records of a batch whose checksum is right.
-fn checked(batch: &[u8]) -> Fallible<i32> {
-    let view = BatchView::parse(batch)?;
-    view.check_crc()?;
-    Ok(view.header().record_count)
 }
