@@ -122,6 +122,10 @@ pub trait File: Send + Sync + std::fmt::Debug {
     fn is_resident(&self, _position: u64, _len: u64) -> io::Result<bool> {
         Ok(true)
     }
+    /// Has the system begin to read the range, without waiting. A hint; the default does nothing.
+    fn expect(&self, _position: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
     /// Lets the system drop the cached pages of the range, so that a reader of old data does not displace
     /// new data. A hint; the default does nothing.
     fn forget_cached(&self, _position: u64, _len: u64) -> io::Result<()> {

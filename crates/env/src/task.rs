@@ -96,6 +96,16 @@ where
     Ok(Dedicated { outcome })
 }
 
+/// Does what may block for a moment on a thread that is there for such work, and returns its result. In a simulation it
+/// happens on the calling thread.
+pub async fn apart<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, Ended> {
+    #[cfg(feature = "sim")]
+    if turmoil::in_simulation() {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await.map_err(|_| Ended)
+}
+
 /// Does `work` on every item, on so many threads at once, and returns the results in the order of the items. Blocks
 /// until all of them are there. In a simulation it all happens on the calling thread.
 pub fn in_parallel<T: Send, R: Send>(

@@ -40,7 +40,12 @@ impl ReplyHead {
 
     /// A writer with room for a body of so many bytes that holds the size, still zero, and the header.
     pub(crate) fn begin(self, body_bytes: usize) -> Writer {
-        let mut writer = Writer::with_capacity(SIZE_BYTES + 5 + body_bytes);
+        self.begin_in(Vec::with_capacity(SIZE_BYTES + 5 + body_bytes))
+    }
+
+    /// The same in memory of the caller.
+    pub(crate) fn begin_in(self, memory: Vec<u8>) -> Writer {
+        let mut writer = Writer::on(memory);
         writer.put_slice(&[0; SIZE_BYTES]);
         writer.put_i32(self.correlation_id);
         writer.set_flexible(self.api.response_header_version(self.version) > 0);

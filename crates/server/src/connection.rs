@@ -33,8 +33,9 @@ use ottla_protocol::reply::{Part, Reply};
 use ottla_protocol::{Message, Reader};
 
 use crate::caller::Caller;
-use crate::dispatch::{self, DispatchError};
+use crate::dispatch::{self, Answering, DispatchError};
 use crate::fetch::answer::FileReply;
+use crate::handlers::fetch::{self, Fetched};
 use crate::handlers::produce::{self, Produced};
 use crate::memory_budget::Reserved;
 use crate::node::Node;
@@ -43,12 +44,13 @@ use crate::node::Node;
 const REPLIES_PER_WRITE: usize = 64;
 /// Read buffers one thread keeps for connections that become busy again.
 const POOLED_BUFFERS: usize = 16;
+/// A buffer that grew beyond this for a large request is not kept.
+const POOLED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 thread_local! {
     static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<FileReply, DispatchError>> + Send>>;
 type Reserving = Pin<Box<dyn Future<Output = Option<Reserved>> + Send>>;
 
 /// A request whose answer is not there yet.
@@ -162,9 +164,23 @@ impl ConnectionTask {
         if request.api == ApiKey::Produce {
             return self.start_produce(request, memory);
         }
-        let (node, caller) = (Arc::clone(&self.node), self.caller.clone());
-        let answering: Answering = Box::pin(async move { dispatch::serve(&node, &caller, request).await });
+        let answering: Answering = if request.api == ApiKey::Fetch {
+            match self.begin_fetch(request) {
+                Ok(Fetched::Answered(reply)) => return self.complete(ticket, Ok(reply)),
+                Ok(Fetched::Waiting(waiting)) => Box::pin(async move { Ok(waiting.finish().await?) }),
+                Err(error) => return self.complete(ticket, Err(error)),
+            }
+        } else {
+            dispatch::serve(Arc::clone(&self.node), self.caller.clone(), request)
+        };
         self.pending.push_back(Pending { ticket, answering, may_be_joined: false, _memory: memory });
+    }
+
+    fn begin_fetch(&self, request: Request) -> Result<Fetched, DispatchError> {
+        let (head, body) = (request.reply_head(), request.body_bytes());
+        let wanted = fetch::decode(body, request.version)?;
+        drop(request);
+        Ok(fetch::begin(&self.node, &self.caller, head, wanted)?)
     }
 
     fn start_produce(&mut self, mut request: Request, memory: Option<Reserved>) {
@@ -289,7 +305,9 @@ impl ConnectionTask {
 
     /// Reads what is there. `false`: the client sends no more.
     fn read(&mut self) -> io::Result<bool> {
-        self.machine.put_buffer(take_buffer());
+        if !self.machine.has_buffer() {
+            self.machine.put_buffer(take_buffer());
+        }
         let Some(buffer) = self.machine.read_buffer() else { return Ok(true) };
         match self.stream.try_read_buf(buffer) {
             Ok(0) => Ok(false),
@@ -350,8 +368,8 @@ fn take_buffer() -> BytesMut {
 
 fn give_back(mut buffer: BytesMut) {
     buffer.clear();
-    // A buffer whose other half is still in use is not worth keeping.
-    if !buffer.try_reclaim(READ_BYTES) {
+    // Too large, or its other half is still in use.
+    if buffer.try_reclaim(POOLED_BYTES_MAX + 1) || !buffer.try_reclaim(READ_BYTES) {
         return;
     }
     POOL.with_borrow_mut(|pool| {

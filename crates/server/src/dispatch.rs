@@ -5,6 +5,8 @@
 //!
 //! Source: requirements WIRE-05, API-02.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use ottla_protocol::connection::Request;
@@ -48,19 +50,21 @@ fn framed<M: Message>(head: ReplyHead, answer: &M) -> Result<FileReply, Dispatch
     Ok(Reply::Bytes(head.frame(answer)?))
 }
 
-/// Serves every API but Produce, which the connection begins itself (see [`handlers::produce`]).
+/// The answer to a request, as it is made.
+pub type Answering = Pin<Box<dyn Future<Output = Result<FileReply, DispatchError>> + Send>>;
+
+/// Serves every API but Produce and Fetch, which the connection begins itself (see [`handlers::produce`] and
+/// [`handlers::fetch`]). What is asked for often has a future of its own, as small as it can be.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "each table has a part of the APIs; the rest is not served"
 )]
-pub async fn serve(node: &Arc<Node>, caller: &Caller, request: Request) -> Result<FileReply, DispatchError> {
+pub fn serve(node: Arc<Node>, caller: Caller, request: Request) -> Answering {
     match request.api {
-        ApiKey::Fetch => {
-            let (head, fetch) =
-                (request.reply_head(), handlers::fetch::decode(request.body_bytes(), request.version)?);
-            drop(request);
-            Ok(handlers::fetch::handle(node, caller, head, fetch).await?)
-        }
+        ApiKey::Metadata => Box::pin(async move {
+            let (head, v) = (request.reply_head(), request.version);
+            framed(head, &handlers::metadata::handle(&node, &caller, v, body(&request)?).await)
+        }),
         ApiKey::JoinGroup
         | ApiKey::SyncGroup
         | ApiKey::Heartbeat
@@ -71,15 +75,15 @@ pub async fn serve(node: &Arc<Node>, caller: &Caller, request: Request) -> Resul
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
-        | ApiKey::FindCoordinator => serve_group(node, caller, &request).await,
+        | ApiKey::FindCoordinator => Box::pin(async move { serve_group(&node, &caller, &request).await }),
         ApiKey::CreateTopics
         | ApiKey::DeleteTopics
         | ApiKey::CreatePartitions
         | ApiKey::AlterConfigs
         | ApiKey::IncrementalAlterConfigs
         | ApiKey::UpdateFeatures
-        | ApiKey::DescribeQuorum => serve_controller(node, caller, &request).await,
-        _ => serve_facts(node, caller, &request).await,
+        | ApiKey::DescribeQuorum => Box::pin(async move { serve_controller(&node, &caller, &request).await }),
+        _ => Box::pin(async move { serve_facts(&node, &caller, &request).await }),
     }
 }
 
@@ -161,7 +165,6 @@ async fn serve_facts(
     use handlers as h;
     let (head, v) = (request.reply_head(), request.version);
     match request.api {
-        ApiKey::Metadata => framed(head, &h::metadata::handle(node, caller, v, body(request)?).await),
         ApiKey::ApiVersions => framed(head, &h::api_versions::handle(node, caller, v, body(request)?).await),
         ApiKey::ListOffsets => framed(head, &h::list_offsets::handle(node, caller, v, body(request)?).await),
         ApiKey::OffsetForLeaderEpoch => {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ottla_env::disk::Disk;
 use ottla_env::random::Random;
-use ottla_env::sync::{mpsc, watch};
+use ottla_env::sync::{Semaphore, mpsc, watch};
 use ottla_env::time::timeout;
 use ottla_metadata::config::{BrokerConfig, Layers};
 use ottla_metadata::image::MetadataImage;
@@ -55,6 +55,8 @@ pub struct HandlerSettings {
 /// Longest time an answer waits for this node to apply a change it reports.
 const CATCH_UP_TIME: Duration = Duration::from_secs(2);
 
+/// Threads that wait for the device at once for fetches: more than it serves at once only wait longer.
+const COLD_READS_MAX: usize = 4;
 /// Topics that wait to be created; what does not fit is asked for again by the client's next request.
 pub const CREATION_QUEUE_LENGTH: usize = 256;
 
@@ -82,6 +84,8 @@ pub struct Node {
     pub random: Arc<dyn Random>,
     pub loggers: Loggers,
     pub memory: Arc<MemoryBudget>,
+    /// Reads of records that are not in memory take turns.
+    pub cold_reads: Semaphore,
     image: ArcSwap<MetadataImage>,
     layers: ArcSwap<Layers>,
     config: ArcSwap<BrokerConfig>,
@@ -128,6 +132,7 @@ impl Node {
             random: parts.random,
             loggers: parts.loggers,
             memory: parts.memory,
+            cold_reads: Semaphore::new(COLD_READS_MAX),
             image: ArcSwap::default(),
             layers: ArcSwap::new(Arc::new(parts.layers)),
             config: ArcSwap::new(Arc::new(parts.config)),

@@ -9,6 +9,7 @@
 //!
 //! Source: requirements LOG-04, FET-12, OLD-01.
 
+use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +25,13 @@ const CHUNK_BYTES_MIN: usize = 4 * 1024;
 
 /// Bytes read at once when batches lie close together.
 const CHUNK_BYTES_MAX: usize = 256 * 1024;
+
+/// Buffers one thread keeps for its next walks.
+const SPARE_BUFFERS_MAX: usize = 4;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Bytes of an old message up to its timestamp, which follows attributes and is there in magic 1.
 const LEGACY_TIMESTAMP_AT: usize = 18;
@@ -177,6 +185,9 @@ impl Scanner {
     fn fill(&mut self, position: u64, len: usize) -> Result<(), ScanError> {
         let left = usize::try_from(self.end - position).unwrap_or(usize::MAX);
         let size = len.max(self.chunk.min(left));
+        if self.buffer.capacity() == 0 {
+            self.buffer = SPARE.with_borrow_mut(|spare| spare.pop()).unwrap_or_default();
+        }
         self.buffer.resize(size, 0);
         self.buffer_at = position;
         let got = match self.waiting {
@@ -193,6 +204,24 @@ impl Scanner {
                 Err(ScanError::Disk(error))
             }
         }
+    }
+}
+
+impl Drop for Scanner {
+    /// The buffer serves the next walk, unless it grew for a large batch.
+    fn drop(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.capacity() == 0 || buffer.capacity() > CHUNK_BYTES_MAX {
+            return;
+        }
+        buffer.clear();
+        // A thread that ends has no spare buffers any more.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_BUFFERS_MAX {
+                spare.push(buffer);
+            }
+        });
     }
 }
 

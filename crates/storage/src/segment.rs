@@ -98,10 +98,15 @@ pub(crate) struct Active {
     pub(crate) created: Timestamp,
     /// The files are not as a clean stop leaves them, or may not be durable.
     pub(crate) touched: bool,
+    /// What lies below was there when this process opened the segment.
+    opened_size: u64,
     bytes_since_entry: u64,
     /// First offset and position of the last batches, oldest first; nothing while nobody appends.
     recent: VecDeque<(Offset, u64)>,
 }
+
+/// Bytes at the end of a segment that are taken for resident, once this process has written them.
+const RECENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What a roll depends on.
 #[derive(Clone, Copy, Debug)]
@@ -123,9 +128,15 @@ impl Active {
             first_timestamp: None,
             created,
             touched: false,
+            opened_size: 0,
             bytes_since_entry: 0,
             recent: VecDeque::new(),
         }
+    }
+
+    /// Whether what lies from `position` on was written so lately that it is still in memory.
+    pub(crate) fn is_recent(&self, position: u64) -> bool {
+        position >= self.opened_size.max(self.size.saturating_sub(RECENT_BYTES))
     }
 
     /// The segment that is found in its files, with batches up to `size`.
@@ -136,7 +147,7 @@ impl Active {
         created: Timestamp,
     ) -> Active {
         let largest = indexes.largest(files.base);
-        Active { size, indexes, largest, ..Active::new(files, created) }
+        Active { size, opened_size: size, indexes, largest, ..Active::new(files, created) }
     }
 
     pub(crate) fn base(&self) -> Offset {

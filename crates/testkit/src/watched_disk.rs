@@ -30,6 +30,11 @@ pub enum Operation {
 pub trait Watch: Send + Sync + Debug {
     /// The operation is done when this returns `Ok`; it may take its time.
     fn before(&self, operation: Operation, path: &Path) -> io::Result<()>;
+
+    /// Whether what an open file holds can be read without the device.
+    fn is_resident(&self, _path: &Path) -> bool {
+        true
+    }
 }
 
 /// Another disk under watch.
@@ -130,6 +135,17 @@ impl<W: Watch> WatchedFile<W> {
 impl<W: Watch> File for WatchedFile<W> {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
         self.before(Operation::Read)?.read_at(buffer, position)
+    }
+
+    fn read_at_resident(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        if !self.watch.is_resident(&self.path) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_at(buffer, position)
+    }
+
+    fn is_resident(&self, _position: u64, _len: u64) -> io::Result<bool> {
+        Ok(self.watch.is_resident(&self.path))
     }
 
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {

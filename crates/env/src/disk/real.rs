@@ -144,6 +144,10 @@ impl File for RealFile {
         system::is_resident(&self.file, position, len)
     }
 
+    fn expect(&self, position: u64, len: u64) -> io::Result<()> {
+        system::expect(&self.file, position, len)
+    }
+
     fn forget_cached(&self, position: u64, len: u64) -> io::Result<()> {
         system::forget_cached(&self.file, position, len)
     }

@@ -47,7 +47,8 @@ pub(super) fn is_resident(file: &fs::File, position: u64, len: u64) -> io::Resul
     let first = position / page;
     let pages = (position.saturating_add(len)).div_ceil(page) - first;
     match cached_pages(file, position, len) {
-        Ok(cached) => Ok(cached >= pages),
+        // What is on its way counts as cached; it arrives in order.
+        Ok(cached) => Ok(cached >= pages && probe(file, position + (len - 1))?),
         // Older kernels and strict sandboxes: two probes, which catch what a sequential reader meets.
         Err(_) => Ok(probe(file, position)? && probe(file, position + (len - 1))?),
     }
@@ -96,6 +97,18 @@ fn probe(file: &fs::File, position: u64) -> io::Result<bool> {
         Err(Errno::AGAIN) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Bytes of one hint: the system cuts larger ones off.
+const EXPECTED_BYTES_MAX: u64 = 512 * 1024;
+
+pub(super) fn expect(file: &fs::File, position: u64, len: u64) -> io::Result<()> {
+    let mut done = 0;
+    while let Some(piece) = NonZeroU64::new((len - done).min(EXPECTED_BYTES_MAX)) {
+        rustix::fs::fadvise(file, position.saturating_add(done), Some(piece), Advice::WillNeed)?;
+        done += piece.get();
+    }
+    Ok(())
 }
 
 pub(super) fn forget_cached(file: &fs::File, position: u64, len: u64) -> io::Result<()> {

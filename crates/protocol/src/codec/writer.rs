@@ -36,7 +36,12 @@ impl Writer {
 
     /// An empty writer with room for so many bytes.
     pub fn with_capacity(bytes: usize) -> Writer {
-        Writer { bytes: Vec::with_capacity(bytes), ..Writer::default() }
+        Writer::on(Vec::with_capacity(bytes))
+    }
+
+    /// A writer that goes on behind what is in `bytes`.
+    pub fn on(bytes: Vec<u8>) -> Writer {
+        Writer { bytes, ..Writer::default() }
     }
 
     /// Bytes written so far.

@@ -84,6 +84,11 @@ impl Frames {
         self.buffer.is_empty().then(|| std::mem::take(&mut self.buffer))
     }
 
+    /// Whether there is memory to read into.
+    pub(super) fn has_buffer(&self) -> bool {
+        self.buffer.capacity() > 0
+    }
+
     /// Takes a buffer to read into; one that is already there stays.
     pub(super) fn put_buffer(&mut self, mut buffer: BytesMut) {
         if self.buffer.is_empty() {

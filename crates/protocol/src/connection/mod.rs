@@ -247,6 +247,11 @@ impl<R: From<Bytes>> Connection<R> {
         self.frames.take_buffer()
     }
 
+    /// Whether there is a read buffer.
+    pub fn has_buffer(&self) -> bool {
+        self.frames.has_buffer()
+    }
+
     /// Takes a buffer to read into.
     pub fn put_buffer(&mut self, buffer: BytesMut) {
         self.frames.put_buffer(buffer);

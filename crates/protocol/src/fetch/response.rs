@@ -110,16 +110,24 @@ struct OpenRecords {
 impl<F> FetchResponseWriter<F> {
     /// Begins the response to `head`. `inline_bytes` is a guess at how many bytes will not lie in files.
     pub fn new(head: ReplyHead, shape: FetchShape, inline_bytes: usize) -> FetchResponseWriter<F> {
-        let mut writer = head.begin(inline_bytes);
+        FetchResponseWriter::on(head.begin(inline_bytes), head.version, shape)
+    }
+
+    /// The same in memory of the caller, which is empty.
+    pub fn new_in(memory: Vec<u8>, head: ReplyHead, shape: FetchShape) -> FetchResponseWriter<F> {
+        FetchResponseWriter::on(head.begin_in(memory), head.version, shape)
+    }
+
+    fn on(mut writer: Writer, version: i16, shape: FetchShape) -> FetchResponseWriter<F> {
         writer.put_i32(shape.throttle_ms);
-        if head.version >= 7 {
+        if version >= 7 {
             writer.put_i16(shape.error.number());
             writer.put_i32(shape.session_id);
         }
         writer.put_count("responses", Some(shape.topics));
         FetchResponseWriter {
             writer,
-            version: head.version,
+            version,
             files: Vec::new(),
             files_bytes: 0,
             topics_left: shape.topics,
@@ -194,14 +202,23 @@ impl<F> FetchResponseWriter<F> {
     }
 
     /// Ends the response. `endpoints` are left out before version 16.
-    pub fn finish(mut self, endpoints: &[NodeEndpoint<'_>]) -> Result<Reply<F>, EncodeError> {
+    pub fn finish(self, endpoints: &[NodeEndpoint<'_>]) -> Result<Reply<F>, EncodeError> {
+        self.finish_with(endpoints, Bytes::from)
+    }
+
+    /// The same where the caller knows what becomes of the memory.
+    pub fn finish_with(
+        mut self,
+        endpoints: &[NodeEndpoint<'_>],
+        shared: impl FnOnce(Vec<u8>) -> Bytes,
+    ) -> Result<Reply<F>, EncodeError> {
         self.end_partition();
         assert!(self.topics_left == 0 && self.partitions_left == 0, "topics and partitions as announced");
         put_endpoints(&mut self.writer, if self.version >= 16 { endpoints } else { &[] });
         self.writer.take_error()?;
         let mut frame = self.writer.into_vec();
         reply::seal(&mut frame, self.files_bytes)?;
-        let frame = Bytes::from(frame);
+        let frame = shared(frame);
         if self.files.is_empty() {
             return Ok(Reply::Bytes(frame));
         }

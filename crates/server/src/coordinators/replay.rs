@@ -121,6 +121,7 @@ impl Replay {
             last_fetched_epoch: None,
             bytes_max: READ_BYTES,
             at_least_one_batch: true,
+            may_wait: true,
         })?;
         self.bytes.clear();
         self.taken = 0;

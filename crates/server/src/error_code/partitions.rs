@@ -93,7 +93,9 @@ pub fn of_look(error: &LookError) -> ErrorCode {
         LookError::NotKnownYet(_) => ErrorCode::OffsetNotAvailable,
         LookError::EpochUndetermined(_) => ErrorCode::OffsetOutOfRange,
         LookError::Read(ReadError::OutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-        LookError::Read(ReadError::Damaged { .. } | ReadError::Disk(_)) => ErrorCode::KafkaStorageError,
+        LookError::Read(ReadError::Damaged { .. } | ReadError::Disk(_)) | LookError::NotResident(_) => {
+            ErrorCode::KafkaStorageError
+        }
         LookError::Lookup(
             LookupError::Disk(_) | LookupError::Damaged { .. } | LookupError::Records { .. },
         ) => ErrorCode::KafkaStorageError,

@@ -5,9 +5,11 @@
 //!
 //! Source: requirements FET-01 to FET-04, FET-15 to FET-22; performance design 4.3.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ottla_env::disk::File;
 use ottla_env::time::wall_now;
 use ottla_protocol::fetch::{
@@ -36,6 +38,48 @@ const FIRST_WITH_IDS: i16 = 13;
 
 /// A reply to a client: bytes and ranges of segment files.
 pub type FileReply = Reply<Arc<dyn File>>;
+
+/// Frames up to this size give their memory to the next answer of the thread.
+const SPARE_BYTES_MAX: usize = 64 * 1024;
+/// How many a thread keeps.
+const SPARE_FRAMES_MAX: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An answer that was sent leaves its memory behind.
+struct Frame(Vec<u8>);
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut memory = std::mem::take(&mut self.0);
+        if memory.capacity() > SPARE_BYTES_MAX {
+            return;
+        }
+        memory.clear();
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_FRAMES_MAX {
+                spare.push(memory);
+            }
+        });
+    }
+}
+
+/// Empty memory for a frame of about so many bytes.
+fn take_memory(bytes: usize) -> Vec<u8> {
+    let mut memory = SPARE.with_borrow_mut(|spare| spare.pop()).unwrap_or_default();
+    memory.reserve(bytes);
+    memory
+}
 
 /// Why an answer could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +132,7 @@ pub fn answer(
     let groups = grouped(context.partitions(), &rows);
     let inline: usize = rows.len() * 60 + inline_bytes(&rows, found);
     let shape = FetchShape { throttle_ms: 0, error: ErrorCode::None, session_id, topics: groups.len() };
-    let mut writer = FetchResponseWriter::new(head, shape, inline);
+    let mut writer = FetchResponseWriter::new_in(take_memory(inline), head, shape);
     let mut leaders = Leaders::new(node, caller);
     for group in groups {
         let Some((first, _)) = group.first().and_then(|at| context.partitions().get(*at)) else { continue };
@@ -103,7 +147,7 @@ pub fn answer(
             write_row(&mut writer, (wanted.partition, target, found), helps)?;
         }
     }
-    Ok(writer.finish(&leaders.endpoints())?)
+    Ok(writer.finish_with(&leaders.endpoints(), |frame| Bytes::from_owner(Frame(frame)))?)
 }
 
 /// What the session remembers, and which rows the client is told.

@@ -11,12 +11,13 @@ use ottla_model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use ottla_protocol::ErrorCode;
 use ottla_replication::{ReadAttempt, Reader};
 use ottla_security::Operation;
+use ottla_storage::ReadPlan;
 
 use super::session::{PartitionRef, TopicRef, Wanted};
 use crate::caller::Caller;
 use crate::error_code;
 use crate::node::Node;
-use crate::partition::{Partition, ReadOutcome, ReadRequest};
+use crate::partition::{LookError, Partition, ReadOutcome, ReadRequest};
 
 /// What the whole request sets for every partition.
 #[derive(Clone, Copy, Debug)]
@@ -104,16 +105,42 @@ pub struct Look {
     pub bytes: u64,
     /// An error, a divergence, older data, or a limit that keeps more from being added: the answer does not wait.
     pub at_once: bool,
+    /// What has to be brought into memory first; where there is something, the rest is worth nothing.
+    pub cold: Vec<ReadPlan>,
 }
 
-/// Reads every partition in order. The first batch found may exceed all limits, the rest may not (FET-11).
+/// Reads every partition in order, as far as what is asked for is in memory. The first batch found may exceed all
+/// limits, the rest may not (FET-11).
 pub fn look(terms: &Terms, targets: &[Target]) -> Look {
+    look_at(terms, targets, Device::NotTouched)
+}
+
+/// The same; waits for the device where it must.
+pub fn look_waiting(terms: &Terms, targets: &[Target]) -> Look {
+    look_at(terms, targets, Device::Awaited)
+}
+
+/// What a look may do for records that are not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Device {
+    NotTouched,
+    Awaited,
+}
+
+fn look_at(terms: &Terms, targets: &[Target], device: Device) -> Look {
     let mut left = terms.bytes_max;
-    let mut look = Look { found: Vec::with_capacity(targets.len()), bytes: 0, at_once: false };
+    let found = Vec::with_capacity(targets.len());
+    let mut look = Look { found, bytes: 0, at_once: false, cold: Vec::new() };
     let mut limited = false;
     for target in targets {
         let bytes_max = u32::try_from(target.wanted.partition_bytes_max).unwrap_or(0).min(left);
-        let found = read_one(terms, target, (bytes_max, look.bytes == 0));
+        let found = match read_one(terms, target, (bytes_max, look.bytes == 0), device) {
+            Ok(found) => found,
+            Err(plan) => {
+                look.cold.push(*plan);
+                Err(ErrorCode::KafkaStorageError)
+            }
+        };
         match &found {
             Ok(outcome) => {
                 let bytes = outcome.read.bytes;
@@ -134,8 +161,17 @@ pub fn look(terms: &Terms, targets: &[Target]) -> Look {
     look
 }
 
-fn read_one(terms: &Terms, target: &Target, (bytes_max, nothing_yet): (u32, bool)) -> Found {
-    let partition = target.partition.as_ref().map_err(|error| *error)?;
+/// What one partition has, or what must be brought into memory before it can be told.
+fn read_one(
+    terms: &Terms,
+    target: &Target,
+    (bytes_max, nothing_yet): (u32, bool),
+    device: Device,
+) -> Result<Found, Box<ReadPlan>> {
+    let partition = match &target.partition {
+        Ok(partition) => partition,
+        Err(error) => return Ok(Err(*error)),
+    };
     let attempt = attempt(terms, &target.wanted);
     let request = ReadRequest {
         attempt,
@@ -144,15 +180,18 @@ fn read_one(terms: &Terms, target: &Target, (bytes_max, nothing_yet): (u32, bool
             .and_then(|_| LeaderEpoch::new(target.wanted.last_fetched_epoch)),
         bytes_max,
         at_least_one_batch: nothing_yet,
+        may_wait: device == Device::Awaited,
     };
-    partition.read(&request).map_err(|error| {
-        let code = error_code::of_look(&error);
-        if code == ErrorCode::KafkaStorageError && terms.version <= LAST_WITHOUT_STORAGE_ERROR {
-            ErrorCode::NotLeaderOrFollower
-        } else {
-            code
+    match partition.read(&request) {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(LookError::NotResident(plan)) => Err(plan),
+        Err(error) => {
+            let code = error_code::of_look(&error);
+            let unknown_then =
+                code == ErrorCode::KafkaStorageError && terms.version <= LAST_WITHOUT_STORAGE_ERROR;
+            Ok(Err(if unknown_then { ErrorCode::NotLeaderOrFollower } else { code }))
         }
-    })
+    }
 }
 
 /// What a reader attempts in one partition. A negative offset becomes one that no log has: it is out of range, after the

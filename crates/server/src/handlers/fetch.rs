@@ -7,24 +7,29 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_env::time::{now, wall_now};
+use ottla_env::task;
+use ottla_env::time::{Instant, now, wall_now};
 use ottla_model::{BrokerId, LeaderEpoch, Offset};
 use ottla_protocol::fetch::{FetchPartition, FetchRequestView, IsolationLevel};
 use ottla_protocol::produce::TopicLabel;
 use ottla_protocol::reply::ReplyHead;
 use ottla_protocol::{DecodeError, ErrorCode};
-use ottla_replication::Reader;
+use ottla_replication::{Reader, RequestId};
+use ottla_storage::ReadPlan;
 
 use crate::caller::Caller;
 use crate::fetch::answer::{self, AnswerError, FileReply};
 use crate::fetch::read::{self, Look, Target, Terms};
-use crate::fetch::session::{PartitionRef, SessionError, SessionRequest, TopicRef, Wanted};
+use crate::fetch::session::{FetchContext, PartitionRef, SessionError, SessionRequest, TopicRef, Wanted};
 use crate::node::Node;
 use crate::partition::waiter;
 use crate::waiting::PollWait;
 
 /// First version that names topics by id.
 const FIRST_BY_ID: i16 = 13;
+
+/// How often what is not in memory is brought there before the request itself waits for the device.
+const BRING_IN_ATTEMPTS: usize = 2;
 
 /// What is kept of a request while it waits.
 pub struct Fetch {
@@ -108,13 +113,19 @@ fn wanted(partition: &FetchPartition) -> Wanted {
     }
 }
 
-/// Serves one request.
-pub async fn handle(
-    node: &Node,
+/// How far a request got.
+pub enum Fetched {
+    Answered(FileReply),
+    Waiting(Box<Waiting>),
+}
+
+/// Looks once; what is there, or why nothing can be, is answered at once.
+pub fn begin(
+    node: &Arc<Node>,
     caller: &Caller,
     head: ReplyHead,
     fetch: Fetch,
-) -> Result<FileReply, AnswerError> {
+) -> Result<Fetched, AnswerError> {
     let context = match node.sessions.lock().on_request(fetch.session, wall_now().millis()) {
         Ok(context) => context,
         Err(error) => {
@@ -123,7 +134,7 @@ pub async fn handle(
                 SessionError::InvalidEpoch { .. } => ErrorCode::InvalidFetchSessionEpoch,
                 SessionError::TopicIdMixed(_) => ErrorCode::FetchSessionTopicIdError,
             };
-            return answer::refused(head, code);
+            return Ok(Fetched::Answered(answer::refused(head, code)?));
         }
     };
     let bytes_max = fetch.bytes_max.min(node.settings().fetch_bytes_max);
@@ -133,49 +144,98 @@ pub async fn handle(
     let targets = read::targets(node, caller, &terms, context.partitions());
     // An isolation level that there is not makes Kafka fail, once there is something to be read.
     if fetch.reader.is_none() && targets.iter().any(|target| target.partition.is_ok()) {
-        return answer::failed(head, &context, ErrorCode::UnknownServerError);
+        return Ok(Fetched::Answered(answer::failed(head, &context, ErrorCode::UnknownServerError)?));
     }
-    let look = wait_for_enough(node, &terms, &targets, (bytes_min, fetch.wait)).await;
-    answer::answer((node, caller), head, &context, (&targets, &look.found))
+    let look = read::look(&terms, &targets);
+    let is_over = is_enough(&look, &targets, bytes_min) || fetch.wait.is_zero();
+    if is_over && look.cold.is_empty() {
+        let reply = answer::answer((node, caller), head, &context, (&targets, &look.found))?;
+        return Ok(Fetched::Answered(reply));
+    }
+    Ok(Fetched::Waiting(Box::new(Waiting {
+        node: Arc::clone(node),
+        caller: caller.clone(),
+        head,
+        context,
+        terms,
+        targets,
+        bytes_min,
+        deadline: now() + fetch.wait,
+        look,
+    })))
 }
 
-/// Looks, and looks again when something happened, until there is enough or the time is over (FET-13).
-async fn wait_for_enough(
-    node: &Node,
-    terms: &Terms,
-    targets: &[Target],
-    (bytes_min, wait): (u64, Duration),
-) -> Look {
-    let deadline = now() + wait;
-    loop {
-        let look = read::look(terms, targets);
-        let enough = look.at_once || look.bytes >= bytes_min || targets.is_empty();
-        if enough || now() >= deadline {
-            return look;
+fn is_enough(look: &Look, targets: &[Target], bytes_min: u64) -> bool {
+    look.at_once || look.bytes >= bytes_min || targets.is_empty()
+}
+
+/// A request that found less than it wants.
+pub struct Waiting {
+    node: Arc<Node>,
+    caller: Caller,
+    head: ReplyHead,
+    context: FetchContext,
+    terms: Terms,
+    targets: Vec<Target>,
+    bytes_min: u64,
+    deadline: Instant,
+    look: Look,
+}
+
+impl Waiting {
+    /// Looks again when something happened, until there is enough or the time is over (FET-13).
+    pub async fn finish(mut self: Box<Waiting>) -> Result<FileReply, AnswerError> {
+        self.bring_in().await;
+        while !is_enough(&self.look, &self.targets, self.bytes_min) && now() < self.deadline {
+            let request = self.node.request_ids.next();
+            let poll = Arc::new(PollWait::default());
+            self.park(request, &poll);
+            // Whether or not it was woken: the last look is one at the end of the time.
+            let _ = poll.woken(self.deadline).await;
+            for target in &self.targets {
+                if let Ok(partition) = &target.partition {
+                    partition.forget(request);
+                }
+            }
+            self.look = read::look(&self.terms, &self.targets);
+            self.bring_in().await;
         }
-        let request = node.request_ids.next();
-        let poll = Arc::new(PollWait::default());
-        let count = u64::try_from(targets.len()).unwrap_or(1).max(1);
-        let share = (bytes_min - look.bytes).div_ceil(count);
-        for (target, found) in targets.iter().zip(&look.found) {
+        let Waiting { node, caller, head, context, targets, look, .. } = *self;
+        answer::answer((&node, &caller), head, &context, (&targets, &look.found))
+    }
+
+    /// Has what is not in memory brought there by a thread that may wait for the device, and looks again.
+    async fn bring_in(&mut self) {
+        for _ in 0..BRING_IN_ATTEMPTS {
+            let cold = std::mem::take(&mut self.look.cold);
+            if cold.is_empty() {
+                return;
+            }
+            let turn = self.node.cold_reads.acquire().await;
+            // What goes wrong there goes wrong again for the look, which says so.
+            let _ = task::apart(move || cold.iter().try_for_each(ReadPlan::bring_in)).await;
+            drop(turn);
+            self.look = read::look(&self.terms, &self.targets);
+        }
+        if !self.look.cold.is_empty() {
+            // Memory is so scarce that nothing stays.
+            self.look = read::look_waiting(&self.terms, &self.targets);
+        }
+    }
+
+    fn park(&self, request: RequestId, poll: &Arc<PollWait>) {
+        let count = u64::try_from(self.targets.len()).unwrap_or(1).max(1);
+        let share = (self.bytes_min - self.look.bytes).div_ceil(count);
+        for (target, found) in self.targets.iter().zip(&self.look.found) {
             let (Ok(partition), Ok(found)) = (&target.partition, found) else { continue };
-            partition.park(waiter(request, terms.reader, share, deadline), &poll);
+            partition.park(waiter(request, self.terms.reader, share, self.deadline), poll);
             // What happened between the look and the parking woke nobody.
-            let seen = partition.limits(&read::attempt(terms, &target.wanted)).ok();
+            let seen = partition.limits(&read::attempt(&self.terms, &target.wanted)).ok();
             if seen
                 .is_none_or(|seen| seen.up_to > found.limits.up_to || seen.log_start > found.limits.log_start)
             {
                 poll.wake();
             }
-        }
-        let woken = poll.woken(deadline).await;
-        for target in targets {
-            if let Ok(partition) = &target.partition {
-                partition.forget(request);
-            }
-        }
-        if !woken {
-            return read::look(terms, targets);
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct ReadRequest {
     pub bytes_max: u32,
     /// The first batch is given even where it is larger than `bytes_max`.
     pub at_least_one_batch: bool,
+    /// Whether the calling thread may wait for the device.
+    pub may_wait: bool,
 }
 
 /// What a fetch found.
@@ -55,6 +57,9 @@ pub enum LookError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// What is asked for has to be brought into memory first.
+    #[error("the records are not in memory")]
+    NotResident(Box<ReadPlan>),
     /// The epoch history does not say where the reader's log ends (FET-31).
     #[error("the end of epoch {0} is not known here")]
     EpochUndetermined(LeaderEpoch),
@@ -93,7 +98,11 @@ impl Partition {
         let plan = plan(&state, request, &limits)?;
         let behind_active_segment = request.attempt.offset < log.active_base();
         drop(state);
-        let read = self.resolve(&plan)?;
+        let read = match plan.resolve_resident() {
+            Err(error) if error.would_block() && request.may_wait => self.resolve(&plan)?,
+            Err(error) if error.would_block() => return Err(LookError::NotResident(Box::new(plan))),
+            other => self.checked(other)?,
+        };
         // Like Kafka, no list where there is a batch that did not fit.
         let did_not_fit =
             read.slices.is_empty() && request.bytes_max > 0 && request.attempt.offset < limits.up_to;
@@ -193,13 +202,16 @@ impl Partition {
     }
 
     fn resolve(&self, plan: &ReadPlan) -> Result<LogRead, LookError> {
-        plan.resolve()
-            .inspect_err(|error| {
-                if let ReadError::Disk(cause) = error {
-                    self.failed(cause);
-                }
-            })
-            .map_err(LookError::from)
+        self.checked(plan.resolve())
+    }
+
+    fn checked(&self, read: Result<LogRead, ReadError>) -> Result<LogRead, LookError> {
+        read.inspect_err(|error| {
+            if let ReadError::Disk(cause) = error {
+                self.failed(cause);
+            }
+        })
+        .map_err(LookError::from)
     }
 
     fn check_lookup(&self, error: &LookupError) {

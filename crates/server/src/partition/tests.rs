@@ -173,8 +173,13 @@ fn a_follower_tells_offsets_to_tools_only() {
 }
 
 fn read(partition: &Partition, attempt: ReadAttempt) -> Result<(u32, i64), ErrorCode> {
-    let request =
-        ReadRequest { attempt, last_fetched_epoch: None, bytes_max: 1 << 20, at_least_one_batch: true };
+    let request = ReadRequest {
+        attempt,
+        last_fetched_epoch: None,
+        bytes_max: 1 << 20,
+        at_least_one_batch: true,
+        may_wait: true,
+    };
     let outcome = partition.read(&request).map_err(|error: LookError| error_code::of_look(&error))?;
     Ok((outcome.read.bytes, outcome.limits.high_watermark.value()))
 }

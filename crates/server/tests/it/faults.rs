@@ -24,6 +24,10 @@ pub enum State {
     FlushesWait,
     /// Flushes fail, and only they.
     FlushesFail,
+    /// No segment is in memory until it has been read.
+    Cold,
+    /// No segment is ever in memory.
+    Scarce,
 }
 
 #[derive(Debug)]
@@ -69,6 +73,10 @@ impl FaultyDisk {
         self.switch.meeting.lock().most
     }
 
+    pub fn state(&self) -> State {
+        *self.switch.state.lock()
+    }
+
     pub fn set(&self, state: State) {
         *self.switch.state.lock() = state;
         self.switch.changed.notify_all();
@@ -99,11 +107,24 @@ impl Watch for Switch {
                 drop(state);
                 self.check(operation)
             }
-            Operation::Look | Operation::Read | Operation::Write | Operation::Create | Operation::Remove => {
+            Operation::Read => {
+                self.warm(path);
+                self.check(operation)
+            }
+            Operation::Look | Operation::Write | Operation::Create | Operation::Remove => {
                 self.check(operation)
             }
         }
     }
+
+    fn is_resident(&self, path: &Path) -> bool {
+        let state = *self.state.lock();
+        !(path.starts_with(&self.below) && is_segment(path) && matches!(state, State::Cold | State::Scarce))
+    }
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
 }
 
 impl Switch {
@@ -114,15 +135,26 @@ impl Switch {
                 Err(io::ErrorKind::StorageFull.into())
             }
             State::FlushesFail if operation == Operation::Sync => Err(io::Error::other("the device is gone")),
-            State::Working | State::Full | State::FlushesWait | State::FlushesFail => Ok(()),
+            State::Working
+            | State::Full
+            | State::FlushesWait
+            | State::FlushesFail
+            | State::Cold
+            | State::Scarce => Ok(()),
+        }
+    }
+
+    fn warm(&self, path: &Path) {
+        let mut state = self.state.lock();
+        if *state == State::Cold && is_segment(path) {
+            *state = State::Working;
         }
     }
 
     fn meet(&self, path: &Path) {
         let directory = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        let is_segment = path.extension().is_some_and(|extension| extension == "log");
         let mut meeting = self.meeting.lock();
-        if !is_segment || meeting.wanted == 0 || !directory.starts_with(meeting.of) {
+        if !is_segment(path) || meeting.wanted == 0 || !directory.starts_with(meeting.of) {
             return;
         }
         meeting.inside += 1;

@@ -276,3 +276,41 @@ fn positions_are_written_down_while_the_node_runs() {
         node.stop().await;
     });
 }
+
+/// Performance 4.3: records that are not in memory are brought there by a thread that may wait for the device; where
+/// memory is so scarce that they do not stay, they are served all the same.
+#[test]
+fn records_that_are_not_in_memory_are_served_too() {
+    run(async {
+        for state in [State::Cold, State::Scarce] {
+            let home = Home::new();
+            let node = start(&home, "").await.unwrap();
+            let mut client = Client::connect(&node).await;
+            create(&mut client, "t", 2, &[]).await;
+            let large = "x".repeat(40_000);
+            for index in 0..2 {
+                append(&mut client, ("t", index), batch(&["a", &large])).await;
+                append(&mut client, ("t", index), batch(&["b"])).await;
+            }
+            node.stop().await;
+            let disk = FaultyDisk::new(home.path());
+            let parts = Parts { disk: disk.disk(), ..Parts::default() };
+            let node = start_with(&properties(home.path(), ""), parts).await.unwrap();
+            let mut client = Client::connect(&node).await;
+            disk.set(state);
+            let both = fetch(&[("t", &[from(0, 0), from(1, 2)])]);
+            let answer = ask_fetch(&mut client, &both).await;
+            let partitions = &answer.responses[0].partitions;
+            let expected = ["0:a".to_owned(), format!("1:{large}"), "2:b".to_owned()];
+            assert_eq!(values(&partitions[0]), expected, "{state:?}");
+            assert_eq!(values(&partitions[1]), ["2:b"], "{state:?}");
+            let after = if state == State::Cold { State::Working } else { State::Scarce };
+            assert_eq!(disk.state(), after, "segments are read where they are not in memory");
+            // What is written from now on is in memory, whatever lies below it.
+            disk.set(State::Cold);
+            assert_eq!(append(&mut client, ("t", 0), batch(&["c"])).await, 3);
+            assert_eq!(everything(&mut client, "t", 3).await, ["3:c"]);
+            node.stop().await;
+        }
+    });
+}

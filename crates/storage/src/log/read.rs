@@ -83,6 +83,11 @@ impl ReadError {
     }
 }
 
+/// Bytes that are brought into memory at once.
+const BRING_IN_BYTES: usize = 256 * 1024;
+/// Bytes behind a read from the device that the system begins to read too: enough to keep the device busy until the next.
+const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
+
 /// A read whose exact bounds are still to be found.
 #[derive(Clone, Debug)]
 pub struct ReadPlan {
@@ -90,6 +95,8 @@ pub struct ReadPlan {
     limits: ReadLimits,
     first: Option<Part>,
     more: Vec<Part>,
+    /// Everything was written lately, so that no byte of it has to come from the device.
+    recent: bool,
 }
 
 /// One segment of a plan.
@@ -132,7 +139,7 @@ impl Log {
         if from < log_start || from > log_end {
             return Err(ReadError::OutOfRange { offset: from, log_start, log_end });
         }
-        let mut plan = ReadPlan { from, limits, first: None, more: Vec::new() };
+        let mut plan = ReadPlan { from, limits, first: None, more: Vec::new(), recent: false };
         if from >= limits.upper_bound.min(log_end) {
             return Ok(plan);
         }
@@ -147,7 +154,9 @@ impl Log {
             plan.push(Part::sealed(segment));
         }
         if bytes <= u64::from(limits.bytes_max) && self.active.base() < limits.upper_bound {
-            plan.push(self.active_part(from, limits)?);
+            let part = self.active_part(from, limits)?;
+            plan.recent = plan.first.is_none() && self.active.is_recent(part.begins_from());
+            plan.push(part);
         }
         Ok(plan)
     }
@@ -216,9 +225,41 @@ impl ReadPlan {
         self.resolve_waiting(Waiting::Allowed)
     }
 
-    /// Finds the exact bounds from what is in memory; [`ReadError::would_block`] tells that it is not.
+    /// Finds the exact bounds of what can be read without waiting for the device; [`ReadError::would_block`] tells that
+    /// it cannot.
     pub fn resolve_resident(&self) -> Result<LogRead, ReadError> {
-        self.resolve_waiting(Waiting::Refused)
+        if self.recent {
+            return self.resolve();
+        }
+        let read = self.resolve_waiting(Waiting::Refused)?;
+        for slice in &read.slices {
+            if !slice.file.is_resident(slice.position, u64::from(slice.len))? {
+                return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+            }
+        }
+        Ok(read)
+    }
+
+    /// Brings what [`ReadPlan::resolve_resident`] misses into memory, and has the system begin to read what a reader
+    /// will want next. Waits for the device.
+    pub fn bring_in(&self) -> Result<(), ReadError> {
+        let read = self.resolve()?;
+        let mut buffer = vec![0; BRING_IN_BYTES];
+        for slice in &read.slices {
+            slice.file.expect(slice.position, u64::from(slice.len) + AHEAD_BYTES)?;
+        }
+        for slice in &read.slices {
+            let (mut position, end) = (slice.position, slice.position + u64::from(slice.len));
+            while position < end {
+                let wanted =
+                    usize::try_from(end - position).map_or(buffer.len(), |left| left.min(buffer.len()));
+                match slice.file.read_at(&mut buffer[..wanted], position)? {
+                    0 => break,
+                    got => position += u64::try_from(got).unwrap_or(u64::MAX),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn resolve_waiting(&self, waiting: Waiting) -> Result<LogRead, ReadError> {
@@ -268,6 +309,14 @@ enum Taken {
 }
 
 impl Part {
+    /// Nothing before this position is read.
+    fn begins_from(&self) -> u64 {
+        match self.bounds {
+            Bounds::Known { start: Start::At(position) | Start::AtOrBehind(position), .. } => position,
+            Bounds::Indexed(_) => 0,
+        }
+    }
+
     fn sealed(segment: &Arc<Sealed>) -> Part {
         Part {
             files: Arc::clone(&segment.files),
