@@ -3,17 +3,19 @@
 //! Owns: the queue of partitions that asked for a flush, and the order of rounds.
 //! Does not own: which files a partition must sync, who waits for it.
 //!
-//! A partition stands in the queue at most once, however many appends ask: one flush serves all who wait. Several
-//! flushes run at once, since the device serves them better together than one behind the other.
+//! A partition stands in the queue at most once, however many appends ask: one flush serves all who wait. What comes
+//! while a partition is flushed waits for the end of that flush, and wakes no thread that could only wait, too. Flushes
+//! of several partitions run at once, since the device serves them better together than one behind the other.
 //!
 //! Invariants
-//! - F1 an append that asked for a flush before [`Flush::flush`] began is covered by that flush or a later one.
+//! - F1 an append that asked for a flush before [`Flush::flush`] began is covered by that flush or a later one;
+//! - F2 no two threads flush the same partition.
 //!
 //! Source: performance design 4.8; requirement LOG-06.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use ottla_env::sync::Notify;
@@ -31,8 +33,44 @@ pub const FLUSH_THREADS: usize = 4;
 pub trait Flush: Send + Sync {
     /// Puts everything appended so far on stable storage and tells those who wait. Blocks.
     fn flush(&self);
-    /// The mark "stands in the queue", kept by the flusher.
-    fn queued(&self) -> &AtomicBool;
+    /// Where it stands, kept by the flusher.
+    fn mark(&self) -> &Mark;
+}
+
+/// Where something stands that can be flushed.
+#[derive(Debug, Default)]
+pub struct Mark(AtomicU8);
+
+/// Nobody has asked.
+const IDLE: u8 = 0;
+/// It is in the queue.
+const QUEUED: u8 = 1;
+/// A thread flushes it.
+const FLUSHING: u8 = 2;
+/// A thread flushes it, and somebody has asked since.
+const ASKED_AGAIN: u8 = 3;
+
+impl Mark {
+    /// Somebody asks. `true`: it has to be put into the queue.
+    fn ask(&self) -> bool {
+        let next = |mark| match mark {
+            IDLE => Some(QUEUED),
+            FLUSHING => Some(ASKED_AGAIN),
+            _ => None,
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) == Ok(IDLE)
+    }
+
+    /// It was taken from the queue: what is asked from now on needs another flush.
+    fn begin(&self) {
+        self.0.store(FLUSHING, Ordering::Release);
+    }
+
+    /// It was flushed. `true`: it has to be put into the queue again.
+    fn end(&self) -> bool {
+        let next = |mark| Some(if mark == ASKED_AGAIN { QUEUED } else { IDLE });
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, next) == Ok(ASKED_AGAIN)
+    }
 }
 
 #[derive(Default)]
@@ -72,7 +110,7 @@ impl Flusher {
 
     /// Asks for a flush now: somebody waits for it.
     pub fn flush_soon(&self, target: Arc<dyn Flush>) {
-        if target.queued().swap(true, Ordering::AcqRel) {
+        if !target.mark().ask() {
             return;
         }
         self.queue.lock().urgent.push_back(target);
@@ -100,11 +138,7 @@ impl Flusher {
     async fn run(&self) {
         loop {
             match self.next(time::now()) {
-                Next::Flush(target) => {
-                    // Cleared first: an append that comes during the flush asks for another one.
-                    target.queued().store(false, Ordering::Release);
-                    target.flush();
-                }
+                Next::Flush(target) => self.flush(target),
                 Next::Wait(deadline) => {
                     task::select! {
                         () = self.wake.notified() => {}
@@ -119,11 +153,20 @@ impl Flusher {
         }
     }
 
+    fn flush(&self, target: Arc<dyn Flush>) {
+        target.mark().begin();
+        target.flush();
+        if target.mark().end() {
+            // This thread is the next to look at the queue.
+            self.queue.lock().urgent.push_back(target);
+        }
+    }
+
     fn next(&self, now: Instant) -> Next {
         let mut queue = self.queue.lock();
         while queue.lazy.front().is_some_and(|(due, _)| *due <= now) {
             let Some((_, target)) = queue.lazy.pop_front() else { break };
-            if !target.queued().swap(true, Ordering::AcqRel) {
+            if target.mark().ask() {
                 queue.urgent.push_back(target);
             }
         }
@@ -155,7 +198,7 @@ mod tests {
     #[derive(Default)]
     struct Counted {
         flushes: AtomicUsize,
-        queued: AtomicBool,
+        mark: Mark,
     }
 
     impl Flush for Counted {
@@ -163,16 +206,15 @@ mod tests {
             self.flushes.fetch_add(1, Ordering::SeqCst);
         }
 
-        fn queued(&self) -> &AtomicBool {
-            &self.queued
+        fn mark(&self) -> &Mark {
+            &self.mark
         }
     }
 
     fn drain(flusher: &Flusher, at: Instant) -> usize {
         let mut flushed = 0;
         while let Next::Flush(target) = flusher.next(at) {
-            target.queued().store(false, Ordering::Release);
-            target.flush();
+            flusher.flush(target);
             flushed += 1;
         }
         flushed
@@ -189,6 +231,23 @@ mod tests {
         flusher.flush_soon(Arc::<Counted>::clone(&target));
         assert_eq!(drain(&flusher, now()), 1);
         assert_eq!(target.flushes.load(Ordering::SeqCst), 2);
+    }
+
+    /// LOG-06
+    #[test]
+    fn what_is_asked_during_a_flush_is_flushed_behind_it_and_by_nobody_else_before() {
+        let (flusher, target) = (Flusher::default(), Arc::new(Counted::default()));
+        flusher.flush_soon(Arc::<Counted>::clone(&target));
+        let Next::Flush(taken) = flusher.next(now()) else { panic!("it is in the queue") };
+        taken.mark().begin();
+        flusher.flush_soon(Arc::<Counted>::clone(&target));
+        assert_eq!(drain(&flusher, now()), 0, "another thread finds nothing");
+        taken.flush();
+        assert!(taken.mark().end(), "it goes into the queue again");
+        flusher.queue.lock().urgent.push_back(taken);
+        assert_eq!(drain(&flusher, now()), 1);
+        assert_eq!(target.flushes.load(Ordering::SeqCst), 2);
+        assert_eq!(drain(&flusher, now()), 0);
     }
 
     /// LOG-06

@@ -20,8 +20,8 @@ use ottla_protocol::record::{
     Batch, BatchError, BatchHeader, BatchPrefix, HEADER_BYTES, MAGIC, PREFIX_BYTES,
 };
 
-/// Bytes read at once at first: a page.
-const CHUNK_BYTES_MIN: usize = 4 * 1024;
+/// Bytes read at once at first: a few headers of small batches, and little to copy where batches are large.
+const CHUNK_BYTES_MIN: usize = 512;
 
 /// Bytes read at once when batches lie close together.
 const CHUNK_BYTES_MAX: usize = 256 * 1024;

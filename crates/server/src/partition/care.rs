@@ -7,7 +7,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use ottla_env::time::{now, wall_now};
 use ottla_model::Offset;
@@ -15,7 +14,7 @@ use ottla_replication::AckDurability;
 use ottla_storage::{RemovedFiles, Retention};
 
 use super::Partition;
-use crate::flusher::Flush;
+use crate::flusher::{Flush, Mark};
 
 /// The positions the checkpoints of a log directory keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +36,8 @@ impl Flush for Partition {
         }
     }
 
-    fn queued(&self) -> &AtomicBool {
-        &self.flush_queued
+    fn mark(&self) -> &Mark {
+        &self.flush_mark
     }
 }
 

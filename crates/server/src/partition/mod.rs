@@ -20,7 +20,6 @@ pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -36,6 +35,7 @@ use parking_lot::Mutex;
 pub use append::{AppendRequest, ProduceError, Producing};
 pub use look::{Asker, FoundOffset, LookError, ReadOutcome, ReadRequest, waiter};
 
+use crate::flusher::Mark;
 use crate::log_directory::LogDirectory;
 use crate::topic_settings::TopicSettings;
 use crate::waiting::{PollWait, ProduceWait};
@@ -47,7 +47,7 @@ pub struct Partition {
     directory: Arc<LogDirectory>,
     settings: ArcSwap<TopicSettings>,
     state: Mutex<State>,
-    flush_queued: AtomicBool,
+    flush_mark: Mark,
     followers: Followers,
 }
 
@@ -100,7 +100,7 @@ impl Partition {
                 acks: HashMap::new(),
                 polls: HashMap::new(),
             }),
-            flush_queued: AtomicBool::new(false),
+            flush_mark: Mark::default(),
             followers: Followers::default(),
         }
     }
