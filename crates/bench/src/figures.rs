@@ -102,10 +102,19 @@ impl Results {
     }
 
     /// A figure of `system` divided by that of the yardstick, pair by pair.
-    pub fn of_yardstick(&self, row: u32, case: &str, (system, figure): (&str, &str)) -> Option<Ratio> {
+    pub fn of_yardstick(&self, row: u32, case: &str, what: (&str, &str)) -> Option<Ratio> {
+        self.ratio((row, case), "yardstick", what)
+    }
+
+    /// A figure of the node divided by that of the peer, pair by pair.
+    pub fn of_peer(&self, row: u32, case: &str, figure: &str) -> Option<Ratio> {
+        self.ratio((row, case), "peer", ("ottla", figure))
+    }
+
+    fn ratio(&self, (row, case): (u32, &str), base: &str, (system, figure): (&str, &str)) -> Option<Ratio> {
         let pair = |sample: &Sample| {
-            let yardstick = self.samples(row, case, "yardstick").find(|it| it.round == sample.round)?;
-            Some(sample.figure(figure)? / yardstick.figure(figure)?)
+            let base = self.samples(row, case, base).find(|it| it.round == sample.round)?;
+            Some(sample.figure(figure)? / base.figure(figure)?)
         };
         Ratio::of(self.samples(row, case, system).filter_map(pair).collect())
     }

@@ -13,6 +13,9 @@ enum Bound {
     OfYardstick(f64),
     /// Median above that of the yardstick.
     AboveYardstick(f64),
+    /// Medians of the pairs' ratios to the peer.
+    LeastOfPeer(f64),
+    MostOfPeer(f64),
     Least(f64),
     Most(f64),
     /// Times the same figure in another case of the row.
@@ -59,11 +62,23 @@ const GOALS: &[Goal] = &[
     goal(9, "10000 partitions", "KiB each", Bound::Most(1.0)),
     goal(9, "10000 partitions", "start again ms", Bound::Most(300.0)),
     goal(10, "", "start again ms", Bound::Most(30.0)),
+    goal(10, "", "first start ms", Bound::Most(60.0)),
     goal(10, "", "resident MiB", Bound::Most(15.0)),
     goal(11, "", "ms to first fetch", Bound::Most(500.0)),
     goal(11, "", "acked records lost", Bound::Most(0.0)),
     goal(14, "1 partitions", "requests/s", Bound::Least(5_000.0)),
     goal(14, "1 partitions", "p99 us", Bound::Most(1_000.0)),
+    goal(15, "produce 100 B", "broker s/GB", Bound::MostOfPeer(1.0 / 10.0)),
+    goal(15, "produce 1 KiB$", "broker s/GB", Bound::MostOfPeer(1.0 / 7.0)),
+    goal(15, "lz4", "broker s/GB", Bound::MostOfPeer(1.0 / 5.0)),
+    goal(15, "flushed", "broker s/GB", Bound::MostOfPeer(1.0 / 8.0)),
+    goal(15, "consume 100 B", "broker s/GB", Bound::MostOfPeer(1.0 / 8.0)),
+    goal(15, "consume 1 KiB", "broker s/GB", Bound::MostOfPeer(1.0 / 6.0)),
+    goal(15, "", "records/s", Bound::LeastOfPeer(1.0)),
+    goal(15, "", "resident MiB after", Bound::Most(150.0)),
+    goal(15, "end to end", "average ms", Bound::Most(1.0)),
+    goal(15, "end to end", "p99 ms", Bound::Most(3.0)),
+    goal(15, "end to end", "p99.9 ms", Bound::Most(10.0)),
     goal(14, "1000 partitions", "requests/s", Bound::LeastOfCase("1 partitions, 1 conn.", 0.5)),
 ];
 
@@ -101,6 +116,14 @@ fn verdict(results: &Results, goal: &Goal, case: &str) -> Option<Verdict> {
         Bound::AboveYardstick(most) => {
             let above = own? - median(case, "yardstick")?;
             (above, format!("at most {most} above the yardstick's"), above <= most)
+        }
+        Bound::LeastOfPeer(least) => {
+            let ratio = results.of_peer(row, case, figure)?.median;
+            (ratio, format!("at least {least} of the peer's"), ratio >= least)
+        }
+        Bound::MostOfPeer(most) => {
+            let ratio = results.of_peer(row, case, figure)?.median;
+            (ratio, format!("at most {most:.3} of the peer's"), ratio <= most)
         }
         Bound::Least(least) => (own?, format!("at least {least}"), own? >= least),
         Bound::Most(most) => (own?, format!("at most {most}"), own? <= most),

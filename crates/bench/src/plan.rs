@@ -10,13 +10,13 @@ use crate::driver::board::Timing;
 use crate::system::{Kind, Stage};
 
 pub const USAGE: &str = "ottla-bench run --node FILE --settings FILE [--quick] [--rows 1,2,..] [--rounds N] \
-                         [--cases WORD] [--peer COMMAND] [--client COMMAND]... [--only yardstick,ottla,peer] [--work DIR] [--port N] [--output FILE]\n       \
+                         [--cases WORD] [--peer COMMAND] [--client COMMAND]... [--performance FILE] [--latency COMMAND] [--only yardstick,ottla,peer] [--work DIR] [--port N] [--output FILE]\n       \
                          ottla-bench counts --node FILE --settings FILE [--expected FILE] [--only ..] [--work DIR] [--port N]";
 
 /// The rows there are, as the performance specification numbers them; 12 needs several nodes. Row 0 are real clients.
-pub const ROWS: [u32; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14];
-/// Rows that take too long to be run unasked: the long run.
-const ASKED_FOR: [u32; 1] = [6];
+pub const ROWS: [u32; 15] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15];
+/// Rows that are not run unasked: the long run takes long, and the table beside Kafka needs programs of others.
+const ASKED_FOR: [u32; 2] = [6, 15];
 
 /// What is measured, and how long.
 #[derive(Clone, Debug)]
@@ -29,6 +29,9 @@ pub struct Plan {
     pub systems: Vec<Kind>,
     /// Commands of real clients: row 0.
     pub clients: Vec<String>,
+    /// librdkafka's `rdkafka_performance`, and a program that tells latencies as `kafka-e2e-latency` does: row 15.
+    pub performance: Option<String>,
+    pub latency: Option<String>,
     pub stage: Stage,
     /// Where the JSON goes; the table and the plots lie beside it.
     pub output: Option<PathBuf>,
@@ -41,6 +44,7 @@ impl Plan {
         let (mut node, mut settings, mut peer, mut only, mut expected) = (None, None, None, None, None);
         let (mut rows, mut rounds, mut quick) = (None, None, false);
         let (mut work, mut port, mut output, mut cases) = (PathBuf::from("target/bench"), None, None, None);
+        let (mut performance, mut latency) = (None, None);
         let mut clients = Vec::new();
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {
@@ -57,6 +61,8 @@ impl Plan {
                 "--cases" => cases = Some(value.clone()),
                 "--peer" => peer = Some(value.clone()),
                 "--client" => clients.push(value.clone()),
+                "--performance" => performance = Some(value.clone()),
+                "--latency" => latency = Some(value.clone()),
                 "--only" => only = Some(value.clone()),
                 "--work" => work = PathBuf::from(value),
                 "--port" => port = Some(number(flag, value)?),
@@ -80,6 +86,8 @@ impl Plan {
             cases,
             systems,
             clients,
+            performance,
+            latency,
             stage: Stage { work, port, settings, counting: false },
             output,
             expected,

@@ -53,7 +53,7 @@ pub async fn run(bench: &mut Bench) -> Fallible<()> {
 }
 
 /// What a command says. Its own processor time counts as strangers': it is no part of the driver.
-fn said(command: &str, port: u16) -> Fallible<String> {
+pub fn said(command: &str, port: u16) -> Fallible<String> {
     let command = command.replace("{bootstrap}", &format!("127.0.0.1:{port}")).replace("{topic}", TOPIC);
     let output = Command::new("sh").args(["-c", &command]).stdin(Stdio::null()).output()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -61,7 +61,7 @@ fn said(command: &str, port: u16) -> Fallible<String> {
 }
 
 /// The last rate of a text.
-fn rate_in(text: &str) -> Option<f64> {
+pub fn rate_in(text: &str) -> Option<f64> {
     let at = RATES.iter().filter_map(|unit| text.rfind(unit)).max()?;
     text[..at].rsplit(|it: char| !it.is_ascii_digit() && it != '.').next()?.parse().ok()
 }

@@ -93,6 +93,9 @@ pub async fn recovery(bench: &mut Bench) -> Fallible<()> {
         let count = gigabytes * GIGABYTE / batch.bytes.len() as u64;
         measure(bench, (&format!("{gigabytes} GB in 1 partition"), 1), (&batch, count)).await?;
     }
+    let batch = Batch::filled(1024, 64 * 1024, Encoding::None)?;
+    let count = 2 * GIGABYTE / 4 / batch.bytes.len() as u64;
+    measure(bench, ("2 GB in 4 partitions", 4), (&batch, count)).await?;
     let batch = Batch::keyed(100, 4, 0)?;
     for partitions in if bench.plan.quick { [1_000].iter() } else { [1_000, PARTITIONS_PER_TOPIC].iter() } {
         measure(bench, (&format!("{partitions} partitions"), *partitions), (&batch, 2)).await?;

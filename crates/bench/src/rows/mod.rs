@@ -4,6 +4,7 @@
 //!
 //! Every system is started on an empty directory for every run, and systems alternate: A B, B A, A B …
 
+mod beside;
 mod clients;
 mod compressed;
 mod fetch;
@@ -45,7 +46,7 @@ pub struct Case<'a> {
 /// A run is tried again when strangers took more than this share of the machine.
 const FOREIGN_PERCENT_MAX: f64 = 10.0;
 /// Rows that fill the page cache.
-const WRITES_MUCH: [u32; 7] = [1, 2, 3, 6, 7, 11, 13];
+const WRITES_MUCH: [u32; 8] = [1, 2, 3, 6, 7, 11, 13, 15];
 /// As much as a run writes before its segments are cleaned up.
 const TOUCHED_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 const TOUCHED_BYTES_QUICK: u64 = 3 * 512 * 1024 * 1024;
@@ -71,6 +72,7 @@ impl Bench {
                 11 => large::recovery(self).await?,
                 13 => compressed::run(self).await?,
                 14 => many::flushed(self).await?,
+                15 => beside::run(self).await?,
                 _ => return Err(format!("there is no row {row}").into()),
             }
             eprintln!("row {row}: {:.0} s", begin.elapsed().as_secs_f64());
@@ -174,7 +176,6 @@ fn throughput(measured: &Measured) -> Vec<Figure> {
     ]
 }
 
-/// The figures of a load that keeps a pace.
 /// What a request took and cost where the rate is not the point.
 fn paced_figures(measured: &Measured) -> Vec<Figure> {
     let mut figures = quantiles(&measured.latencies);
