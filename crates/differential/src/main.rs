@@ -22,7 +22,6 @@ mod encode;
 mod flows;
 mod normal;
 mod play;
-mod schema;
 mod script;
 mod shrink;
 
@@ -32,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use broker::Place;
 use ottla_testkit::random::SeededRandom;
+use ottla_testkit::schema;
 use play::{Found, Stage};
 use script::Script;
 use shrink::Kind;

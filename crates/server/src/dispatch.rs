@@ -18,6 +18,7 @@ use crate::caller::Caller;
 use crate::fetch::answer::{AnswerError, FileReply};
 use crate::handlers;
 use crate::node::Node;
+use crate::unwritable::Unwritable;
 
 /// Why a request has no answer; the connection ends.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,15 @@ fn body<M: Message>(request: &Request) -> Result<M, DecodeError> {
 
 fn framed<M: Message>(head: ReplyHead, answer: &M) -> Result<FileReply, DispatchError> {
     Ok(Reply::Bytes(head.frame(answer)?))
+}
+
+/// The same for an answer that repeats what the client sent, and may become too long for the wire.
+fn framed_or_failed<A: Unwritable>(head: ReplyHead, mut answer: A) -> Result<FileReply, DispatchError> {
+    if let Ok(frame) = head.frame(&answer) {
+        return Ok(Reply::Bytes(frame));
+    }
+    answer.fail(head.version);
+    framed(head, &answer)
 }
 
 /// The answer to a request, as it is made.
@@ -99,7 +109,9 @@ async fn serve_group(
     use handlers as h;
     let (head, v) = (request.reply_head(), request.version);
     match request.api {
-        ApiKey::JoinGroup => framed(head, &h::join_group::handle(node, caller, v, body(request)?).await),
+        ApiKey::JoinGroup => {
+            framed_or_failed(head, h::join_group::handle(node, caller, v, body(request)?).await)
+        }
         ApiKey::SyncGroup => framed(head, &h::sync_group::handle(node, caller, v, body(request)?).await),
         ApiKey::Heartbeat => framed(head, &h::heartbeat::handle(node, caller, body(request)?).await),
         ApiKey::LeaveGroup => framed(head, &h::leave_group::handle(node, caller, v, body(request)?).await),
@@ -132,19 +144,23 @@ async fn serve_controller(
     use handlers as h;
     let (head, v) = (request.reply_head(), request.version);
     match request.api {
-        ApiKey::CreateTopics => framed(head, &h::create_topics::handle(node, caller, body(request)?).await),
+        ApiKey::CreateTopics => {
+            framed_or_failed(head, h::create_topics::handle(node, caller, body(request)?).await)
+        }
         ApiKey::DeleteTopics => {
             framed(head, &h::delete_topics::handle(node, caller, v, body(request)?).await)
         }
         ApiKey::CreatePartitions => {
             framed(head, &h::create_partitions::handle(node, caller, body(request)?).await)
         }
-        ApiKey::AlterConfigs => framed(head, &h::alter_configs::replace(node, caller, body(request)?).await),
+        ApiKey::AlterConfigs => {
+            framed_or_failed(head, h::alter_configs::replace(node, caller, body(request)?).await)
+        }
         ApiKey::IncrementalAlterConfigs => {
-            framed(head, &h::alter_configs::change(node, caller, body(request)?).await)
+            framed_or_failed(head, h::alter_configs::change(node, caller, body(request)?).await)
         }
         ApiKey::UpdateFeatures => {
-            framed(head, &h::update_features::handle(node, caller, v, body(request)?).await)
+            framed_or_failed(head, h::update_features::handle(node, caller, v, body(request)?).await)
         }
         ApiKey::DescribeQuorum => {
             framed(head, &h::describe_quorum::handle(node, caller, v, body(request)?).await)
@@ -175,7 +191,7 @@ async fn serve_facts(
             framed(head, &h::init_producer_id::handle(node, caller, body(request)?).await)
         }
         ApiKey::DescribeConfigs => {
-            framed(head, &h::describe_configs::handle(node, caller, body(request)?).await)
+            framed_or_failed(head, h::describe_configs::handle(node, caller, body(request)?).await)
         }
         ApiKey::ListConfigResources => {
             framed(head, &h::list_config_resources::handle(node, caller, v, body(request)?).await)
@@ -187,7 +203,7 @@ async fn serve_facts(
             framed(head, &h::describe_cluster::handle(node, caller, v, body(request)?).await)
         }
         ApiKey::DescribeProducers => {
-            framed(head, &h::describe_producers::handle(node, caller, body(request)?).await)
+            framed_or_failed(head, h::describe_producers::handle(node, caller, body(request)?).await)
         }
         ApiKey::DescribeTopicPartitions => {
             framed(head, &h::describe_topic_partitions::handle(node, caller, body(request)?).await)

@@ -40,6 +40,7 @@ mod testing;
 mod topic_creation;
 mod topic_settings;
 mod topology;
+mod unwritable;
 mod waiting;
 
 pub use formatting::FormattingError;

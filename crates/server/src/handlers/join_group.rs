@@ -19,7 +19,7 @@ use crate::node::Node;
 /// First version in which a new member must come back with the id it is given.
 const FIRST_WITH_MEMBER_ID_REQUIRED: i16 = 4;
 /// First version in which the chosen protocol may be null.
-const FIRST_WITH_NULL_PROTOCOL: i16 = 7;
+pub const FIRST_WITH_NULL_PROTOCOL: i16 = 7;
 /// First version whose leader knows that it may skip the assignment.
 const FIRST_WITH_SKIPPING: i16 = 9;
 

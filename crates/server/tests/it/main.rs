@@ -40,6 +40,7 @@ mod recovery;
 mod restarts;
 mod retention;
 mod script;
+mod spoiled;
 mod starting;
 mod transactions;
 mod versions;

@@ -1,14 +1,16 @@
 //! What the schema texts say of requests: enough to write any request from JSON, and to make one up.
 //!
 //! Owns: reading `crates/protocol/messages/clients/*Request.txt`. Does not own: whether a text is right (`cargo xtask codegen`
-//! refuses wrong ones), bytes (`encode`), answers: those are read by `ottla_protocol`, so that two codecs meet here.
+//! refuses wrong ones), bytes, answers: those are read by `ottla_protocol`, so that two codecs meet.
 //!
 //! Source: docs/formats/schema-text.md.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
+
+use ottla_env::disk::{Disk, OpenMode, RealDisk};
 
 /// A range of versions, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,15 +84,28 @@ pub struct Request {
 pub fn read_all(directory: &Path) -> Result<BTreeMap<i16, Request>, String> {
     let failed = |error: std::io::Error| format!("cannot read {}: {error}", directory.display());
     let mut requests = BTreeMap::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.to_string_lossy().ends_with("Request.txt") {
-            let text = fs::read_to_string(&path).map_err(failed)?;
-            let request = parse(&text).ok_or_else(|| format!("{} is no request", path.display()))?;
+    for entry in RealDisk.read_dir(directory).map_err(failed)? {
+        if entry.name.ends_with("Request.txt") {
+            let text = text_of(&directory.join(&entry.name)).map_err(failed)?;
+            let request = parse(&text).ok_or_else(|| format!("{} is no request", entry.name))?;
             requests.insert(request.key, request);
         }
     }
     Ok(requests)
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    let file = RealDisk.open(path, OpenMode::Read)?;
+    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+    let mut read = 0;
+    while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, u64::try_from(read).unwrap_or(u64::MAX))? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    bytes.truncate(read);
+    String::from_utf8(bytes).map_err(io::Error::other)
 }
 
 fn parse(text: &str) -> Option<Request> {
