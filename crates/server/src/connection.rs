@@ -121,6 +121,9 @@ impl ConnectionTask {
             self.release_buffer();
             self.ask_for_memory();
             let may_read = self.may_read() && self.reserving.is_none();
+            if self.machine.announced_bytes().is_some() {
+                self.machine.on_wait(now(), may_read);
+            }
             let deadline = self.machine.deadline();
             let front = self.pending.front_mut();
             task::select! {
@@ -290,16 +293,16 @@ impl ConnectionTask {
             && (overtakes_nothing || (self.next.is_none() && self.machine.announced_bytes().is_none()))
     }
 
-    /// A frame that is larger than a read buffer needs memory of the node before it is read on.
+    /// A frame that is larger than a read buffer needs memory of the node before it is read on, in steps.
     fn ask_for_memory(&mut self) {
-        let large = self.machine.announced_bytes().filter(|bytes| *bytes > READ_BYTES);
+        let large = self.machine.wanted_bytes().filter(|bytes| *bytes > READ_BYTES);
         if let Some(bytes) = large
-            && self.memory.is_none()
+            && !self.memory.as_ref().is_some_and(|memory| memory.covers(bytes))
             && self.reserving.is_none()
             && self.may_read()
         {
-            let budget = Arc::clone(&self.node.memory);
-            self.reserving = Some(Box::pin(async move { budget.reserve(bytes).await }));
+            let (budget, held) = (Arc::clone(&self.node.memory), self.memory.take());
+            self.reserving = Some(Box::pin(async move { budget.reserve(held, bytes).await }));
         }
     }
 

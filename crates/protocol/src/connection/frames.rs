@@ -40,10 +40,7 @@ impl Frames {
     /// The buffer to append arriving bytes to, with room for them.
     pub(super) fn room(&mut self) -> &mut BytesMut {
         let have = self.buffer.len();
-        let wanted = match self.announced() {
-            Some(total) if total > have => total.min(have.saturating_mul(GROWTH).max(READ_BYTES)),
-            Some(_) | None => have + ROOM_BYTES_MIN,
-        };
+        let wanted = self.wanted().unwrap_or(have + ROOM_BYTES_MIN);
         if self.buffer.capacity() < wanted {
             self.buffer.reserve(wanted.max(READ_BYTES) - have);
         }
@@ -72,6 +69,13 @@ impl Frames {
     pub(super) fn announced(&self) -> Option<usize> {
         let field = self.buffer.first_chunk::<SIZE_BYTES>()?;
         Some(SIZE_BYTES + usize::try_from(i32::from_be_bytes(*field)).ok()?)
+    }
+
+    /// Bytes the buffer will have for the rest of the frame at the front, as far as it is known: more, the more of it came.
+    pub(super) fn wanted(&self) -> Option<usize> {
+        let have = self.buffer.len();
+        let total = self.announced().filter(|total| *total > have)?;
+        Some(total.min(have.saturating_mul(GROWTH).max(READ_BYTES)))
     }
 
     /// Bytes that arrived and are not yet handed out.

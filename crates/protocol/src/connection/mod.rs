@@ -47,6 +47,12 @@ pub const INFLIGHT_BYTES_MAX: u64 = 100 * 1024 * 1024;
 /// what lies beyond waits in the socket.
 pub const REQUESTS_MAX: usize = 128;
 
+/// How long a frame that is larger than a read buffer may take whatever comes of it, and how much of it has to come in each
+/// second from then on. Kafka has no such limit: there a few clients that announce much and send little may hold all of
+/// `queued.max.request.bytes` for as long as they like.
+pub const FRAME_GRACE: Duration = Duration::from_secs(30);
+pub const FRAME_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
+
 /// Versions of an API that the listener offers, `None` if it does not offer the API.
 pub type Offered = fn(ApiKey) -> Option<RangeInclusive<i16>>;
 
@@ -76,6 +82,10 @@ pub enum CloseReason {
     Header(DecodeError),
     #[error("idle for {idle_ms} ms")]
     Idle { idle_ms: u128 },
+    #[error(
+        "of a request of {size} bytes {got} have come, at less than {FRAME_BYTES_PER_SECOND_MIN} bytes a second"
+    )]
+    Slow { got: usize, size: usize },
     #[error("a request that expects no reply failed")]
     Failed,
     /// Decided outside: a body that cannot be read, failed authentication, shutdown.
@@ -106,6 +116,8 @@ pub struct Connection<R> {
     /// Reading pauses until then (WIRE-14).
     muted_until: Option<Instant>,
     last_active: Instant,
+    /// Since when a large frame arrives, and how much of it was there then.
+    arriving: Option<(Instant, usize)>,
     software: Option<ClientSoftware>,
     closing: Option<CloseReason>,
 }
@@ -119,6 +131,7 @@ impl<R: From<Bytes>> Connection<R> {
             replies: Replies::new(),
             muted_until: None,
             last_active: now,
+            arriving: None,
             software: None,
             closing: None,
         }
@@ -143,7 +156,11 @@ impl<R: From<Bytes>> Connection<R> {
     pub fn poll_request(&mut self) -> Option<Request> {
         while self.may_read() {
             let frame = match self.frames.next(self.limits.request_bytes_max) {
-                Ok(frame) => frame?,
+                Ok(frame) => {
+                    let frame = frame?;
+                    self.arriving = None;
+                    frame
+                }
                 Err(BadSize { got }) => {
                     self.close(CloseReason::Size { got, max: self.limits.request_bytes_max });
                     return None;
@@ -193,12 +210,31 @@ impl<R: From<Bytes>> Connection<R> {
             self.close(CloseReason::Idle { idle_ms: idle.as_millis() });
             self.replies.clear();
         }
+        if self.late_at().is_some_and(|late_at| late_at <= now) {
+            let (got, size) = (self.frames.len(), self.frames.announced().unwrap_or(0));
+            self.close(CloseReason::Slow { got, size });
+        }
     }
 
-    /// When `on_time` has something to do: the end of a pause, or of patience with an idle client (WIRE-12).
+    /// To be told before each wait: whether the socket is read. A frame that is larger than a read buffer holds memory of the
+    /// node, and has to come at some pace, once it is read.
+    pub fn on_wait(&mut self, now: Instant, is_read: bool) {
+        let have = self.frames.len();
+        let is_large = self.frames.announced().is_some_and(|total| total > have && total > READ_BYTES);
+        self.arriving = (is_large && is_read).then(|| self.arriving.unwrap_or((now, have)));
+    }
+
+    /// When the frame that arrives has come too slowly.
+    fn late_at(&self) -> Option<Instant> {
+        let (since, had) = self.arriving?;
+        let came = u64::try_from(self.frames.len().saturating_sub(had)).unwrap_or(u64::MAX);
+        since.checked_add(FRAME_GRACE + Duration::from_secs(came / FRAME_BYTES_PER_SECOND_MIN))
+    }
+
+    /// When `on_time` has something to do: the end of a pause, or of patience with an idle or slow client (WIRE-12).
     pub fn deadline(&self) -> Option<Instant> {
         let idle_at = self.last_active.checked_add(self.limits.idle_max);
-        [self.muted_until, idle_at].into_iter().flatten().min()
+        [self.muted_until, idle_at, self.late_at()].into_iter().flatten().min()
     }
 
     /// Ends the connection once what is in flight is answered. The first reason stays.
@@ -236,10 +272,15 @@ impl<R: From<Bytes>> Connection<R> {
         (self.replies.len(), self.replies.bytes())
     }
 
-    /// Bytes that the request being read will have in all, once its size is known: what to ask of the memory that all
-    /// connections share before reading on.
+    /// Bytes that the request being read will have in all, once its size is known.
     pub fn announced_bytes(&self) -> Option<usize> {
         self.frames.announced().filter(|total| *total > self.frames.len())
+    }
+
+    /// Bytes of memory that reading on will take for it: what to ask of the memory that all connections share before. It
+    /// follows what came, so that nobody gets much by announcing much.
+    pub fn wanted_bytes(&self) -> Option<usize> {
+        self.frames.wanted()
     }
 
     /// Gives the read buffer away while nothing is in it: an idle connection owns none (performance 4.2).

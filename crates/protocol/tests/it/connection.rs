@@ -310,6 +310,38 @@ fn an_idle_connection_ends() {
     assert!(script.replies().is_empty());
 }
 
+/// WIRE-12, reliability 4.4: a request that is larger than a read buffer has to come at some pace, while it is read. Small ones may
+/// take their time, as by Kafka.
+#[test]
+fn a_large_request_has_to_come_at_some_pace() {
+    let mut script = Script::new();
+    let announced = 104_857_600_i32.to_be_bytes();
+    script.receive(&announced);
+    assert!(script.requests().is_empty());
+    script.machine.on_wait(script.start, true);
+    assert_eq!(script.machine.deadline(), Some(script.at(30_000)));
+    // Two seconds' worth of bytes give two seconds.
+    script.receive(&[0; 32 * 1024]);
+    assert_eq!(script.machine.deadline(), Some(script.at(32_000)));
+    // While the node has no memory for it, the client is not to blame.
+    let (asked, granted) = (script.at(31_000), script.at(50_000));
+    script.machine.on_wait(asked, false);
+    script.machine.on_time(granted);
+    script.machine.on_wait(granted, true);
+    assert_eq!(script.machine.deadline(), Some(script.at(80_000)));
+    let (just_before, then) = (script.at(79_999), script.at(80_000));
+    script.machine.on_time(just_before);
+    assert_eq!(script.machine.closing(), None);
+    script.machine.on_time(then);
+    assert_eq!(script.machine.closing(), Some(&CloseReason::Slow { got: 32_772, size: 104_857_604 }));
+
+    let mut small = Script::new();
+    small.receive(&1_000_i32.to_be_bytes());
+    assert!(small.requests().is_empty());
+    small.machine.on_wait(small.start, true);
+    assert_eq!(small.machine.deadline(), Some(small.at(600_000)));
+}
+
 /// TRAP-42: the end of a connection can be reported with what the client is.
 #[test]
 fn reason_and_software_are_told_at_the_end() {

@@ -118,31 +118,34 @@ fn versions_are_told_as_often_as_they_are_asked_for() {
     });
 }
 
-/// `queued.max.request.bytes`: what does not fit is not read until there is room, whoever else is served meanwhile.
+/// `queued.max.request.bytes`: what does not fit is not read until there is room, whoever else is served meanwhile. One
+/// request beyond it is read, as by Kafka, so that those that came in part do not wait for each other.
 #[test]
 fn requests_beyond_the_node_s_memory_wait_their_turn() {
     run(async {
         let home = Home::new();
         let node = start(&home, "socket.request.max.bytes=1000000\nqueued.max.request.bytes=1000000\n");
         let node = node.await.unwrap();
-        let (mut first, mut second) = (Client::connect(&node).await, Client::connect(&node).await);
         let mut small = Client::connect(&node).await;
         small.create_topic("t", 1).await;
         let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
-        let (one, two) = (first.frame(ApiKey::Produce, 9, &large), second.frame(ApiKey::Produce, 9, &large));
-        // The first one holds the memory while its last byte is missing.
-        first.send_raw(&one[..one.len() - 1]).await;
-        // By the time that others got many answers, what came before was read.
-        for _ in 0..20 {
-            assert_eq!(brokers(&mut small).await, 1);
+        // The first ones hold the memory, and what is beyond it, while their last byte is missing.
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut client = Client::connect(&node).await;
+            let frame = client.frame(ApiKey::Produce, 9, &large);
+            client.send_raw(&frame[..frame.len() - 1]).await;
+            // By the time that others got many answers, what came before was read.
+            for _ in 0..20 {
+                assert_eq!(brokers(&mut small).await, 1);
+            }
+            held.push((client, frame));
         }
-        second.send_raw(&two[..1000]).await;
-        for _ in 0..20 {
-            assert_eq!(brokers(&mut small).await, 1);
-        }
+        let mut last = Client::connect(&node).await;
+        let frame = last.frame(ApiKey::Produce, 9, &large);
         let rest = async {
-            second.send_raw(&two[1000..]).await;
-            second.receive().await.unwrap()
+            last.send_raw(&frame).await;
+            last.receive().await.unwrap()
         };
         // Long enough for a request that is read to be answered.
         let until = time::now() + Duration::from_millis(300);
@@ -158,11 +161,43 @@ fn requests_beyond_the_node_s_memory_wait_their_turn() {
             () = others => None,
         };
         assert_eq!(early, None, "more was read than there is memory for");
-        first.send_raw(&one[one.len() - 1..]).await;
-        for answer in [first.receive().await.unwrap(), rest.await] {
+        let mut answers = Vec::new();
+        for (client, frame) in &held {
+            client.send_raw(&frame[frame.len() - 1..]).await;
+            answers.push(client.receive().await.unwrap());
+        }
+        answers.push(rest.await);
+        for answer in answers {
             let answer = ottla_protocol::messages::ProduceResponse::decode(&mut Reader::new(&answer[5..]), 9);
             assert_eq!(answer.unwrap().responses[0].partition_responses[0].error_code, 0);
         }
+        node.stop().await;
+    });
+}
+
+/// WIRE-01: memory follows what came, not what was announced: however many clients announce requests of the largest size and send
+/// little of them, others' large requests are served.
+#[test]
+fn who_announces_much_and_sends_little_keeps_no_memory_from_others() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "queued.max.request.bytes=104857600\n").await.unwrap();
+        let mut client = Client::connect(&node).await;
+        client.create_topic("t", 1).await;
+        let mut announcers = Vec::new();
+        for _ in 0..20 {
+            let mut announcer = Client::connect(&node).await;
+            let mut frame = announcer.frame(ApiKey::Produce, 9, &request(-1, &[]));
+            frame[..4].copy_from_slice(&104_857_600_i32.to_be_bytes());
+            announcer.send_raw(&frame).await;
+            announcers.push(announcer);
+        }
+        for _ in 0..20 {
+            assert_eq!(brokers(&mut client).await, 1);
+        }
+        let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
+        let answer = time::timeout(Duration::from_secs(20), codes(&mut client, 9, &large)).await;
+        assert_eq!(answer.expect("an answer in time"), [0]);
         node.stop().await;
     });
 }
@@ -176,16 +211,25 @@ fn who_waits_for_memory_is_still_answered() {
         let with_disk = Parts { disk: disk.disk(), ..Parts::default() };
         let more = "socket.request.max.bytes=1000000\nqueued.max.request.bytes=1000000\n";
         let node = start_with(&properties(home.path(), more), with_disk).await.unwrap();
-        let (mut first, mut second) = (Client::connect(&node).await, Client::connect(&node).await);
+        let mut second = Client::connect(&node).await;
         let mut small = Client::connect(&node).await;
         small.create_topic("t", 1).await;
         let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
-        let held = first.frame(ApiKey::Produce, 9, &large);
-        first.send_raw(&held[..held.len() - 1]).await;
+        // One has the memory, one is the request that may go beyond it.
+        let mut holders = Vec::new();
+        for _ in 0..2 {
+            let mut holder = Client::connect(&node).await;
+            let held = holder.frame(ApiKey::Produce, 9, &large);
+            holder.send_raw(&held[..held.len() - 1]).await;
+            for _ in 0..20 {
+                assert_eq!(brokers(&mut small).await, 1);
+            }
+            holders.push(holder);
+        }
         disk.set(State::FlushesWait);
         let before = second.frame(ApiKey::Produce, 9, &request(-1, &parts(&[("t", 0, &plain(&["a"]))])));
         let behind = second.frame(ApiKey::Produce, 9, &large);
-        second.send_raw(&[&before[..], &behind[..1000]].concat()).await;
+        second.send_raw(&[&before[..], &behind[..500_000]].concat()).await;
         append_behind(&mut small, "t", 1).await;
         disk.set(State::Working);
         let answer = time::timeout(Duration::from_secs(10), second.receive()).await;
