@@ -38,8 +38,8 @@ pub struct Spoiled {
 pub enum Edge {
     Null,
     Empty,
-    /// Three times the same element.
-    Thrice,
+    /// So many times the same element.
+    Times(u32),
     /// So many bytes or elements are claimed, and one is there.
     Claim(u32),
     Number(i64),
@@ -80,6 +80,34 @@ pub fn requests(request: &Request, version: i16, subject: &Subject) -> Vec<Spoil
     found
 }
 
+/// For each array of this version a request in which its plain element stands so often that it has about `bytes`.
+pub fn crowded(request: &Request, version: i16, (subject, bytes): (&Subject, usize)) -> Vec<Spoiled> {
+    let written = |edge: Option<(usize, Edge)>| {
+        let mut writer = Writer::new((request, version), subject, false);
+        writer.spoil = edge;
+        writer.written()
+    };
+    let plain = written(None);
+    let arrays = plain.slots.iter().enumerate().filter(|(_, (_, slot))| *slot == Slot::Array);
+    let crowd = |(number, (path, _)): (usize, &(String, Slot))| {
+        let empty = written(Some((number, Edge::Empty))).out.len();
+        let element = plain.out.len().saturating_sub(empty).max(1);
+        let times = u32::try_from(bytes / element).unwrap_or(u32::MAX);
+        let body = written(Some((number, Edge::Times(times)))).out;
+        Spoiled { what: format!("{path}: {times} times"), body }
+    };
+    arrays.map(crowd).collect()
+}
+
+/// The plain request with so many unknown tagged fields at its end, each without bytes.
+pub fn tagged(request: &Request, version: i16, (subject, count): (&Subject, u32)) -> Option<Spoiled> {
+    let plain = Writer::new((request, version), subject, false).written();
+    let last = plain.slots.iter().rposition(|(path, slot)| *slot == Slot::Tags && path == "tags")?;
+    let mut writer = Writer::new((request, version), subject, false);
+    writer.spoil = Some((last, Edge::UnknownTags(count)));
+    Some(Spoiled { what: format!("{count} tagged fields"), body: writer.written().out })
+}
+
 /// The plain request itself.
 pub fn plain(request: &Request, version: i16, subject: &Subject) -> Vec<u8> {
     Writer::new((request, version), subject, false).written().out
@@ -100,7 +128,7 @@ fn shown(edge: &Edge) -> String {
 fn edges(slot: Slot) -> Vec<Edge> {
     const CLAIM: u32 = 0x7fff_ffff;
     match slot {
-        Slot::Array => vec![Edge::Null, Edge::Empty, Edge::Thrice, Edge::Claim(CLAIM)],
+        Slot::Array => vec![Edge::Null, Edge::Empty, Edge::Times(3), Edge::Claim(CLAIM)],
         Slot::Struct => vec![Edge::Null],
         Slot::Tags => vec![Edge::Claim(CLAIM), Edge::UnknownTags(100)],
         Slot::Plain(Plain::Bool) => vec![Edge::Flag(false), Edge::Flag(true)],
@@ -330,13 +358,13 @@ impl<'a> Writer<'a> {
         match self.slot(Slot::Array) {
             Some(Edge::Null) => self.count(None),
             Some(Edge::Empty) => self.count(Some(0)),
-            Some(Edge::Thrice) => {
-                self.count(Some(3));
-                let slots = self.slots.len();
-                for _ in 0..3 {
-                    // The same places again are no new ones.
-                    self.slots.truncate(slots);
-                    self.element(field, false);
+            Some(Edge::Times(times)) => {
+                self.count(Some(times));
+                let before = self.out.len();
+                self.element(field, false);
+                let element = self.out.get(before..).unwrap_or_default().to_vec();
+                for _ in 1..times {
+                    self.out.extend_from_slice(&element);
                 }
             }
             Some(Edge::Claim(count)) => {

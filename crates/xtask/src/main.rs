@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod attack;
 mod bench;
 mod codegen;
 mod compat;
@@ -19,6 +20,11 @@ struct Task {
 }
 
 const TASKS: &[Task] = &[
+    Task {
+        name: "attack",
+        usage: "attack [--rows a,b] [--seed S] [--node FILE] [--output FILE]   hostile clients against a node, honest ones beside them",
+        run: attack::run,
+    },
     Task {
         name: "bench",
         usage: "bench [...]         measure a node beside the smallest possible broker and others; bench client [...]: the client library",

@@ -26,8 +26,8 @@ struct Ban {
     instead: &'static str,
 }
 
-const OUTSIDE_WORLD: &[&str] = &["env", "testkit", "bench"];
-const TOOLS: &[&str] = &["env", "cli", "xtask", "bench", "differential"];
+const OUTSIDE_WORLD: &[&str] = &["env", "testkit", "bench", "attack"];
+const TOOLS: &[&str] = &["env", "cli", "xtask", "bench", "differential", "attack"];
 
 const BANS: &[Ban] = &[
     Ban {
