@@ -47,6 +47,10 @@ const POOLED_BUFFERS: usize = 16;
 /// A buffer that grew beyond this for a large request is not kept.
 const POOLED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// A request other than Produce has lists, and each element may become a larger one in the answer: the worst is
+/// DescribeQuorum, whose five bytes for a partition become two hundred while the answer is made.
+const SERVING_FACTOR: usize = 40;
+
 thread_local! {
     static POOL: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
@@ -59,7 +63,6 @@ struct Pending {
     answering: Answering,
     /// Whether later Produce requests may begin meanwhile.
     may_be_joined: bool,
-    _memory: Option<Reserved>,
 }
 
 /// The task of one connection.
@@ -167,16 +170,50 @@ impl ConnectionTask {
         if request.api == ApiKey::Produce {
             return self.start_produce(request, memory);
         }
+        let needed = if request.frame.len() > READ_BYTES {
+            let Some(needed) = self.memory_to_serve(&request) else {
+                return self.machine.complete(ticket, Completion::Close);
+            };
+            Some(needed)
+        } else {
+            None
+        };
         let answering: Answering = if request.api == ApiKey::Fetch {
             match self.begin_fetch(request) {
                 Ok(Fetched::Answered(reply)) => return self.complete(ticket, Ok(reply)),
-                Ok(Fetched::Waiting(waiting)) => Box::pin(async move { Ok(waiting.finish().await?) }),
+                Ok(Fetched::Waiting(waiting)) => Box::pin(async move {
+                    let _memory = memory;
+                    Ok(waiting.finish().await?)
+                }),
                 Err(error) => return self.complete(ticket, Err(error)),
             }
         } else {
-            dispatch::serve(Arc::clone(&self.node), self.caller.clone(), request)
+            let (node, caller) = (Arc::clone(&self.node), self.caller.clone());
+            match needed {
+                None => dispatch::serve(node, caller, request),
+                Some(needed) => Box::pin(async move {
+                    let _memory = node.memory.reserve(memory, needed).await;
+                    dispatch::serve(Arc::clone(&node), caller, request).await
+                }),
+            }
         };
-        self.pending.push_back(Pending { ticket, answering, may_be_joined: false, _memory: memory });
+        self.pending.push_back(Pending { ticket, answering, may_be_joined: false });
+    }
+
+    /// Memory that a large request with its answer may take; `None`, and the connection ends, where the node will never have
+    /// so much.
+    fn memory_to_serve(&mut self, request: &Request) -> Option<usize> {
+        let bytes = request.frame.len();
+        let needed = bytes.saturating_mul(SERVING_FACTOR);
+        let total = self.node.memory.total_bytes();
+        if u64::try_from(needed).is_ok_and(|needed| needed <= total) {
+            return Some(needed);
+        }
+        let api = request.api.name();
+        let why =
+            format!("{api} of {bytes} bytes may take {needed} bytes to serve, all requests have {total}");
+        self.machine.close(CloseReason::Server { why });
+        None
     }
 
     fn begin_fetch(&self, request: Request) -> Result<Fetched, DispatchError> {
@@ -208,7 +245,7 @@ impl ConnectionTask {
             Ok(Produced::Waiting(waiting)) => {
                 let answering: Answering = Box::pin(async move { Ok(Reply::Bytes(waiting.finish().await?)) });
                 drop(memory);
-                self.pending.push_back(Pending { ticket, answering, may_be_joined: true, _memory: None });
+                self.pending.push_back(Pending { ticket, answering, may_be_joined: true });
             }
             Err(error) => self.complete(ticket, Err(error)),
         }

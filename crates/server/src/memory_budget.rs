@@ -74,6 +74,11 @@ impl MemoryBudget {
         }
     }
 
+    /// Bytes there are in all.
+    pub fn total_bytes(&self) -> u64 {
+        u64::from(self.total) * UNIT_BYTES
+    }
+
     /// Bytes that are free now.
     pub fn free_bytes(&self) -> u64 {
         u64::try_from(self.units.available_permits()).unwrap_or(0) * UNIT_BYTES

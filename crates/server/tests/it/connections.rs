@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use ottla_env::{task, time};
 use ottla_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    MetadataRequest, MetadataResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
-    SaslHandshakeRequest, SaslHandshakeResponse, incremental_alter_configs_request, metadata_request,
+    ApiVersionsRequest, ApiVersionsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, MetadataRequest, MetadataResponse,
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    incremental_alter_configs_request, metadata_request,
 };
 use ottla_protocol::{ApiKey, Message, Reader};
 
@@ -198,6 +199,30 @@ fn who_announces_much_and_sends_little_keeps_no_memory_from_others() {
         let large = request(-1, &parts(&[("t", 0, &plain(&[&"x".repeat(700_000)]))]));
         let answer = time::timeout(Duration::from_secs(20), codes(&mut client, 9, &large)).await;
         assert_eq!(answer.expect("an answer in time"), [0]);
+        node.stop().await;
+    });
+}
+
+/// WIRE-01, reliability 4.4: a request of lists whose answer may take more memory than requests may have in all ends its connection;
+/// a smaller one of the same kind is answered.
+#[test]
+fn a_list_that_the_node_has_no_memory_for_ends_its_connection() {
+    run(async {
+        let home = Home::new();
+        let more = "socket.request.max.bytes=20000000\nqueued.max.request.bytes=20000000\n";
+        let node = start(&home, more).await.unwrap();
+        let groups = |count: usize| DescribeGroupsRequest {
+            groups: vec!["no such group".to_owned(); count],
+            ..Default::default()
+        };
+        let mut client = Client::connect(&node).await;
+        let answer: DescribeGroupsResponse = client.ask(ApiKey::DescribeGroups, 4, &groups(30_000)).await;
+        assert_eq!(answer.groups.len(), 30_000);
+        let larger = client.frame(ApiKey::DescribeGroups, 4, &groups(40_000));
+        assert!(larger.len() * 40 > 20_000_000);
+        client.send_raw(&larger).await;
+        assert_eq!(client.receive().await, None);
+        assert_eq!(brokers(&mut Client::connect(&node).await).await, 1);
         node.stop().await;
     });
 }
