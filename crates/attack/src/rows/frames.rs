@@ -38,13 +38,17 @@ pub async fn sizes(stage: &Stage<'_>) -> Fallible<Found> {
 pub async fn slowloris(stage: &Stage<'_>) -> Fallible<Found> {
     const CONNECTIONS: u32 = 5_000;
     const SECONDS: u32 = 10;
+    const PER_SECOND: u32 = 2_000;
     let mut found = Found::default();
     let before = stage.node.own_bytes()?;
     let announced = (100_i32 << 20).to_be_bytes();
     let start = framed(ApiKey::Produce, 9, &[0; 8])?;
     let start = [&announced[..], &start[4..]].concat();
     let mut open = Vec::new();
+    let begun = Instant::now();
     for number in 0..CONNECTIONS {
+        // More at once than the backlog holds (`socket.listen.backlog.size`) wait for the system's next try, a second later.
+        tokio::time::sleep_until((begun + Duration::from_secs(1) * number / PER_SECOND).into()).await;
         let mut client = Connection::open_from(u8::try_from(1 + number % 200)?, stage.node.port).await?;
         client.send(&start).await?;
         open.push(client);
