@@ -18,11 +18,14 @@ use super::Stage;
 use crate::Fallible;
 use crate::honest::{batch, create_topics, produce_frame};
 use crate::report::Found;
-use crate::wire::{Connection, Reply};
+use crate::wire::{Connection, Reply, answer_of, frame};
 
 const TOPIC: &str = "crowded";
 /// `group.max.size` of this row.
 const GROUP_SIZE_MAX: usize = 500;
+/// Error codes: a member has to come again with its id; no more members are taken.
+const MEMBER_ID_REQUIRED: i16 = 79;
+const GROUP_IS_FULL: i16 = 81;
 /// `max.incremental.fetch.session.cache.slots`.
 const SESSIONS_MAX: usize = 1_000;
 
@@ -111,31 +114,52 @@ async fn commit(client: &mut Connection, group: &str) -> Fallible<i16> {
     Ok(partition.ok_or("an answer without a partition")?.error_code)
 }
 
-/// Members who never come back: a group has at most `group.max.size` of them.
-async fn members(stage: &Stage<'_>, client: &mut Connection, found: &mut Found) -> Fallible<()> {
-    const COUNT: u64 = 3_000;
-    let before = stage.node.own_bytes()?;
-    let request = JoinGroupRequest {
-        group_id: "crowd".to_owned(),
+fn join(group: &str, member: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: group.to_owned(),
         session_timeout_ms: 30_000,
         rebalance_timeout_ms: 30_000,
+        member_id: member.to_owned(),
         protocol_type: "consumer".to_owned(),
         protocols: vec![JoinGroupRequestProtocol { name: "range".to_owned(), metadata: bytes::Bytes::new() }],
         ..JoinGroupRequest::default()
-    };
-    let (mut taken, mut refused) = (0, 0);
+    }
+}
+
+/// Members who take an id and never come back: as in Kafka they count for nothing until they expire. Of those who do come,
+/// a group has `group.max.size`.
+async fn members(stage: &Stage<'_>, client: &mut Connection, found: &mut Found) -> Fallible<()> {
+    const COUNT: u64 = 3_000;
+    const BEYOND: usize = 20;
+    let before = stage.node.own_bytes()?;
     for _ in 0..COUNT {
-        let answer: JoinGroupResponse = client.ask((ApiKey::JoinGroup, 5), &request).await?;
-        match answer.error_code {
-            79 => taken += 1,
-            81 => refused += 1,
-            code => found.misses.push(format!("a join got {code}")),
+        let answer: JoinGroupResponse = client.ask((ApiKey::JoinGroup, 5), &join("crowd", "")).await?;
+        found.must(answer.error_code == MEMBER_ID_REQUIRED, || format!("a join got {}", answer.error_code));
+    }
+    told(found, (COUNT, "member ids"), stage.node.own_bytes()?.saturating_sub(before));
+    let (before, mut open) = (stage.node.own_bytes()?, Vec::new());
+    for _ in 0..GROUP_SIZE_MAX + BEYOND {
+        let mut member = Connection::open(stage.node.port).await?;
+        let answer: JoinGroupResponse = member.ask((ApiKey::JoinGroup, 5), &join("full", "")).await?;
+        // Where there is no room, not even an id is given.
+        if answer.error_code == MEMBER_ID_REQUIRED {
+            member.send(&frame(ApiKey::JoinGroup, 5, &join("full", &answer.member_id))?).await?;
+            open.push(member);
+        } else {
+            found.must(answer.error_code == GROUP_IS_FULL, || format!("a join got {}", answer.error_code));
         }
     }
-    found
-        .must(taken <= GROUP_SIZE_MAX, || format!("a group of {GROUP_SIZE_MAX} at most has {taken} members"));
-    found.fact(format!("{taken} members taken, {refused} refused"));
-    told(found, (COUNT, "joins"), stage.node.own_bytes()?.saturating_sub(before));
+    let mut refused = GROUP_SIZE_MAX + BEYOND - open.len();
+    for member in open.iter_mut().rev().take(BEYOND) {
+        if let Reply::Answer(answer) = member.receive(Duration::from_millis(200)).await {
+            let answer: JoinGroupResponse = answer_of((ApiKey::JoinGroup, 5), &answer)?;
+            refused += usize::from(answer.error_code == GROUP_IS_FULL);
+        }
+    }
+    // Whoever was first was answered at once and is no longer among those who wait.
+    found.must(refused + 1 >= BEYOND, || format!("only {refused} of {BEYOND} members too many were refused"));
+    let members = u64::try_from(GROUP_SIZE_MAX)?;
+    told(found, (members, "members"), stage.node.own_bytes()?.saturating_sub(before));
     Ok(())
 }
 
