@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod attack;
 mod bench;
+mod chaos;
 mod codegen;
 mod compat;
 mod differential;
@@ -29,6 +30,11 @@ const TASKS: &[Task] = &[
         name: "bench",
         usage: "bench [...]         measure a node beside the smallest possible broker and others; bench client [...]: the client library",
         run: bench::run,
+    },
+    Task {
+        name: "chaos",
+        usage: "chaos [...]         kill a node, cut it off its disk, move its clock, and judge what its clients saw",
+        run: chaos::run,
     },
     Task {
         name: "codegen",

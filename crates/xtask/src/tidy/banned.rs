@@ -27,7 +27,7 @@ struct Ban {
 }
 
 const OUTSIDE_WORLD: &[&str] = &["env", "testkit", "bench", "attack"];
-const TOOLS: &[&str] = &["env", "cli", "xtask", "bench", "differential", "attack"];
+const TOOLS: &[&str] = &["env", "cli", "xtask", "bench", "chaos", "differential", "attack"];
 
 const BANS: &[Ban] = &[
     Ban {

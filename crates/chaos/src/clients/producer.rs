@@ -1,0 +1,137 @@
+//! Idempotent producers with `acks=all`.
+//!
+//! Owns: the pace, and what is written down of each record. Does not own: the form of records (`payload`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_client::Producer;
+use ottla_client::config::ProducerConfig;
+use ottla_client::producer::{DeliveryError, Header, ProduceError, ProducerRecord};
+use ottla_env::sync::Semaphore;
+use ottla_env::{task, time};
+use ottla_model::{Offset, PartitionIndex};
+use ottla_testkit::history::{Event, Name};
+
+use super::{CLOSE, Cluster, name_of, topic};
+use crate::Fallible;
+use crate::payload::{HEADER, Origin, Payload};
+
+/// Records between two looks at the clock.
+const PACED: u64 = 20;
+
+impl Cluster {
+    /// Sends records, at most so many in flight, until it shall stop; ends when all outcomes are written down.
+    pub async fn write(self, number: u64) -> Fallible<()> {
+        let settings = [
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "1"),
+            // A fault may last; nobody gives up before the end.
+            ("delivery.timeout.ms", "600000"),
+            ("max.block.ms", "600000"),
+        ];
+        let producer = Producer::new(ProducerConfig::from_properties(&self.properties(&settings))?)?;
+        let room = Arc::new(Semaphore::new(usize::try_from(self.load.in_flight)?));
+        let pause = self.load.per_second.map(|rate| Duration::from_secs(1) * 20 / rate.max(1));
+        let mut due = time::now();
+        for seq in 0.. {
+            if !self.writing() {
+                break;
+            }
+            let permit = Arc::clone(&room).acquire_owned().await?;
+            self.send(&producer, (number, seq), permit).await?;
+            if let Some(pause) = pause.filter(|_| seq % PACED == 0) {
+                // What a fault has delayed is not made up for.
+                due = (due + pause).max(time::now());
+                time::sleep_until(due).await;
+            }
+        }
+        // All permits are back when the last outcome is written down.
+        drop(room.acquire_many(self.load.in_flight).await?);
+        producer.close(CLOSE).await;
+        Ok(())
+    }
+
+    /// Makes record `seq` of producer `number`, as the history knows it.
+    pub(super) fn payload(&self, client: &str, seq: u64, partition: i32) -> Payload {
+        let origin = Origin {
+            run: &self.run,
+            client,
+            seq,
+            partition: &format!("{}", name_of(partition)),
+            wall_ms: time::wall_now().millis(),
+            since_ns: self.notes.now(),
+        };
+        let filling = usize::try_from(seq % self.load.filling_max.max(1)).unwrap_or(0);
+        Payload::new(origin, filling)
+    }
+
+    pub(super) fn note_send(&self, (client, seq): (&Name, u64), partition: i32, payload: &Payload) {
+        self.notes.add(Event::Send {
+            at: self.notes.now(),
+            client: client.clone(),
+            seq,
+            partition: name_of(partition),
+            digest: payload.digest(),
+            idempotent: true,
+            durable: true,
+        });
+    }
+
+    async fn send<P: Send + 'static>(
+        &self,
+        producer: &Producer,
+        (number, seq): (u64, u64),
+        permit: P,
+    ) -> Fallible<()> {
+        let client = format!("producer-{number}");
+        let index = i32::try_from(seq % u64::try_from(self.partitions)?)?;
+        let payload = self.payload(&client, seq, index);
+        let client = Name::from(client);
+        self.note_send((&client, seq), index, &payload);
+        let topic = topic()?;
+        let partition = PartitionIndex::new(index).ok_or("a negative partition")?;
+        let headers = [Header { key: HEADER.as_bytes(), value: Some(payload.header.as_bytes()) }];
+        let record = ProducerRecord::to(&topic)
+            .partition(partition)
+            .key(payload.key.as_bytes())
+            .value(payload.value.as_bytes())
+            .headers(&headers);
+        let sent = producer.send(record).await;
+        let notes = Arc::clone(&self.notes);
+        task::spawn(async move {
+            let outcome = match sent {
+                Ok(delivery) => delivery.await.map_err(ProduceError::from),
+                Err(error) => Err(error.into()),
+            };
+            let at = notes.now();
+            notes.add(match outcome {
+                Ok(stored) => Event::SendOk { at, client, seq, offset: stored.offset.map(Offset::value) },
+                Err(error) => {
+                    notes.complain(format!("{client}: {error}"));
+                    match is_certain(&error) {
+                        true => Event::SendFail { at, client, seq },
+                        false => Event::SendInfo { at, client, seq },
+                    }
+                }
+            });
+            drop(permit);
+        });
+        Ok(())
+    }
+}
+
+/// Whether the record was certainly not written. A refusal by the broker may follow an attempt that was not answered.
+fn is_certain(error: &ProduceError) -> bool {
+    match error {
+        ProduceError::Send(_) => true,
+        ProduceError::Delivery(DeliveryError::Expired { maybe_stored, .. }) => !maybe_stored,
+        ProduceError::Delivery(
+            DeliveryError::Refused { .. }
+            | DeliveryError::Call(_)
+            | DeliveryError::Build(_)
+            | DeliveryError::Closed,
+        ) => false,
+    }
+}

@@ -1,0 +1,217 @@
+//! The node: one process on one port and one place, started again and again.
+//!
+//! Owns: its settings, its life and death, its log, what it holds open. Does not own: why it is killed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use ottla_env::time;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Fallible;
+
+/// Longest a node may take to stop cleanly.
+const STOP: Duration = Duration::from_secs(60);
+/// Longest until a signal that stops has stopped every thread.
+const FREEZE: Duration = Duration::from_secs(2);
+/// Pause between two looks at the process.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Lines of its log that a failure shows.
+const LINES_SHOWN: usize = 20;
+
+/// How a node is started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The program `ottla`.
+    pub binary: PathBuf,
+    /// For its properties and its log.
+    pub home: PathBuf,
+    /// `log.dirs`.
+    pub log_dirs: Vec<PathBuf>,
+    /// Further lines of the properties.
+    pub settings: String,
+    pub environment: BTreeMap<String, OsString>,
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub sockets: u64,
+    pub descriptors: u64,
+    pub resident_kib: u64,
+}
+
+/// A node. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Node {
+    setup: Setup,
+    pub port: u16,
+    child: Child,
+    /// Times it was started.
+    pub starts: u64,
+}
+
+impl Node {
+    /// Starts it on a free port, on what lies in its log directories.
+    pub fn start(setup: Setup) -> Fallible<Node> {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let listeners = format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:0");
+        let log_dirs: Vec<String> = setup.log_dirs.iter().map(|path| path.display().to_string()).collect();
+        let text = format!(
+            "process.roles=broker,controller\nnode.id=1\ncontroller.listener.names=CONTROLLER\n\
+             controller.quorum.bootstrap.servers=127.0.0.1:0\nlisteners={listeners}\n\
+             advertised.listeners={listeners}\nlog.dirs={}\noffsets.topic.replication.factor=1\n\
+             offsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\nlog.segment.bytes=1048576\n{}",
+            log_dirs.join(","),
+            setup.settings
+        );
+        fs::create_dir_all(&setup.home)?;
+        fs::write(setup.home.join("server.properties"), text)?;
+        let child = spawn(&setup)?;
+        Ok(Node { setup, port, child, starts: 1 })
+    }
+
+    pub fn start_again(&mut self) -> Fallible<()> {
+        self.child = spawn(&self.setup)?;
+        self.starts += 1;
+        Ok(())
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) -> Fallible<()> {
+        let id =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or("a process without an id")?;
+        Ok(kill_process(id, signal)?)
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn kill(&mut self) -> Fallible<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Stops every thread of it, and waits until they are.
+    pub async fn freeze(&self) -> Fallible<()> {
+        self.signal(Signal::STOP)?;
+        let until = time::now() + FREEZE;
+        while time::now() < until {
+            if threads_running(self.child.id()) == 0 {
+                return Ok(());
+            }
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        Err("the node cannot be stopped".into())
+    }
+
+    pub fn thaw(&self) -> Fallible<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Stops it as an operator does. It must end well, and soon.
+    pub async fn stop(&mut self) -> Fallible<()> {
+        self.signal(Signal::TERM)?;
+        let until = time::now() + STOP;
+        while time::now() < until {
+            if let Some(status) = self.child.try_wait()? {
+                return match status.success() {
+                    true => Ok(()),
+                    false => Err(self.failed(&format!("did not stop cleanly ({status})"))),
+                };
+            }
+            time::sleep(LOOK_EVERY).await;
+        }
+        Err(self.failed(&format!("has not stopped after {STOP:?}")))
+    }
+
+    /// How it ended, if nobody ended it.
+    pub fn ended(&mut self) -> Fallible<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?.filter(|status| status.signal() != Some(Signal::KILL.as_raw())))
+    }
+
+    /// What the process holds right now.
+    pub fn held(&self) -> Fallible<Held> {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let mut held = Held { sockets: 0, descriptors: 0, resident_kib: 0 };
+        for entry in fs::read_dir(process.join("fd"))? {
+            held.descriptors += 1;
+            // One that was closed meanwhile is no socket.
+            let target = fs::read_link(entry?.path()).unwrap_or_default();
+            held.sockets += u64::from(target.to_string_lossy().starts_with("socket:"));
+        }
+        let status = fs::read_to_string(process.join("status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        held.resident_kib = kib.ok_or("the system does not tell the memory of a process")?;
+        Ok(held)
+    }
+
+    /// How many files its log directories have.
+    pub fn files_kept(&self) -> Fallible<u64> {
+        let mut count = 0;
+        let mut left = self.setup.log_dirs.clone();
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(directory)?.filter_map(Result::ok) {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => left.push(entry.path()),
+                    Ok(_) | Err(_) => count += 1,
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.setup.home.join("node.log")
+    }
+
+    /// An error with what the node said last; a node that ended by itself has said why.
+    pub fn failed(&self, what: &str) -> Box<dyn std::error::Error + Send + Sync> {
+        format!("the node {what}; it said last:\n{}", last_lines(&self.log())).into()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The last lines of a log.
+pub fn last_lines(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n")
+}
+
+fn spawn(setup: &Setup) -> Fallible<Child> {
+    let output = File::options().create(true).append(true).open(setup.home.join("node.log"))?;
+    let errors = output.try_clone()?;
+    let mut command = Command::new(&setup.binary);
+    command.arg("server").arg(setup.home.join("server.properties")).envs(&setup.environment);
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    Ok(command.spawn().map_err(|error| format!("cannot start {}: {error}", setup.binary.display()))?)
+}
+
+/// Threads that are neither stopped nor within the kernel, waiting for a device.
+fn threads_running(process: u32) -> usize {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
+    let running = |entry: &fs::DirEntry| {
+        let text = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name of the program, in brackets, may hold blanks.
+        let state = text.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+        !matches!(state, Some('T' | 't' | 'D' | 'Z') | None)
+    };
+    threads.filter_map(Result::ok).filter(running).count()
+}
