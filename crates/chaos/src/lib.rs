@@ -16,6 +16,7 @@ pub mod notes;
 pub mod payload;
 pub mod report;
 pub mod stage;
+pub mod tracer;
 pub mod volume;
 
 /// What cannot go on says why. A broken promise of the node is no error of this kind: it is a finding of the report.

@@ -100,12 +100,21 @@ impl Node {
         Ok(())
     }
 
-    /// Stops every thread of it, and waits until they are.
+    /// Stops every thread of it that is not within the kernel, waiting for a device, and waits until they are.
     pub async fn freeze(&self) -> Fallible<()> {
+        self.stand_still("TtZD").await
+    }
+
+    /// Stops every thread of it. What it has asked its devices for is done by then.
+    pub async fn freeze_at_rest(&self) -> Fallible<()> {
+        self.stand_still("TtZ").await
+    }
+
+    async fn stand_still(&self, states: &str) -> Fallible<()> {
         self.signal(Signal::STOP)?;
         let until = time::now() + FREEZE;
         while time::now() < until {
-            if threads_running(self.child.id()) == 0 {
+            if threads_beyond(self.child.id(), states) == 0 {
                 return Ok(());
             }
             time::sleep(Duration::from_millis(1)).await;
@@ -155,6 +164,21 @@ impl Node {
         Ok(held)
     }
 
+    /// Where each partition of a topic lies.
+    pub fn directories_of(&self, topic: &str) -> Fallible<BTreeMap<i32, PathBuf>> {
+        let mut found = BTreeMap::new();
+        for directory in &self.setup.log_dirs {
+            for entry in fs::read_dir(directory)?.filter_map(Result::ok) {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let index = name.strip_prefix(topic).and_then(|rest| rest.strip_prefix('-'));
+                if let Some(index) = index.and_then(|index| index.parse().ok()) {
+                    found.insert(index, entry.path());
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// How many files its log directories have.
     pub fn files_kept(&self) -> Fallible<u64> {
         let mut count = 0;
@@ -168,6 +192,10 @@ impl Node {
             }
         }
         Ok(count)
+    }
+
+    pub fn log_dirs(&self) -> &[PathBuf] {
+        &self.setup.log_dirs
     }
 
     pub fn log(&self) -> PathBuf {
@@ -204,14 +232,14 @@ fn spawn(setup: &Setup) -> Fallible<Child> {
     Ok(command.spawn().map_err(|error| format!("cannot start {}: {error}", setup.binary.display()))?)
 }
 
-/// Threads that are neither stopped nor within the kernel, waiting for a device.
-fn threads_running(process: u32) -> usize {
+/// Threads that are in none of these states, as the system names them.
+fn threads_beyond(process: u32, states: &str) -> usize {
     let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return 0 };
-    let running = |entry: &fs::DirEntry| {
+    let beyond = |entry: &fs::DirEntry| {
         let text = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
         // The name of the program, in brackets, may hold blanks.
         let state = text.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-        !matches!(state, Some('T' | 't' | 'D' | 'Z') | None)
+        state.is_some_and(|state| !states.contains(state))
     };
-    threads.filter_map(Result::ok).filter(running).count()
+    threads.filter_map(Result::ok).filter(beyond).count()
 }

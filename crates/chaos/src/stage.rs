@@ -65,13 +65,12 @@ impl Stage {
         fs::create_dir_all(home)?;
         let volume =
             case.volume_mebibytes().map(|size| Volume::make(&home.join("volume"), size)).transpose()?;
-        let data = home.join("data");
-        let log_dirs = case.log_dirs(&data, volume.as_ref().map(Volume::directory).as_deref());
+        let log_dirs = case.log_dirs(home, volume.as_ref().map(Volume::directory).as_deref());
         let setup = Setup {
             binary: binary.to_owned(),
             home: home.to_owned(),
             log_dirs,
-            settings: case.settings().to_owned(),
+            settings: case.settings(home),
             environment: case.environment(home)?,
         };
         let node = Node::start(setup)?;

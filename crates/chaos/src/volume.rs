@@ -70,9 +70,10 @@ impl Volume {
         self.mount()
     }
 
-    pub fn set_read_only(&self, read_only: bool) -> Fallible<()> {
-        let options = if read_only { "remount,ro" } else { "remount,rw" };
-        run("mount", &["-o", options, text_of(&self.directory())?]).map(|_| ())
+    /// As after an error of the file system: from now on everything that writes fails with EROFS, also through files that
+    /// are open. What was flushed is on the device; [`Volume::mount_again`] ends it.
+    pub fn make_read_only(&self) -> Fallible<()> {
+        run("mount", &["-o", "remount,abort", text_of(&self.directory())?]).map(|_| ())
     }
 
     /// Takes all space but so many kibibytes with a file of its own.

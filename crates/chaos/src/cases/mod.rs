@@ -1,8 +1,10 @@
-//! The cases: one kind of fault each, and one with all of them.
+//! The cases: one kind of fault each, and one with many of them.
 //!
 //! Owns: their names, what each needs of the machine and of the node, which errors a node may log. Does not own: the faults
 //! (one module per kind), what happens before and after (`stage`).
 
+mod calls;
+mod clock;
 mod process;
 mod storage;
 
@@ -13,8 +15,9 @@ use std::path::{Path, PathBuf};
 
 use crate::Fallible;
 use crate::arguments::Plan;
+use crate::native::{CLOCK, build};
 use crate::stage::Stage;
-use crate::volume;
+use crate::{tracer, volume};
 
 /// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,10 +30,45 @@ pub enum Case {
     Stop,
     /// A power cut, as far as a file system can have one.
     Power,
+    /// No space left on the device.
+    Full,
+    /// One of two log directories turns read-only.
+    ReadOnly,
+    /// A system call fails with EIO.
+    Io,
+    /// Flushes take long.
+    Slow,
+    /// The wall clock jumps.
+    Clock,
+    /// Many kinds, one after the other.
+    Mixed,
+}
+
+/// Where the node keeps its logs.
+enum Disks {
+    /// In a directory.
+    One,
+    /// On a file system of so many mebibytes.
+    OneOfItsOwn(u64),
+    /// Metadata in one directory, logs in two others.
+    Several,
+    /// Metadata and logs in a directory, more logs on a file system of so many mebibytes.
+    OneMoreOfItsOwn(u64),
 }
 
 impl Case {
-    pub const ALL: [Case; 4] = [Case::Kill, Case::Term, Case::Stop, Case::Power];
+    pub const ALL: [Case; 10] = [
+        Case::Kill,
+        Case::Term,
+        Case::Stop,
+        Case::Power,
+        Case::Full,
+        Case::ReadOnly,
+        Case::Io,
+        Case::Slow,
+        Case::Clock,
+        Case::Mixed,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -38,6 +76,12 @@ impl Case {
             Case::Term => "term",
             Case::Stop => "stop",
             Case::Power => "power",
+            Case::Full => "full",
+            Case::ReadOnly => "readonly",
+            Case::Io => "io",
+            Case::Slow => "slow",
+            Case::Clock => "clock",
+            Case::Mixed => "mixed",
         }
     }
 
@@ -49,38 +93,107 @@ impl Case {
 
     /// Why this machine cannot run it, if so.
     pub fn missing(self, work: &Path) -> Option<String> {
-        self.volume_mebibytes().and_then(|_| volume::missing(&work.join("probe")))
+        let volume = || volume::missing(&work.join("probe"));
+        match self {
+            Case::Kill | Case::Term | Case::Stop => None,
+            Case::Power | Case::Full | Case::ReadOnly => volume(),
+            Case::Io | Case::Slow => tracer::missing(),
+            Case::Clock => build(&CLOCK, &work.join("probe")).err().map(|error| error.to_string()),
+            Case::Mixed => volume().or_else(tracer::missing),
+        }
+    }
+
+    fn disks(self) -> Disks {
+        match self {
+            Case::Kill | Case::Term | Case::Stop | Case::Slow | Case::Clock => Disks::One,
+            Case::Power => Disks::OneOfItsOwn(1024),
+            Case::Full | Case::Mixed => Disks::OneOfItsOwn(512),
+            Case::Io => Disks::Several,
+            Case::ReadOnly => Disks::OneMoreOfItsOwn(256),
+        }
     }
 
     /// Size of the file system that it needs.
     pub fn volume_mebibytes(self) -> Option<u64> {
-        match self {
-            Case::Kill | Case::Term | Case::Stop => None,
-            Case::Power => Some(1024),
+        match self.disks() {
+            Disks::OneOfItsOwn(size) | Disks::OneMoreOfItsOwn(size) => Some(size),
+            Disks::One | Disks::Several => None,
         }
     }
 
-    /// Where the node keeps its logs: in a directory, or on a file system of its own.
-    pub fn log_dirs(self, directory: &Path, disk: Option<&Path>) -> Vec<PathBuf> {
-        vec![disk.map_or_else(|| directory.to_owned(), |disk| disk.join("data"))]
+    /// Where the node keeps its logs.
+    pub fn log_dirs(self, home: &Path, disk: Option<&Path>) -> Vec<PathBuf> {
+        let data = home.join("data");
+        let on_disk = disk.map(|disk| disk.join("data"));
+        match self.disks() {
+            Disks::One => vec![data],
+            Disks::OneOfItsOwn(_) => on_disk.into_iter().collect(),
+            Disks::Several => vec![data, home.join("data-2")],
+            Disks::OneMoreOfItsOwn(_) => [data].into_iter().chain(on_disk).collect(),
+        }
     }
 
     /// Settings of the node beside those of every case.
-    pub fn settings(self) -> &'static str {
-        ""
+    pub fn settings(self, home: &Path) -> String {
+        let metadata = format!("metadata.log.dir={}\n", home.join("metadata").display());
+        match self {
+            Case::Io => metadata,
+            // Whoever keeps half an hour deletes nothing in a run of minutes, and looks often.
+            Case::Clock => "log.retention.check.interval.ms=200\nlog.initial.task.delay.ms=100\n\
+                            offsets.retention.minutes=30\noffsets.retention.check.interval.ms=500\n\
+                            producer.id.expiration.check.interval.ms=500\n"
+                .to_owned(),
+            Case::Kill
+            | Case::Term
+            | Case::Stop
+            | Case::Power
+            | Case::Full
+            | Case::ReadOnly
+            | Case::Slow
+            | Case::Mixed => String::new(),
+        }
     }
 
     pub fn topic_settings(self) -> &'static [(&'static str, &'static str)] {
-        &[]
+        match self {
+            // Clients keep the right time, which to the node may lie a day ahead.
+            Case::Clock => {
+                &[("retention.ms", "1800000"), ("message.timestamp.after.max.ms", "9223372036854775807")]
+            }
+            Case::Kill
+            | Case::Term
+            | Case::Stop
+            | Case::Power
+            | Case::Full
+            | Case::ReadOnly
+            | Case::Io
+            | Case::Slow
+            | Case::Mixed => &[],
+        }
     }
 
-    pub fn environment(self, _home: &Path) -> Fallible<BTreeMap<String, OsString>> {
-        Ok(BTreeMap::new())
+    pub fn environment(self, home: &Path) -> Fallible<BTreeMap<String, OsString>> {
+        if self != Case::Clock {
+            return Ok(BTreeMap::new());
+        }
+        clock::set(home, 0)?;
+        let library = build(&CLOCK, home)?;
+        let file = home.join(clock::FILE);
+        Ok([("LD_PRELOAD", library), ("OTTLA_CHAOS_CLOCK", file)]
+            .map(|(name, path)| (name.to_owned(), path.into_os_string()))
+            .into())
     }
 
     /// Whether a node may log this line of level ERROR.
-    pub fn expects(self, _line: &str) -> bool {
-        false
+    pub fn expects(self, line: &str) -> bool {
+        let words: &[&str] = match self {
+            Case::Io | Case::ReadOnly => {
+                &["error=Input/output error", "error=Read-only file system", "os error 5", "os error 30"]
+            }
+            Case::Full | Case::Mixed => &["No space left on device", "os error 28"],
+            Case::Kill | Case::Term | Case::Stop | Case::Power | Case::Slow | Case::Clock => &[],
+        };
+        words.iter().any(|word| line.contains(word))
     }
 
     /// Lets its faults come, until time is over or there were enough of them.
@@ -90,8 +203,30 @@ impl Case {
             Case::Term => process::term(stage).await,
             Case::Stop => process::stop(stage).await,
             Case::Power => storage::power(stage, plan.cuts).await,
+            Case::Full => storage::full(stage).await,
+            Case::ReadOnly => storage::read_only(stage).await,
+            Case::Io => calls::io(stage).await,
+            Case::Slow => calls::slow(stage).await,
+            Case::Clock => clock::clock(stage).await,
+            Case::Mixed => mixed(stage).await,
         }
     }
+}
+
+/// Faults of many kinds, one after the other, in an order that the seed decides.
+async fn mixed(stage: &mut Stage) -> Fallible<()> {
+    while stage.goes_on(None) {
+        process::some_moment(stage).await?;
+        match stage.random.index(8) {
+            0 | 1 => process::kill_once(stage)?,
+            2 | 3 => storage::cut_power(stage).await?,
+            4 => process::stop_cleanly(stage).await?,
+            5 => process::stand_still(stage).await?,
+            6 => storage::fill_disk(stage).await?,
+            _ => calls::slow_disk(stage).await?,
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for Case {

@@ -29,11 +29,17 @@ pub(super) async fn some_moment(stage: &mut Stage) -> Fallible<()> {
 pub(super) async fn kill(stage: &mut Stage, count: Option<u64>) -> Fallible<()> {
     while stage.goes_on(count) {
         some_moment(stage).await?;
-        stage.fault("kill");
-        stage.node.kill()?;
-        stage.node.start_again()?;
-        stage.healed();
+        kill_once(stage)?;
     }
+    Ok(())
+}
+
+/// One kill, and the start after it.
+pub(super) fn kill_once(stage: &mut Stage) -> Fallible<()> {
+    stage.fault("kill");
+    stage.node.kill()?;
+    stage.node.start_again()?;
+    stage.healed();
     Ok(())
 }
 
@@ -42,30 +48,41 @@ pub(super) async fn term(stage: &mut Stage) -> Fallible<()> {
     while stage.goes_on(None) {
         let acks = stage.random.between(1, ACKS_BEFORE_MAX);
         stage.acks(acks).await?;
-        stage.fault("term");
-        stage.node.stop().await?;
-        stage.node.start_again()?;
-        stage.healed();
+        stop_cleanly(stage).await?;
     }
     Ok(())
 }
 
-/// The node stands still, as under a debugger or on a machine that is moved, for one to sixty seconds.
+/// One clean stop, and the start after it.
+pub(super) async fn stop_cleanly(stage: &mut Stage) -> Fallible<()> {
+    stage.fault("term");
+    stage.node.stop().await?;
+    stage.node.start_again()?;
+    stage.healed();
+    Ok(())
+}
+
+/// The node stands still again and again, as under a debugger or on a machine that is moved.
 pub(super) async fn stop(stage: &mut Stage) -> Fallible<()> {
     while stage.goes_on(None) {
         let acks = stage.random.between(1, ACKS_BEFORE_MAX);
         stage.acks(acks).await?;
-        // Short ones are more frequent, and none lasts longer than the case.
-        let drawn = match stage.random.chance(80) {
-            true => Duration::from_millis(stage.random.between(1_000, 5_000)),
-            false => Duration::from_millis(stage.random.between(5_000, 60_000)),
-        };
-        let left = stage.until.saturating_duration_since(time::now());
-        stage.fault("stop");
-        stage.node.freeze().await?;
-        time::sleep(drawn.min(left.max(Duration::from_secs(1)))).await;
-        stage.node.thaw()?;
-        stage.healed();
+        stand_still(stage).await?;
     }
+    Ok(())
+}
+
+/// One standstill of one to sixty seconds. Short ones are more frequent, and none lasts longer than the case.
+pub(super) async fn stand_still(stage: &mut Stage) -> Fallible<()> {
+    let drawn = match stage.random.chance(80) {
+        true => Duration::from_millis(stage.random.between(1_000, 5_000)),
+        false => Duration::from_millis(stage.random.between(5_000, 60_000)),
+    };
+    let left = stage.until.saturating_duration_since(time::now());
+    stage.fault("stop");
+    stage.node.freeze().await?;
+    time::sleep(drawn.min(left.max(Duration::from_secs(1)))).await;
+    stage.node.thaw()?;
+    stage.healed();
     Ok(())
 }

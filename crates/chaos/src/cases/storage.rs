@@ -1,23 +1,148 @@
-//! Faults of the disk.
+//! Faults of the disk as a whole: power cut, full, read-only.
 //!
 //! Owns: their order and lengths, and what the node must do meanwhile. Does not own: how a file system is damaged (`volume`).
 
+use std::path::Path;
+use std::time::Duration;
+
+use ottla_client::error::ErrorCode;
+use ottla_env::time;
+
 use super::process::some_moment;
 use crate::Fallible;
+use crate::clients::{Probed, TOPIC};
 use crate::stage::Stage;
+use crate::volume::Volume;
+
+/// Space that is left when a disk is filled, in KiB: clients use it up.
+const LEFT_KIB: u64 = 512;
+/// Longest until a node has noticed that its disk is full.
+const NOTICE: Duration = Duration::from_secs(20);
+
+fn volume(stage: &Stage) -> Fallible<&Volume> {
+    stage.volume.as_ref().ok_or_else(|| "the case needs a volume".into())
+}
 
 /// Power fails again and again, also while the node starts.
 pub(super) async fn power(stage: &mut Stage, count: Option<u64>) -> Fallible<()> {
     while stage.goes_on(count) {
         some_moment(stage).await?;
-        let volume = stage.volume.as_ref().ok_or("a power cut needs a volume")?;
-        stage.faults.begin("power", &stage.cluster.notes);
-        stage.node.freeze().await?;
-        volume.cut_off()?;
-        stage.node.kill()?;
-        volume.mount_again()?;
-        stage.node.start_again()?;
-        stage.healed();
+        cut_power(stage).await?;
     }
     Ok(())
+}
+
+/// One power cut, and the start after it.
+pub(super) async fn cut_power(stage: &mut Stage) -> Fallible<()> {
+    stage.fault("power");
+    stage.node.freeze().await?;
+    volume(stage)?.cut_off()?;
+    stage.node.kill()?;
+    volume(stage)?.mount_again()?;
+    stage.node.start_again()?;
+    stage.healed();
+    Ok(())
+}
+
+/// The disk is full for a while, again and again: what is sent is refused, what is there can be read, and once there is room
+/// the node goes on by itself.
+pub(super) async fn full(stage: &mut Stage) -> Fallible<()> {
+    while stage.goes_on(None) {
+        let acks = stage.random.between(100, 1_000);
+        stage.acks(acks).await?;
+        fill_disk(stage).await?;
+    }
+    Ok(())
+}
+
+/// One full disk, and room again.
+pub(super) async fn fill_disk(stage: &mut Stage) -> Fallible<()> {
+    stage.fault("full");
+    volume(stage)?.fill(LEFT_KIB)?;
+    let noticed = await_refusal(stage).await;
+    let lasting = Duration::from_millis(stage.random.between(500, 4_000));
+    if noticed? {
+        if !stage.cluster.can_read(0).await? {
+            stage.findings.push("nothing can be read while the disk is full".to_owned());
+        }
+        time::sleep(lasting).await;
+    }
+    let ended = stage.node.ended()?;
+    volume(stage)?.make_room()?;
+    stage.healed();
+    match ended {
+        None => stage.acks(100).await,
+        Some(status) => Err(stage.node.failed(&format!("ended on a full disk ({status})"))),
+    }
+}
+
+/// Sends until a record is refused; it must be refused for the right reason.
+async fn await_refusal(stage: &mut Stage) -> Fallible<bool> {
+    let until = time::now() + NOTICE;
+    while time::now() < until {
+        match stage.cluster.probe(0, false).await? {
+            Probed::Taken => {}
+            Probed::Refused(ErrorCode::KafkaStorageError) => return Ok(true),
+            Probed::Refused(code) => {
+                stage.findings.push(format!("on a full disk a record is refused with {code:?}"));
+                return Ok(true);
+            }
+            Probed::Unknown(text) => {
+                stage.findings.push(format!("on a full disk a record is not refused, but: {text}"));
+                return Ok(true);
+            }
+        }
+    }
+    stage.findings.push(format!("on a full disk records are taken for {NOTICE:?}"));
+    Ok(false)
+}
+
+/// One of two log directories turns read-only; the node goes on with the other one.
+pub(super) async fn read_only(stage: &mut Stage) -> Fallible<()> {
+    while stage.goes_on(None) {
+        let acks = stage.random.between(100, 1_000);
+        stage.acks(acks).await?;
+        let lost = volume(stage)?.directory();
+        stage.fault("readonly");
+        // A flush that is under way at this moment may answer that all is well, so there is none.
+        stage.node.freeze_at_rest().await?;
+        let turned = volume(stage)?.make_read_only();
+        stage.node.thaw()?;
+        turned?;
+        serves_on(stage, &[&lost]).await?;
+        stage.node.kill()?;
+        volume(stage)?.mount_again()?;
+        stage.node.start_again()?;
+        stage.healed();
+        stage.acks(100).await?;
+    }
+    Ok(())
+}
+
+/// Log directories below these places are gone: partitions there are refused, the others are served, the process lives.
+pub(super) async fn serves_on(stage: &mut Stage, lost: &[&Path]) -> Fallible<()> {
+    for (partition, directory) in stage.node.directories_of(TOPIC)? {
+        let is_lost = lost.iter().any(|place| directory.starts_with(place));
+        let probed = stage.cluster.probe(partition, true).await?;
+        match (is_lost, probed) {
+            (false, Probed::Taken) | (true, Probed::Refused(_) | Probed::Unknown(_)) => {}
+            (true, Probed::Taken) => {
+                let place = directory.display();
+                stage
+                    .findings
+                    .push(format!("partition {partition} in {place}, which is gone, takes a record"));
+            }
+            (false, probed) => {
+                let place = directory.display();
+                stage.findings.push(format!("partition {partition} in {place}, which is well: {probed:?}"));
+            }
+        }
+        if !is_lost && !stage.cluster.can_read(partition).await? {
+            stage.findings.push(format!("partition {partition} in {} cannot be read", directory.display()));
+        }
+    }
+    match stage.node.ended()? {
+        None => Ok(()),
+        Some(status) => Err(stage.node.failed(&format!("ended when a log directory failed ({status})"))),
+    }
 }

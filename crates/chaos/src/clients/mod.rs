@@ -9,6 +9,7 @@ mod reader;
 mod watcher;
 
 pub use foreign::{FOREIGN, kcat};
+pub use producer::Probed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

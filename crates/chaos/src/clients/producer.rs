@@ -3,11 +3,13 @@
 //! Owns: the pace, and what is written down of each record. Does not own: the form of records (`payload`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ottla_client::Producer;
 use ottla_client::config::ProducerConfig;
-use ottla_client::producer::{DeliveryError, Header, ProduceError, ProducerRecord};
+use ottla_client::error::ErrorCode;
+use ottla_client::producer::{DeliveryError, Header, ProduceError, ProducerRecord, SendError};
 use ottla_env::sync::Semaphore;
 use ottla_env::{task, time};
 use ottla_model::{Offset, PartitionIndex};
@@ -119,6 +121,79 @@ impl Cluster {
             drop(permit);
         });
         Ok(())
+    }
+}
+
+/// Longest a probe waits for its answer.
+const PROBE: &str = "8000";
+
+/// What became of a record that was sent to see whether the node takes any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probed {
+    Taken,
+    Refused(ErrorCode),
+    /// Any other end, in words.
+    Unknown(String),
+}
+
+impl Cluster {
+    /// Sends one record to a partition. Without `patience` the first answer counts, whatever it is.
+    pub async fn probe(&self, partition: i32, patience: bool) -> Fallible<Probed> {
+        let seq = PROBES.fetch_add(1, Ordering::Relaxed);
+        let client = Name::from("probe");
+        let payload = self.payload("probe", seq, partition);
+        let mut settings = vec![
+            ("acks", "all"),
+            ("enable.idempotence", "false"),
+            ("linger.ms", "0"),
+            ("request.timeout.ms", "4000"),
+            ("delivery.timeout.ms", PROBE),
+            ("max.block.ms", PROBE),
+        ];
+        if !patience {
+            settings.push(("retries", "0"));
+        }
+        let producer = Producer::new(ProducerConfig::from_properties(&self.properties(&settings))?)?;
+        self.notes.add(Event::Send {
+            at: self.notes.now(),
+            client: client.clone(),
+            seq,
+            partition: name_of(partition),
+            digest: payload.digest(),
+            idempotent: false,
+            durable: true,
+        });
+        let topic = topic()?;
+        let headers = [Header { key: HEADER.as_bytes(), value: Some(payload.header.as_bytes()) }];
+        let record = ProducerRecord::to(&topic)
+            .partition(PartitionIndex::new(partition).ok_or("a negative partition")?)
+            .key(payload.key.as_bytes())
+            .value(payload.value.as_bytes())
+            .headers(&headers);
+        let outcome = producer.deliver(record).await;
+        let at = self.notes.now();
+        let (event, probed) = match outcome {
+            Ok(stored) => {
+                let offset = stored.offset.map(Offset::value);
+                (Event::SendOk { at, client, seq, offset }, Probed::Taken)
+            }
+            Err(error) => (Event::SendInfo { at, client, seq }, Probed::of(&error)),
+        };
+        self.notes.add(event);
+        Ok(probed)
+    }
+}
+
+/// Numbers the probes of this process.
+static PROBES: AtomicU64 = AtomicU64::new(0);
+
+impl Probed {
+    fn of(error: &ProduceError) -> Probed {
+        match error {
+            ProduceError::Delivery(DeliveryError::Refused { error, .. })
+            | ProduceError::Send(SendError::TopicRefused { error, .. }) => Probed::Refused(error.code),
+            ProduceError::Send(_) | ProduceError::Delivery(_) => Probed::Unknown(error.to_string()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns: what is written down of a record that was read. Does not own: members of groups (`group`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ottla_client::consumer::ConsumerRecord;
 use ottla_env::time;
@@ -11,6 +12,9 @@ use ottla_testkit::history::{Event, Name};
 use super::{ANSWER, Cluster, FOLLOWER, POLL, name_of};
 use crate::Fallible;
 use crate::payload::{HEADER, digest_of, identity};
+
+/// Longest a reader waits for the first record of what is there.
+const READ: Duration = Duration::from_secs(10);
 
 /// A record as any client gives it.
 pub(super) struct Given<'a> {
@@ -95,6 +99,14 @@ impl Cluster {
         }
         self.note_read_all((&client, since), ends);
         Ok(())
+    }
+
+    /// Whether a new reader is given records.
+    pub async fn can_read(&self, partition: i32) -> Fallible<bool> {
+        let mut consumer = self.consumer(&[])?;
+        consumer.assign(self.partitions()?.into_iter().filter(|it| it.partition.value() == partition));
+        let records = time::timeout(READ, self.some_records(&mut consumer)).await;
+        Ok(records.is_ok_and(|records| !records.is_empty()))
     }
 
     async fn some_records(&self, consumer: &mut ottla_client::Consumer) -> Vec<ConsumerRecord> {

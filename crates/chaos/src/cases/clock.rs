@@ -1,0 +1,50 @@
+//! Jumps of the wall clock.
+//!
+//! Owns: how far and how often. Does not own: how a process is shown another time (`native`).
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use ottla_env::time;
+
+use crate::Fallible;
+use crate::stage::Stage;
+
+/// Jumps in seconds: an hour and a day, both ways.
+const JUMPS: [i64; 4] = [3_600, -3_600, 86_400, -86_400];
+/// Bytes of the file that the preloaded library maps.
+const TEXT_BYTES: usize = 32;
+/// Name of the file in a case's home.
+pub(super) const FILE: &str = "clock";
+
+/// Writes how far the clock is off, in seconds, in one step.
+pub(super) fn set(home: &Path, seconds: i64) -> Fallible<()> {
+    let mut text = seconds.to_string().into_bytes();
+    text.resize(TEXT_BYTES, 0);
+    let file = fs::File::options().create(true).truncate(false).write(true).open(home.join(FILE))?;
+    Ok(std::os::unix::fs::FileExt::write_all_at(&file, &text, 0)?)
+}
+
+/// The clock jumps away and back again. Traffic does not care; nothing is deleted before its time, no group is forgotten.
+pub(super) async fn clock(stage: &mut Stage) -> Fallible<()> {
+    while stage.goes_on(None) {
+        let acks = stage.random.between(50, 400);
+        stage.acks(acks).await?;
+        let jump = *stage.random.pick(&JUMPS).ok_or("no jumps")?;
+        let lasting = Duration::from_millis(stage.random.between(1_000, 4_000));
+        stage.fault(if jump > 0 { "clock forward" } else { "clock back" });
+        set(&stage.home, jump)?;
+        time::sleep(lasting).await;
+        // Some nodes are started while the clock is wrong.
+        if stage.random.chance(30) {
+            stage.node.stop().await?;
+            stage.node.start_again()?;
+            stage.acks(20).await?;
+        }
+        set(&stage.home, 0)?;
+        stage.healed();
+        stage.acks(100).await?;
+    }
+    Ok(())
+}
