@@ -15,7 +15,7 @@ use ottla_env::task;
 use ottla_env::time::{Instant, now, sleep_until};
 use ottla_metadata::config::LogsConfig;
 use ottla_model::{Offset, TopicPartition};
-use ottla_storage::{CheckpointError, Removal, Removals};
+use ottla_storage::{CheckpointError, Removal, Removals, no_space};
 
 use crate::log_directory::LogDirectory;
 use crate::node::Node;
@@ -106,7 +106,7 @@ impl Janitor {
     fn tidy(&self, id: &TopicPartition) {
         let Some(partition) = self.node.partitions.load().partition(id).cloned() else { return };
         if let Err(error) = partition.tidy_segments() {
-            partition.directory().fail(id, &error);
+            on_failed_care(&partition, &error);
         }
     }
 
@@ -114,7 +114,7 @@ impl Janitor {
         for partition in self.node.partitions.snapshot().partitions() {
             // A full queue may have lost the word of a closed segment.
             if let Err(error) = partition.tidy_segments() {
-                partition.directory().fail(partition.id(), &error);
+                on_failed_care(partition, &error);
                 continue;
             }
             match partition.apply_retention() {
@@ -126,7 +126,7 @@ impl Janitor {
                     let due = at + Duration::from_millis(delay);
                     self.removals.on_removed(Removal::Segments(removed), due);
                 }
-                Err(error) => partition.directory().fail(partition.id(), &error),
+                Err(error) => on_failed_care(partition, &error),
             }
         }
     }
@@ -146,6 +146,14 @@ impl Janitor {
         for partition in self.node.partitions.snapshot().partitions() {
             partition.expire_producers(expiry_ms);
         }
+    }
+}
+
+/// What only lacks space is tried again in the next round; any other failure takes the directory offline.
+fn on_failed_care(partition: &Partition, error: &std::io::Error) {
+    match no_space(error) {
+        true => tracing::warn!(partition = %partition.id(), %error, "no space to take care of the partition"),
+        false => partition.directory().fail(partition.id(), error),
     }
 }
 
@@ -170,8 +178,13 @@ pub fn write_checkpoints(node: &Node) {
         let Some(_turn) = directory.checkpoint_turn() else { continue };
         let table = node.partitions.snapshot();
         let mine = table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory));
-        if let Err(error) = write_one(directory, mine) {
-            directory.fail_whole(&std::io::Error::other(error));
+        match write_one(directory, mine) {
+            Ok(()) => {}
+            Err(error) if error.is_no_space() => {
+                let path = directory.path().display();
+                tracing::warn!(%path, %error, "no space for the checkpoints; those of before stand");
+            }
+            Err(error) => directory.fail_whole(&std::io::Error::other(error)),
         }
     }
 }

@@ -34,6 +34,23 @@ pub enum CheckpointError {
     Malformed { path: PathBuf, line: usize, reason: String },
 }
 
+impl CheckpointError {
+    /// Whether only space was missing: the file of before stands, and can be replaced once there is room.
+    pub fn is_no_space(&self) -> bool {
+        match self {
+            CheckpointError::Disk { source, .. } => no_space(source),
+            CheckpointError::Malformed { .. } => false,
+        }
+    }
+}
+
+/// Whether an operation failed because the disk, a quota or a file is full. A flush never does: what it could not write is
+/// gone (`ottla_env::disk`).
+pub fn no_space(error: &io::Error) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+    full.contains(&error.kind())
+}
+
 /// Offsets of partitions, by partition.
 pub type PartitionOffsets = BTreeMap<TopicPartition, Offset>;
 

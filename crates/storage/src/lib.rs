@@ -24,7 +24,7 @@ mod segment;
 mod small_file;
 mod txn_index;
 
-pub use checkpoint::{CheckpointError, PartitionOffsets, read_offsets, write_offsets};
+pub use checkpoint::{CheckpointError, PartitionOffsets, no_space, read_offsets, write_offsets};
 pub use config::{CleanupPolicy, Durability, LogConfig};
 pub use epochs::{EpochEnd, EpochStart};
 pub use file_cache::FileCache;

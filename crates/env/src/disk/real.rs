@@ -197,11 +197,11 @@ impl File for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data().map_err(lost)
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.file.sync_all()
+        self.file.sync_all().map_err(lost)
     }
 
     fn set_modified_ms(&self, modified_ms: i64) -> io::Result<()> {
@@ -211,6 +211,15 @@ impl File for RealFile {
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
     }
+}
+
+/// The error of a flush. One that found no space has lost what it should have kept: unlike a write that found none, it
+/// must not be taken for something that works later.
+fn lost(error: io::Error) -> io::Error {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return io::Error::other(format!("no space was left for what was to be flushed: {error}"));
+    }
+    error
 }
 
 impl RealFile {

@@ -19,6 +19,10 @@ use ottla_storage::{AppendError, LeaderAppend, Log, Origin, ReadError, ReadLimit
 /// Bytes read at once at the start.
 const READ_BYTES: u32 = 8 * 1024 * 1024;
 
+/// Space that is kept for the metadata log alone, in bytes: more than an hour of an idle cluster on a disk that data has
+/// filled.
+const RESERVED_BYTES: u64 = 1024 * 1024;
+
 const QUORUM_STATE: &str = "quorum-state";
 
 /// Why the metadata log cannot be used.
@@ -126,7 +130,7 @@ impl MetadataLog {
             job.run()?;
             self.log.on_sealed(&job);
         }
-        Ok(())
+        Ok(self.log.keep_reserved(RESERVED_BYTES)?)
     }
 
     /// The content of `quorum-state`, if there is such a file.

@@ -204,7 +204,8 @@ async fn failing() -> Failing {
     let (paths, dirs) = three(&home);
     let disk = FaultyDisk::new(&paths[1]);
     let parts = Parts { disk: disk.disk(), ..Parts::default() };
-    let more = format!("{dirs}broker.heartbeat.interval.ms=20\n");
+    let often = "broker.heartbeat.interval.ms=20\nlog.flush.offset.checkpoint.interval.ms=10\n";
+    let more = format!("{dirs}{often}");
     let node = start_with(&properties(home.path(), &more), parts).await.unwrap();
     let mut client = Client::connect(&node).await;
     create(&mut client, "t", 3, &[]).await;
@@ -319,7 +320,8 @@ fn a_node_starts_without_a_directory_that_is_gone() {
     });
 }
 
-/// LOG-07: a disk without space refuses records and goes on reading; with space it goes on writing.
+/// LOG-07, C4: a disk without space refuses records and goes on reading, also when there is no room for checkpoints; with space
+/// it goes on writing.
 #[test]
 fn a_full_disk_refuses_records_and_can_be_read() {
     run(async {
@@ -329,6 +331,9 @@ fn a_full_disk_refuses_records_and_can_be_read() {
         let (error, _) = try_append(&mut client, ("t", at), batch(&["b"])).await;
         assert_eq!(error, code::KAFKA_STORAGE_ERROR);
         assert_eq!(values(&look(&mut client, ("t", at), 0).await), ["0:a"]);
+        while disk.times_without_space("recovery-point-offset-checkpoint") < 3 {
+            assert_eq!(values(&look(&mut client, ("t", at), 0).await), ["0:a"]);
+        }
         disk.set(State::Working);
         assert_eq!(append(&mut client, ("t", at), batch(&["b"])).await, 1);
         assert_eq!(values(&look(&mut client, ("t", at), 0).await), ["0:a", "1:b"]);

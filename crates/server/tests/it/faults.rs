@@ -37,6 +37,8 @@ struct Switch {
     changed: Condvar,
     meeting: Mutex<Meeting>,
     arrived: Condvar,
+    /// Names of files that found no space.
+    without_space: Mutex<Vec<String>>,
 }
 
 /// Openings of segments that wait for each other.
@@ -59,7 +61,8 @@ impl FaultyDisk {
     pub fn new(below: &Path) -> FaultyDisk {
         let (state, changed) = (Mutex::new(State::Working), Condvar::new());
         let (meeting, arrived) = (Mutex::default(), Condvar::new());
-        FaultyDisk { switch: Arc::new(Switch { below: below.to_owned(), state, changed, meeting, arrived }) }
+        let (below, without_space) = (below.to_owned(), Mutex::default());
+        FaultyDisk { switch: Arc::new(Switch { below, state, changed, meeting, arrived, without_space }) }
     }
 
     /// From now on segments in directories of that name's beginning are opened once so many openings have come together,
@@ -75,6 +78,11 @@ impl FaultyDisk {
 
     pub fn state(&self) -> State {
         *self.switch.state.lock()
+    }
+
+    /// How often files whose names begin so have found no space.
+    pub fn times_without_space(&self, name: &str) -> usize {
+        self.switch.without_space.lock().iter().filter(|known| known.starts_with(name)).count()
     }
 
     pub fn set(&self, state: State) {
@@ -95,7 +103,7 @@ impl Watch for Switch {
         }
         match operation {
             Operation::Open => {
-                self.check(operation)?;
+                self.check(operation, path)?;
                 self.meet(path);
                 Ok(())
             }
@@ -105,14 +113,14 @@ impl Watch for Switch {
                     self.changed.wait(&mut state);
                 }
                 drop(state);
-                self.check(operation)
+                self.check(operation, path)
             }
             Operation::Read => {
                 self.warm(path);
-                self.check(operation)
+                self.check(operation, path)
             }
             Operation::Look | Operation::Write | Operation::Create | Operation::Remove => {
-                self.check(operation)
+                self.check(operation, path)
             }
         }
     }
@@ -128,10 +136,12 @@ fn is_segment(path: &Path) -> bool {
 }
 
 impl Switch {
-    fn check(&self, operation: Operation) -> io::Result<()> {
+    fn check(&self, operation: Operation, path: &Path) -> io::Result<()> {
         match *self.state.lock() {
             State::Gone => Err(io::Error::from_raw_os_error(5)),
             State::Full if matches!(operation, Operation::Write | Operation::Create) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                self.without_space.lock().push(name);
                 Err(io::ErrorKind::StorageFull.into())
             }
             State::FlushesFail if operation == Operation::Sync => Err(io::Error::other("the device is gone")),

@@ -14,6 +14,7 @@ use ottla_model::{LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::record::{Batch, BatchError, BatchHeader, BatchMut, BatchView};
 
 use super::{Log, Unsealed};
+use crate::checkpoint::no_space;
 use crate::config::LogConfig;
 use crate::file_cache::SegmentFiles;
 use crate::names::FileKind;
@@ -391,8 +392,7 @@ fn found_batch(batch: &Batch<'_>) -> FoundBatch {
 }
 
 fn disk_error(error: io::Error) -> AppendError {
-    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
-    match full.contains(&error.kind()) {
+    match no_space(&error) {
         true => AppendError::NoSpace(error),
         false => AppendError::Disk(error),
     }

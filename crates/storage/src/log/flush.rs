@@ -317,6 +317,19 @@ impl Log {
         Ok(Some(ReserveJob { file: self.active.files.open(FileKind::Log)?, position }))
     }
 
+    /// Keeps up to so many bytes reserved ahead of the end, whatever the size of the log, so that it can grow on a disk that
+    /// others have filled. Where there is no room, the next call tries again.
+    pub fn keep_reserved(&mut self, bytes: u64) -> io::Result<()> {
+        let size = self.active.size;
+        if self.flush.reserved.saturating_sub(size) > bytes / 2 {
+            return Ok(());
+        }
+        if self.active.files.open(FileKind::Log)?.reserve(size, bytes).is_ok() {
+            self.flush.reserved = size + bytes;
+        }
+        Ok(())
+    }
+
     /// Where the next stretch of space begins that should be reserved now.
     pub(super) fn reserve_from(&self) -> Option<u64> {
         let size = self.active.size;
