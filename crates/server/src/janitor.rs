@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::task;
-use ottla_env::time::{Instant, now, sleep_until};
+use ottla_env::time::{Instant, now, sleep_until, wall_now};
 use ottla_metadata::config::LogsConfig;
 use ottla_model::{Offset, TopicPartition};
 use ottla_storage::{CheckpointError, Removal, Removals, no_space};
 
+use crate::believed_clock::BelievedClock;
 use crate::log_directory::LogDirectory;
 use crate::node::Node;
 use crate::partition::Partition;
@@ -39,6 +40,8 @@ pub struct JanitorInbox {
 pub struct Janitor {
     node: Arc<Node>,
     removals: Removals,
+    /// By which data is too old.
+    clock: BelievedClock,
     retention_at: Instant,
     checkpoint_at: Instant,
     producers_at: Instant,
@@ -53,6 +56,7 @@ impl Janitor {
         Janitor {
             node,
             removals: Removals::new(),
+            clock: BelievedClock::new(wall_now(), start),
             retention_at: start + logs.initial_delay,
             checkpoint_at: start + checkpoint_interval(&logs),
             producers_at: start + logs.producer_expiry_check_interval,
@@ -89,7 +93,7 @@ impl Janitor {
             self.retention_at = at + logs.retention_check_interval;
         }
         if at >= self.producers_at {
-            self.expire_producers();
+            self.expire_producers(at);
             self.producers_at = at + logs.producer_expiry_check_interval;
         }
         if self.flush_at.is_some_and(|due| at >= due) {
@@ -111,13 +115,14 @@ impl Janitor {
     }
 
     fn apply_retention(&mut self, at: Instant) {
+        let wall = self.clock.on_time(wall_now(), at);
         for partition in self.node.partitions.snapshot().partitions() {
             // A full queue may have lost the word of a closed segment.
             if let Err(error) = partition.tidy_segments() {
                 on_failed_care(partition, &error);
                 continue;
             }
-            match partition.apply_retention() {
+            match partition.apply_retention(wall) {
                 Ok(removed) if removed.is_empty() => {}
                 Ok(removed) => {
                     let segments = removed.bases().count();
@@ -140,11 +145,12 @@ impl Janitor {
         }
     }
 
-    fn expire_producers(&self) {
+    fn expire_producers(&mut self, at: Instant) {
+        let wall = self.clock.on_time(wall_now(), at);
         let expiry = self.node.config().logs.producer_expiry;
         let expiry_ms = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
         for partition in self.node.partitions.snapshot().partitions() {
-            partition.expire_producers(expiry_ms);
+            partition.expire_producers(wall, expiry_ms);
         }
     }
 }

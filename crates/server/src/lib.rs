@@ -9,6 +9,7 @@
 
 mod access;
 mod apis;
+mod believed_clock;
 mod broker_lifecycle;
 mod caller;
 pub mod config_resources;

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use ottla_env::time::{now, wall_now};
-use ottla_model::Offset;
+use ottla_model::{Offset, Timestamp};
 use ottla_replication::AckDurability;
 use ottla_storage::{RemovedFiles, Retention};
 
@@ -97,11 +97,11 @@ impl Partition {
     }
 
     /// Removes segments that are too old or too many; they are handed out to be deleted later (LOG-02).
-    pub fn apply_retention(&self) -> io::Result<RemovedFiles> {
+    pub fn apply_retention(&self, wall: Timestamp) -> io::Result<RemovedFiles> {
         let mut state = self.state.lock();
         let high_watermark = state.replica.high_watermark();
         let Some(log) = &mut state.log else { return Ok(RemovedFiles::default()) };
-        let removed = log.apply_retention(Retention { now: wall_now(), high_watermark })?;
+        let removed = log.apply_retention(Retention { now: wall, high_watermark })?;
         let (start, end) = (log.log_start(), log.log_end());
         if end > state.replica.log_end() {
             state.replica.on_appended(end, 0, now());
@@ -126,9 +126,9 @@ impl Partition {
     }
 
     /// Forgets producers that have been silent for too long (IDM-06).
-    pub fn expire_producers(&self, expiration_ms: i64) -> usize {
+    pub fn expire_producers(&self, wall: Timestamp, expiration_ms: i64) -> usize {
         let mut state = self.state.lock();
-        state.log.as_mut().map_or(0, |log| log.expire_producers(wall_now(), expiration_ms))
+        state.log.as_mut().map_or(0, |log| log.expire_producers(wall, expiration_ms))
     }
 
     /// Whether what was appended has waited for a flush as long as `flush.messages` and `flush.ms` allow (LOG-05).
