@@ -38,7 +38,8 @@ impl BelievedClock {
     pub fn on_time(&mut self, wall: Timestamp, at: Instant) -> Timestamp {
         let passed = i64::try_from(at.saturating_duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
         let ahead = wall.millis_since(self.ceiling.plus_millis(passed)).max(0);
-        self.ceiling = self.ceiling.plus_millis(passed).plus_millis(ahead.min(passed.saturating_mul(CATCHING_UP - 1)));
+        self.ceiling =
+            self.ceiling.plus_millis(passed).plus_millis(ahead.min(passed.saturating_mul(CATCHING_UP - 1)));
         self.at = at;
         let believed = wall.min(self.ceiling);
         assert!(believed <= wall, "{believed:?} is ahead of the wall clock, {wall:?}");
@@ -74,7 +75,10 @@ mod tests {
     /// C2
     #[test]
     fn a_jump_ahead_is_made_up_for_in_as_long_as_it_was_wide() {
-        assert_eq!(believed(&[(124, 0), (125, 1), (130, 6), (148, 24), (149, 25)]), [100, 102, 112, 148, 149]);
+        assert_eq!(
+            believed(&[(124, 0), (125, 1), (130, 6), (148, 24), (149, 25)]),
+            [100, 102, 112, 148, 149]
+        );
     }
 
     /// C2

@@ -42,7 +42,8 @@ pub(crate) fn stage_data(
     }
 }
 
-fn producer_batch(header: &BatchHeader) -> Option<ProducerBatch> {
+/// The producer fields of a batch, if it has any.
+pub(crate) fn producer_batch(header: &BatchHeader) -> Option<ProducerBatch> {
     Some(ProducerBatch {
         producer: header.producer_id?,
         epoch: header.producer_epoch?,

@@ -28,6 +28,19 @@ pub struct ProducerBatch {
     pub transactional: bool,
 }
 
+impl ProducerBatch {
+    /// What is kept of it.
+    pub(crate) fn appended(&self) -> AppendedBatch {
+        AppendedBatch {
+            last_sequence: self.last_sequence,
+            last_offset: self.last_offset,
+            offset_delta: u32::try_from(self.last_offset.distance_from(self.first_offset))
+                .unwrap_or(u32::MAX),
+            timestamp: self.max_timestamp,
+        }
+    }
+}
+
 /// The end of a transaction as a control batch says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionEnd {
@@ -126,6 +139,27 @@ impl ProducerEntry {
         }
     }
 
+    /// Takes a batch into the kept ones that a snapshot left out; their order is that of the log.
+    pub(crate) fn recall(&mut self, epoch: ProducerEpoch, batch: AppendedBatch) {
+        let known = |kept: &AppendedBatch| kept.last_offset == batch.last_offset;
+        if self.epoch != Some(epoch) || batch.last_sequence.is_none() || self.batches().any(known) {
+            return;
+        }
+        let behind = self.batches().filter(|kept| kept.last_offset < batch.last_offset).count();
+        match self.batches.iter().position(Option::is_none) {
+            Some(free) => {
+                self.batches[free] = Some(batch);
+                self.batches[behind..=free].rotate_right(1);
+            }
+            // The oldest one goes, unless this one is older.
+            None if behind == 0 => {}
+            None => {
+                self.batches[0] = Some(batch);
+                self.batches[..behind].rotate_left(1);
+            }
+        }
+    }
+
     /// Notes the end of a transaction.
     pub(crate) fn end_transaction(&mut self, end: &TransactionEnd) {
         self.enter_epoch(end.epoch);
@@ -153,6 +187,31 @@ mod tests {
             offset_delta,
             timestamp: Timestamp::from_millis(last_offset),
         }
+    }
+
+    /// IDM-09
+    #[test]
+    fn batches_that_a_snapshot_left_out_come_back_in_their_order() {
+        let mut entry = ProducerEntry::new();
+        let epoch = ProducerEpoch::new(3).unwrap();
+        entry.add(epoch, appended(6, 60, 0));
+        let kept = |entry: &ProducerEntry| {
+            entry.batches().map(|batch| batch.last_offset.value() / 10).collect::<Vec<_>>()
+        };
+        for (offset, expected) in [
+            (1, &[1, 6][..]),
+            (3, &[1, 3, 6]),
+            (2, &[1, 2, 3, 6]),
+            (3, &[1, 2, 3, 6]),
+            (4, &[1, 2, 3, 4, 6]),
+            (5, &[2, 3, 4, 5, 6]),
+            (1, &[2, 3, 4, 5, 6]),
+        ] {
+            entry.recall(epoch, appended(offset, i64::from(offset) * 10, 0));
+            assert_eq!(kept(&entry), expected);
+        }
+        entry.recall(ProducerEpoch::new(2).unwrap(), appended(9, 55, 0));
+        assert_eq!(kept(&entry), [2, 3, 4, 5, 6], "of another epoch");
     }
 
     /// IDM-01, IDM-11

@@ -168,14 +168,7 @@ impl Producers {
                 partition: place.partition.to_string(),
             });
         }
-        let delta = u32::try_from(batch.last_offset.distance_from(batch.first_offset)).unwrap_or(u32::MAX);
-        let appended = AppendedBatch {
-            last_sequence: batch.last_sequence,
-            last_offset: batch.last_offset,
-            offset_delta: delta,
-            timestamp: batch.max_timestamp,
-        };
-        entry.add(batch.epoch, appended);
+        entry.add(batch.epoch, batch.appended());
         if batch.transactional && entry.transaction_first_offset.is_none() {
             entry.transaction_first_offset = Some(batch.first_offset);
             staged.started.push((batch.first_offset, batch.producer));
@@ -209,6 +202,13 @@ impl Producers {
             staged.completed.push(completed);
         }
         Ok(())
+    }
+
+    /// Remembers a batch that lies before the snapshot the state was restored from, if its producer is known.
+    pub(crate) fn recall(&mut self, batch: &ProducerBatch) {
+        if let Some(entry) = self.table.get_mut(&batch.producer) {
+            entry.recall(batch.epoch, batch.appended());
+        }
     }
 
     /// Makes what was staged the state.

@@ -19,6 +19,7 @@ use super::sweep::{Found, FoundSegment};
 use super::{BadBatch, Cut, Known, OpenError, Place, Recovery, Report, UnsealedSegment, trusted};
 use crate::epochs::Epochs;
 use crate::file_cache::SegmentFiles;
+use crate::index::OffsetEntry;
 use crate::names::FileKind;
 use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
 use crate::segment::{Active, Indexes, RELATIVE_OFFSET_MAX, Sealed, relative_offset};
@@ -57,6 +58,11 @@ pub(super) struct Rebuild<'a> {
     /// The leader epoch of that batch.
     last_epoch: Option<LeaderEpoch>,
 }
+
+/// How far before a snapshot batches are looked for: five of each of some producers, at the usual size of a batch.
+const LOOK_BACK_BYTES: u64 = 512 * 1024;
+/// How far where batches or the index are coarse.
+const LOOK_BACK_BYTES_MAX: u64 = 4 * LOOK_BACK_BYTES;
 
 /// Where a walk ended before the end of the file.
 struct Bad {
@@ -99,6 +105,7 @@ impl<'a> Rebuild<'a> {
                 found: *found,
             })
             .collect();
+        self.look_back(&segments)?;
         let first = self.first_to_scan(&segments);
         for (segment, next) in segments[..first].iter().zip(&segments[1..]) {
             self.take_over(segment, next.files.base)?;
@@ -125,6 +132,23 @@ impl<'a> Rebuild<'a> {
             }
         }
         self.finish(active)
+    }
+
+    /// Looks for what producers wrote shortly before the snapshot.
+    fn look_back(&mut self, segments: &[Segment]) -> Result<(), OpenError> {
+        let from = self.replay.from();
+        let before = segments.iter().rev().find(|segment| segment.files.base < from);
+        let Some(segment) = before.filter(|_| self.replay.may_recall()) else { return Ok(()) };
+        let (files, size) = (&segment.files, segment.found.size);
+        let indexes = self.usable_indexes(segment)?;
+        let relative = relative_offset(files.base, from).unwrap_or(u32::MAX);
+        let near = indexes.position_before(files, relative)?;
+        let open = || files.open(FileKind::OffsetIndex);
+        let far = |entry: &OffsetEntry| u64::from(entry.position) + LOOK_BACK_BYTES <= near;
+        let start = indexes.offsets.last_before(open, far)?.map_or(0, |entry| u64::from(entry.position));
+        // Without an index, the whole segment would be read.
+        let within = start + LOOK_BACK_BYTES_MAX > near;
+        if within { Ok(self.replay.recall(files, start..size)?) } else { Ok(()) }
     }
 
     /// The segment to scan first: the last one, or after a crash the one with the last offset below the recovery

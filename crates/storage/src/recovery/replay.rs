@@ -14,7 +14,7 @@ use ottla_protocol::record::Batch;
 
 use super::read_snapshot;
 use crate::file_cache::{PartitionDirectory, SegmentFiles};
-use crate::log::producers::{stage, stage_data};
+use crate::log::producers::{producer_batch, stage, stage_data};
 use crate::names::FileKind;
 use crate::producers::{Origin, Place, Producers, Staged};
 use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
@@ -63,6 +63,29 @@ impl Replay {
     /// The bytes of a snapshot at `end`, if that is what the state is as of.
     pub(super) fn snapshot_behind(&self, end: Option<Offset>) -> Option<Vec<u8>> {
         (end == Some(self.from)).then(|| self.producers.snapshot())
+    }
+
+    /// A snapshot keeps one batch of each producer, as Kafka's format has it. More may be repeated: what was sent and not
+    /// answered before the node stopped. So the batches before the snapshot are looked at, from `range.start`, where one begins.
+    pub(super) fn recall(&mut self, files: &Arc<SegmentFiles>, range: Range<u64>) -> io::Result<()> {
+        let mut walk = Scanner::new(files.open(FileKind::Log)?, range, Waiting::Allowed);
+        loop {
+            let batch = match walk.next() {
+                Ok(Some(batch)) if batch.last_offset < self.from => batch,
+                // Damage is found and told by others; without these batches a repetition is refused.
+                Ok(_) | Err(ScanError::Bad { .. }) => return Ok(()),
+                Err(ScanError::Disk(error)) => return Err(error),
+            };
+            let data = batch.header.as_ref().filter(|header| !header.attributes.is_control());
+            if let Some(batch) = data.and_then(producer_batch) {
+                self.producers.recall(&batch);
+            }
+        }
+    }
+
+    /// Whether there is a producer of which more than the snapshot says may matter.
+    pub(super) fn may_recall(&self) -> bool {
+        self.snapshot.is_some() && self.producers.len() > 0
     }
 
     pub(super) fn into_producers(self) -> Producers {

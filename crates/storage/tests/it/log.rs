@@ -395,6 +395,38 @@ fn repetitions_are_recognised_after_a_restart() {
     assert_eq!(log.log_end(), offset(2));
 }
 
+/// IDM-09: a producer may repeat all of five batches after a clean stop or a crash, though a snapshot keeps only the last one.
+#[test]
+fn repetitions_of_five_batches_are_recognised_after_a_clean_stop() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, LogConfig::default());
+    let send = |log: &mut Log, sequence| {
+        log.append_as_leader(&mut batch(5, &["a"], producer(sequence)), &as_client(0)).unwrap()
+    };
+    for sequence in 0..7 {
+        assert!(matches!(send(&mut log, sequence), LeaderAppended::New(_)));
+    }
+    let repeated = |log: &mut Log| {
+        for sequence in 2..7 {
+            let again = send(log, sequence);
+            let known = matches!(again, LeaderAppended::Duplicate { first_offset, .. } if first_offset == offset(sequence.into()));
+            assert!(known, "{sequence}: {again:?}");
+        }
+        let older = log.append_as_leader(&mut batch(5, &["a"], producer(1)), &as_client(0));
+        assert!(matches!(older, Err(AppendError::Producer(_))));
+    };
+    repeated(&mut log);
+    log.close().unwrap();
+    let (mut log, _) = Log::open(sim(&disk, LogConfig::default()), &clean(7)).unwrap();
+    repeated(&mut log);
+    log.write_progress().unwrap();
+    drop(log);
+    disk.kill();
+    let (mut log, _) = Log::open(sim(&disk, LogConfig::default()), &crashed(7)).unwrap();
+    repeated(&mut log);
+    assert_eq!(log.log_end(), offset(7));
+}
+
 /// IDM-09: a follower knows the producers of what it took, whatever their sequences, and finds repetitions once it leads.
 #[test]
 fn a_follower_that_comes_to_lead_recognises_repetitions() {
