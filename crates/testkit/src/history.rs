@@ -11,18 +11,26 @@
 //! - R4 offsets that tell how far a log reaches never go back;
 //! - R8 a record of an idempotent producer is there at most once;
 //! - R9 every record that is read was sent, to that partition, with that content, and was not refused;
+//! - G1 a partition has one owner in a group: an older one that did not lose it gave it up before, and commits no more;
 //! - G2 a group's committed offset does not go back by itself;
-//! - G3 a group that has read everything was given every acknowledged record.
+//! - G3 a group that has read everything was given every acknowledged record;
+//! - G4 after the last fault a group settles in time, with each partition at one member;
+//! - G5 offsets of a group with members are not forgotten;
+//! - C2 no record is deleted before its time;
+//! - C4 a node with a full disk lives, and takes records again by itself once there is room.
 //!
 //! What is unknown (a send or commit without an answer) may have happened or not, and may still happen later.
 //! All rules are scans and hash joins, linear in the length of the history.
 
 mod bounds;
+mod deletion;
 mod durability;
 mod event;
 mod groups;
 mod index;
+mod ownership;
 mod records;
+mod space;
 
 pub use event::{Event, Name, ParseError, digest, parse};
 pub use index::{History, HistoryError};
@@ -38,8 +46,13 @@ pub enum Rule {
     R4,
     R8,
     R9,
+    G1,
     G2,
     G3,
+    G4,
+    G5,
+    C2,
+    C4,
 }
 
 impl Rule {
@@ -52,8 +65,13 @@ impl Rule {
             Rule::R4 => "offsets only grow",
             Rule::R8 => "idempotent producer",
             Rule::R9 => "no phantom",
+            Rule::G1 => "one owner",
             Rule::G2 => "committed offsets do not regress",
             Rule::G3 => "no skip",
+            Rule::G4 => "convergence",
+            Rule::G5 => "no expiry of a live group",
+            Rule::C2 => "retention never early",
+            Rule::C4 => "a full disk is survived",
         }
     }
 }
@@ -139,6 +157,9 @@ pub fn check(history: &History) -> Verdict {
     durability::check(history, &mut findings);
     bounds::check(history, &mut findings);
     groups::check(history, &mut findings);
+    ownership::check(history, &mut findings);
+    deletion::check(history, &mut findings);
+    space::check(history, &mut findings);
     findings.found.sort();
     let violation = |(rule, at, sentence): (Rule, Vec<usize>, String)| Violation {
         rule,

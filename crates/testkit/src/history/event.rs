@@ -13,6 +13,11 @@
 //! | `commit` | a member began to commit an offset; `reset` when an administrator did |
 //! | `commit_ok`, `commit_fail`, `commit_info` | as for sends |
 //! | `fetched` | between `since` and `at` a client asked for a group's committed offset |
+//! | `assigned`, `revoked` | a member of a group began to own a partition; it gave it up, or (with `lost`) learnt that it is another's |
+//! | `settled` | a group was looked at from `since`, when the last fault was over, until `at`: whether it was stable then, and how many members had the partition |
+//! | `retains` | from now on a partition keeps records for so many milliseconds |
+//! | `full` | between `since` and `at` the disk of a node was full |
+//! | `ended` | a node ended by itself |
 //! | `drained` | a group has read a partition from `start` to before `end` |
 //!
 //! Times are nanoseconds of one clock that all clients share and that never goes back.
@@ -171,6 +176,46 @@ pub enum Event {
         start: i64,
         end: i64,
     },
+    Assigned {
+        at: u64,
+        client: Name,
+        group: Name,
+        partition: Name,
+    },
+    Revoked {
+        at: u64,
+        client: Name,
+        group: Name,
+        partition: Name,
+        #[serde(default)]
+        lost: bool,
+    },
+    Settled {
+        since: u64,
+        at: u64,
+        /// How long it may have taken at most, in nanoseconds.
+        within: u64,
+        group: Name,
+        partition: Name,
+        stable: bool,
+        owners: u64,
+    },
+    Retains {
+        at: u64,
+        partition: Name,
+        ms: u64,
+    },
+    Full {
+        since: u64,
+        at: u64,
+        /// Behind `at`, how long it may take until the node takes records, in nanoseconds.
+        within: u64,
+        node: Name,
+    },
+    Ended {
+        at: u64,
+        node: Name,
+    },
 }
 
 fn yes() -> bool {
@@ -194,7 +239,13 @@ impl Event {
             | Event::CommitFail { at, .. }
             | Event::CommitInfo { at, .. }
             | Event::Fetched { at, .. }
-            | Event::Drained { at, .. } => *at,
+            | Event::Drained { at, .. }
+            | Event::Assigned { at, .. }
+            | Event::Revoked { at, .. }
+            | Event::Settled { at, .. }
+            | Event::Retains { at, .. }
+            | Event::Full { at, .. }
+            | Event::Ended { at, .. } => *at,
         }
     }
 
@@ -215,10 +266,16 @@ impl Event {
             }
             Event::UncleanElection { partition, .. } => [Some(partition), None, None, None],
             Event::Commit { client, group, partition, .. }
-            | Event::Fetched { client, group, partition, .. } => {
+            | Event::Fetched { client, group, partition, .. }
+            | Event::Assigned { client, group, partition, .. }
+            | Event::Revoked { client, group, partition, .. } => {
                 [Some(client), Some(group), Some(partition), None]
             }
-            Event::Drained { group, partition, .. } => [Some(group), Some(partition), None, None],
+            Event::Drained { group, partition, .. } | Event::Settled { group, partition, .. } => {
+                [Some(group), Some(partition), None, None]
+            }
+            Event::Retains { partition, .. } => [Some(partition), None, None, None],
+            Event::Full { node, .. } | Event::Ended { node, .. } => [Some(node), None, None, None],
         };
         names.into_iter().flatten()
     }

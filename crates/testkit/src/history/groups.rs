@@ -1,7 +1,10 @@
-//! Rules about groups: G2 and G3.
+//! Rules about what groups commit and are given: G2, G3, G5.
 //!
 //! Owns: which committed offset a fetch may show, which commit goes back, what a group must have been given.
-//! Does not own: who owns a partition when (G1 arrives with the consumer's own log).
+//! Does not own: who owns a partition when (`ownership`).
+//!
+//! An offset that is not there any more breaks G5 where the group had a member with that partition all the while, and G2
+//! otherwise.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -90,7 +93,9 @@ fn every_fetch_is_explained(history: &History, findings: &mut Findings) {
         }
         by_key.insert(key.clone(), (Ended::new(commits), by_offset));
     }
+    let mut owners: HashMap<GroupPartition, HashSet<&Name>> = HashMap::new();
     for (position, event) in history.events() {
+        note_owner(&mut owners, event);
         let Event::Fetched { since, at, group, partition, offset, .. } = event else { continue };
         let known = by_key.get(&(group.clone(), partition.clone()));
         let barrier = known.and_then(|(ended, _)| ended.barrier(*since));
@@ -104,11 +109,26 @@ fn every_fetch_is_explained(history: &History, findings: &mut Findings) {
         if !explained {
             let shown = offset.map_or_else(|| "none".to_owned(), |offset| offset.to_string());
             let sentence = format!("group {group} was told {shown} as its committed offset in {partition}");
+            let owned =
+                owners.get(&(group.clone(), partition.clone())).is_some_and(|owners| !owners.is_empty());
+            let rule = if offset.is_none() && owned { Rule::G5 } else { Rule::G2 };
             match last {
-                Some(last) => findings.add(Rule::G2, [last.event, position], sentence),
-                None => findings.add(Rule::G2, [position], sentence),
+                Some(last) => findings.add(rule, [last.event, position], sentence),
+                None => findings.add(rule, [position], sentence),
             }
         }
+    }
+}
+
+/// Keeps account of who has which partition.
+fn note_owner<'a>(owners: &mut HashMap<GroupPartition, HashSet<&'a Name>>, event: &'a Event) {
+    if let Event::Assigned { client, group, partition, .. } = event {
+        owners.entry((group.clone(), partition.clone())).or_default().insert(client);
+    }
+    if let Event::Revoked { client, group, partition, .. } = event
+        && let Some(owners) = owners.get_mut(&(group.clone(), partition.clone()))
+    {
+        owners.remove(client);
     }
 }
 

@@ -168,7 +168,13 @@ impl History {
             | Event::ReadAll { .. }
             | Event::Bounds { .. }
             | Event::Fetched { .. }
-            | Event::Drained { .. } => Ok(()),
+            | Event::Drained { .. }
+            | Event::Assigned { .. }
+            | Event::Revoked { .. }
+            | Event::Settled { .. }
+            | Event::Retains { .. }
+            | Event::Full { .. }
+            | Event::Ended { .. } => Ok(()),
         }
     }
 
@@ -260,14 +266,20 @@ fn check_times_and_offsets(event: &Event) -> Result<(), HistoryError> {
         Event::ReadAll { since, at, start, end, .. } => (*since, *at, (*start, *end)),
         Event::Fetched { since, at, offset, .. } => (*since, *at, (0, offset.unwrap_or(0))),
         Event::Drained { at, start, end, .. } => (*at, *at, (*start, *end)),
-        Event::Bounds { since, at, .. } => (*since, *at, (0, 0)),
+        Event::Bounds { since, at, .. }
+        | Event::Settled { since, at, .. }
+        | Event::Full { since, at, .. } => (*since, *at, (0, 0)),
         Event::Send { at, .. }
         | Event::SendFail { at, .. }
         | Event::SendInfo { at, .. }
         | Event::CommitOk { at, .. }
         | Event::CommitFail { at, .. }
         | Event::CommitInfo { at, .. }
-        | Event::UncleanElection { at, .. } => (*at, *at, (0, 0)),
+        | Event::UncleanElection { at, .. }
+        | Event::Assigned { at, .. }
+        | Event::Revoked { at, .. }
+        | Event::Retains { at, .. }
+        | Event::Ended { at, .. } => (*at, *at, (0, 0)),
     };
     if at < since {
         return Err(HistoryError::EndedBeforeBeginning(event.clone()));
