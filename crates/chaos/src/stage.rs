@@ -13,19 +13,18 @@ use std::time::{Duration, Instant};
 
 use ottla_env::task::JoinHandle;
 use ottla_env::{task, time};
+use ottla_testkit::history::{Event, Name};
 use ottla_testkit::random::SeededRandom;
 
 use crate::Fallible;
 use crate::cases::Case;
-use crate::clients::{Cluster, FOLLOWER, FOREIGN, Load, MEMBERS, kcat};
+use crate::clients::{Cluster, FOLLOWER, FOREIGN, Load, MEMBERS, kcat, name_of};
 use crate::faults::Faults;
 use crate::node::{Held, Node, Setup};
 use crate::volume::Volume;
 
 /// Producers that write at the same time.
 const PRODUCERS: u64 = 3;
-/// Members of the group.
-const MEMBERS_COUNT: u64 = 2;
 /// Partitions of the topic.
 const PARTITIONS: i32 = 3;
 const LOAD: Load = Load { in_flight: 200, per_second: Some(400), filling_max: 300 };
@@ -35,6 +34,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const RELEASE: Duration = Duration::from_secs(15);
 /// What a process may hold in memory beyond what it held before the load.
 const RESIDENT_GROWTH_KIB: u64 = 256 * 1024;
+
+/// Name of the node in the history.
+const NODE: &str = "node-1";
 
 /// A running case.
 pub struct Stage {
@@ -103,10 +105,8 @@ impl Stage {
         for number in 0..PRODUCERS {
             clients.push((format!("producer-{number}"), task::spawn(cluster.clone().write(number))));
         }
-        for number in 0..MEMBERS_COUNT {
-            let member = cluster.clone().follow_as_member(number);
-            clients.push((format!("member-{number}"), task::spawn(member)));
-        }
+        clients.push(("member-0".to_owned(), task::spawn(cluster.clone().follow_as_member(0))));
+        clients.push(("member-1".to_owned(), task::spawn(cluster.clone().come_and_go_as_member(1))));
         clients.push((FOLLOWER.to_owned(), task::spawn(cluster.clone().follow())));
         clients.push(("watcher".to_owned(), task::spawn(cluster.clone().watch())));
         if let Some(program) = &self.foreign {
@@ -139,6 +139,28 @@ impl Stage {
         self.faults.begin(kind, &self.cluster.notes);
     }
 
+    /// From now on each partition promises to keep records for so long.
+    pub fn retains(&self, ms: u64) {
+        for partition in 0..PARTITIONS {
+            let at = self.cluster.notes.now();
+            self.cluster.notes.add(Event::Retains { at, partition: name_of(partition), ms });
+        }
+    }
+
+    /// The disk was full from the beginning of the last fault until its end.
+    pub fn was_full(&self) -> Fallible<()> {
+        let fault = self.faults.0.last().and_then(|fault| Some((fault.began, fault.over?)));
+        let (since, at) = fault.ok_or("no fault is over")?;
+        let within = u64::try_from(PATIENCE.as_nanos())?;
+        self.cluster.notes.add(Event::Full { since, at, within, node: Name::from(NODE) });
+        Ok(())
+    }
+
+    /// The node has ended by itself.
+    pub fn note_end(&self) {
+        self.cluster.notes.add(Event::Ended { at: self.cluster.notes.now(), node: Name::from(NODE) });
+    }
+
     pub fn healed(&mut self) {
         self.faults.end(&self.cluster.notes);
     }
@@ -152,6 +174,7 @@ impl Stage {
         let ends = self.cluster.ends().await?;
         let readers: &[&str] =
             if self.foreign.is_some() { &[FOLLOWER, MEMBERS, FOREIGN] } else { &[FOLLOWER, MEMBERS] };
+        self.cluster.await_settled().await?;
         self.cluster.notes.every_end(readers, &ends, PATIENCE).await?;
         self.cluster.stop_reading.store(true, std::sync::atomic::Ordering::Release);
         self.clients_end(|_| true).await?;

@@ -13,6 +13,8 @@ use crate::stage::Stage;
 
 /// Jumps in seconds: an hour and a day, both ways.
 const JUMPS: [i64; 4] = [3_600, -3_600, 86_400, -86_400];
+/// What the topic keeps: more than a run, less than a jump.
+const RETENTION_MS: u64 = 1_800_000;
 /// Bytes of the file that the preloaded library maps.
 const TEXT_BYTES: usize = 32;
 /// Name of the file in a case's home.
@@ -28,6 +30,7 @@ pub(super) fn set(home: &Path, seconds: i64) -> Fallible<()> {
 
 /// The clock jumps away and back again. Traffic does not care; nothing is deleted before its time, no group is forgotten.
 pub(super) async fn clock(stage: &mut Stage) -> Fallible<()> {
+    stage.retains(RETENTION_MS);
     while stage.goes_on(None) {
         let acks = stage.random.between(50, 400);
         stage.acks(acks).await?;

@@ -68,8 +68,12 @@ pub(super) async fn fill_disk(stage: &mut Stage) -> Fallible<()> {
         time::sleep(lasting).await;
     }
     let ended = stage.node.ended()?;
+    if ended.is_some() {
+        stage.note_end();
+    }
     volume(stage)?.make_room()?;
     stage.healed();
+    stage.was_full()?;
     match ended {
         None => stage.acks(100).await,
         Some(status) => Err(stage.node.failed(&format!("ended on a full disk ({status})"))),
