@@ -9,7 +9,7 @@ use crate::Fallible;
 use crate::cases::Case;
 
 pub const USAGE: &str = "ottla-chaos --node FILE [--minutes N] [--seconds N] [--seed S] [--cases a,b] [--kills N] [--cuts N] \
-                         [--work DIR] [--output FILE]";
+                         [--set KEY=VALUE]... [--work DIR] [--output FILE]";
 
 /// Minutes of a run that names none.
 const MINUTES: u64 = 10;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub kills: Option<u64>,
     /// Power cuts of the case `power`, however long they take.
     pub cuts: Option<u64>,
+    /// Further lines of the node's properties.
+    pub settings: Vec<String>,
     pub work: PathBuf,
     /// Where the JSON goes.
     pub output: Option<PathBuf>,
@@ -38,7 +40,7 @@ impl Plan {
     pub fn parse(arguments: &[String], chance: u64) -> Fallible<Plan> {
         let (mut node, mut cases, mut seconds, mut output) = (None, None, None, None);
         let (mut seed, mut minutes, mut kills, mut cuts) = (chance, MINUTES, None, None);
-        let mut work = PathBuf::from("target/chaos");
+        let (mut work, mut settings) = (PathBuf::from("target/chaos"), Vec::new());
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {
             let value = words.next().ok_or_else(|| format!("{flag} needs a value; usage: {USAGE}"))?;
@@ -50,6 +52,7 @@ impl Plan {
                 "--cases" => cases = Some(cases_in(value)?),
                 "--kills" => kills = Some(number(flag, value)?),
                 "--cuts" => cuts = Some(number(flag, value)?),
+                "--set" => settings.push(value.clone()),
                 "--work" => work = PathBuf::from(value),
                 "--output" => output = Some(PathBuf::from(value)),
                 unknown => return Err(format!("unknown flag {unknown}; usage: {USAGE}").into()),
@@ -67,7 +70,7 @@ impl Plan {
         let share = Duration::from_secs(minutes * 60) / u32::try_from(cases.len().max(1))?;
         // A third of a case is its beginning and its end.
         let time = seconds.map_or_else(|| (share * 2 / 3).max(SHORTEST), Duration::from_secs);
-        Ok(Plan { node, seed, cases, time, kills, cuts, work, output })
+        Ok(Plan { node, seed, cases, time, kills, cuts, settings, work, output })
     }
 
     /// The command that runs one case again as this run did.
@@ -79,7 +82,8 @@ impl Plan {
             .find_map(|(_, flag, count)| count.map(|count| format!(" --{flag} {count}")));
         let (seed, seconds) = (self.seed, self.time.as_secs());
         let count = count.unwrap_or_default();
-        format!("cargo xtask chaos --cases {case} --seed {seed} --seconds {seconds}{count}")
+        let settings: String = self.settings.iter().map(|line| format!(" --set {line}")).collect();
+        format!("cargo xtask chaos --cases {case} --seed {seed} --seconds {seconds}{count}{settings}")
     }
 }
 

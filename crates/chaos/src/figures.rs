@@ -2,9 +2,10 @@
 //!
 //! Owns: the numbers of the report, when a run counts. Does not own: their print (`report`).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ottla_testkit::history::{Counts, Rule, Verdict};
+use ottla_testkit::history::{Counts, Event, Name, Rule, Verdict};
 
 use crate::faults::Faults;
 use crate::stage::Stage;
@@ -53,7 +54,7 @@ impl Figures {
             faults: faults.len() as u64,
             hit: faults.iter().filter(|fault| fault.hit).count() as u64,
             counts: verdict.counts,
-            lost: broken(&[Rule::R1]),
+            lost: lost(verdict),
             duplicated: broken(&[Rule::R8]),
             reordered: broken(&[Rule::R3]),
             phantom: broken(&[Rule::R2, Rule::R9]),
@@ -78,6 +79,18 @@ impl Figures {
             None
         }
     }
+}
+
+/// Records that were acknowledged and not there, each once, however many readers missed it.
+fn lost(verdict: &Verdict) -> u64 {
+    let missed = verdict.violations.iter().filter(|violation| violation.rule == Rule::R1);
+    let records: BTreeSet<(&Name, u64)> = missed
+        .flat_map(|violation| &violation.witness)
+        .filter_map(
+            |event| if let Event::SendOk { client, seq, .. } = event { Some((client, *seq)) } else { None },
+        )
+        .collect();
+    records.len() as u64
 }
 
 fn median_and_longest(sorted: &[u64]) -> Option<(u64, u64)> {

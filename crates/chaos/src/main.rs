@@ -11,6 +11,7 @@ use ottla_chaos::Fallible;
 use ottla_chaos::arguments::Plan;
 use ottla_chaos::cases::Case;
 use ottla_chaos::figures::{Figures, Outcome};
+use ottla_chaos::node::kill_leftovers;
 use ottla_chaos::report::{Report, Row};
 use ottla_chaos::stage::Stage;
 use ottla_chaos::volume::remove_leftovers;
@@ -40,7 +41,8 @@ fn run(arguments: &[String]) -> Fallible<bool> {
     let mut plan = Plan::parse(arguments, chance)?;
     fs::create_dir_all(&plan.work)?;
     plan.work = plan.work.canonicalize()?;
-    if let Err(error) = remove_leftovers(&plan.work) {
+    let removed = kill_leftovers(&plan.work).and_then(|()| remove_leftovers(&plan.work));
+    if let Err(error) = removed {
         eprintln!("ottla-chaos: what an earlier run left below {} stays: {error}", plan.work.display());
     }
     task::run(NonZeroUsize::new(WORKERS), async {
@@ -68,7 +70,8 @@ async fn run_all(plan: &Plan) -> Fallible<bool> {
         }
     }
     let passed = report.passed();
-    println!("\n{}: seed {}", if passed { "PASS" } else { "FAIL" }, plan.seed);
+    let skipped = report.skipped();
+    println!("\n{}: seed {}, {skipped} cases skipped", if passed { "PASS" } else { "FAIL" }, plan.seed);
     Ok(passed)
 }
 
@@ -91,7 +94,7 @@ async fn run_case(plan: &Plan, case: Case) -> Row {
         figures,
         complaints: Vec::new(),
     };
-    let mut stage = match Stage::open(case, (&plan.node, &home), (seed, plan.time)).await {
+    let mut stage = match Stage::open(case, plan, (&home, seed)).await {
         Ok(stage) => stage,
         Err(error) => return failed(vec![format!("cannot begin: {error}")], Figures::default()),
     };

@@ -216,6 +216,27 @@ impl Drop for Node {
     }
 }
 
+/// Kills the nodes whose properties lie below a directory: what a run left that was killed itself.
+pub fn kill_leftovers(below: &Path) -> Fallible<()> {
+    for entry in fs::read_dir("/proc")?.filter_map(Result::ok) {
+        // Other entries, and processes that have ended meanwhile, have none.
+        let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
+        let words: Vec<&str> =
+            line.split(|byte| *byte == 0).filter_map(|word| std::str::from_utf8(word).ok()).collect();
+        let ours =
+            matches!(words[..], [_, "server", properties, ..] if Path::new(properties).starts_with(below));
+        let id = entry.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+        if let Some(id) = id.filter(|_| ours) {
+            kill_process(id, Signal::KILL)?;
+            // Nobody else waits for it, so it is gone as soon as its files are closed.
+            while Path::new(&format!("/proc/{}/fd/0", id.as_raw_nonzero())).exists() {
+                std::thread::yield_now();
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The last lines of a log.
 pub fn last_lines(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Fallible;
 use crate::arguments::Plan;
 use crate::cases::Case;
+use crate::clients::kcat;
 use crate::figures::{Figures, Outcome};
 
 const COLUMNS: [&str; 14] = [
@@ -44,9 +45,16 @@ pub struct Row {
 pub struct Report(pub Vec<Row>);
 
 impl Report {
-    /// Whether nothing is wrong. What was skipped is neither right nor wrong.
+    /// Whether nothing is wrong. What was skipped is neither right nor wrong, and if all was, nothing is shown.
     pub fn passed(&self) -> bool {
-        self.0.iter().all(|row| matches!(row.outcome, Outcome::Passed | Outcome::Skipped(_)))
+        let skipped = self.skipped();
+        let passed = self.0.iter().filter(|row| row.outcome == Outcome::Passed).count();
+        passed > 0 && passed + skipped == self.0.len()
+    }
+
+    /// How many cases this machine could not run.
+    pub fn skipped(&self) -> usize {
+        self.0.iter().filter(|row| matches!(row.outcome, Outcome::Skipped(_))).count()
     }
 
     /// The table, and below it what is wrong, how to repeat it, and what was skipped.
@@ -70,6 +78,9 @@ impl Report {
             text += padded.join("  ").trim_end();
             text.push('\n');
         }
+        if kcat().is_none() {
+            text += "\nSKIP foreign clients: there is no kcat; a second client of ours reads in its place\n";
+        }
         for row in &self.0 {
             let case = row.case;
             match &row.outcome {
@@ -91,8 +102,11 @@ impl Report {
     pub fn json(&self, plan: &Plan) -> Value {
         json!({
             "seed": plan.seed,
+        "settings": plan.settings,
+        "foreign_client": kcat().map(|program| program.display().to_string()),
             "seconds_per_case": plan.time.as_secs(),
             "passed": self.passed(),
+        "skipped": self.skipped(),
             "cases": self.0.iter().map(|row| json_of(row, plan)).collect::<Vec<Value>>(),
         })
     }
@@ -171,6 +185,7 @@ fn json_of(row: &Row, plan: &Plan) -> Value {
         "reads": figures.counts.reads,
         "final_reads": figures.counts.final_reads,
         "commits": figures.counts.commits,
+        "assignments": figures.counts.assignments,
         "lost": figures.lost,
         "duplicated": figures.duplicated,
         "reordered": figures.reordered,
@@ -179,4 +194,44 @@ fn json_of(row: &Row, plan: &Plan) -> Value {
         "recovery_ms": waits(figures.recovery),
         "complaints": row.complaints.iter().map(|(text, count)| json!({"text": text, "count": count})).collect::<Vec<Value>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(case: Case, outcome: Outcome) -> Row {
+        Row { case, outcome, figures: Figures::default(), complaints: Vec::new() }
+    }
+
+    fn plan() -> Plan {
+        let words = ["--node", "n", "--seed", "7", "--seconds", "12"];
+        Plan::parse(&words.map(str::to_owned), 0).unwrap()
+    }
+
+    #[test]
+    fn a_run_passes_if_something_did_and_nothing_failed() {
+        let skip = || row(Case::Slow, Outcome::Skipped("no strace".to_owned()));
+        let pass = || row(Case::Kill, Outcome::Passed);
+        assert!(Report(vec![pass(), skip()]).passed());
+        assert!(!Report(vec![skip()]).passed() && !Report::default().passed());
+        assert!(!Report(vec![pass(), row(Case::Term, Outcome::Invalid("too little".to_owned()))]).passed());
+        assert!(!Report(vec![pass(), row(Case::Term, Outcome::Failed(vec!["lost".to_owned()]))]).passed());
+    }
+
+    #[test]
+    fn what_is_wrong_stands_below_the_table_with_the_command_that_repeats_it() {
+        let report = Report(vec![
+            row(Case::Slow, Outcome::Skipped("no strace".to_owned())),
+            row(Case::Kill, Outcome::Failed(vec!["one".to_owned(), "two".to_owned()])),
+        ]);
+        let table = report.table(&plan());
+        assert!(table.contains("\nSKIP slow: no strace\n"), "{table}");
+        let failed =
+            "\nFAIL kill: one\n  two\n  again: cargo xtask chaos --cases kill --seed 7 --seconds 12\n";
+        assert!(table.contains(failed), "{table}");
+        let json = report.json(&plan());
+        assert_eq!((&json["passed"], &json["skipped"]), (&json!(false), &json!(1)));
+        assert_eq!(json["cases"][1]["reasons"], json!(["one", "two"]));
+    }
 }

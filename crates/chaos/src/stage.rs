@@ -17,6 +17,7 @@ use ottla_testkit::history::{Event, Name};
 use ottla_testkit::random::SeededRandom;
 
 use crate::Fallible;
+use crate::arguments::Plan;
 use crate::cases::Case;
 use crate::clients::{Cluster, FOLLOWER, FOREIGN, Load, MEMBERS, kcat, name_of};
 use crate::faults::Faults;
@@ -58,21 +59,17 @@ pub struct Stage {
 
 impl Stage {
     /// A node for a case, with its topic, and clients that are at work.
-    pub async fn open(
-        case: Case,
-        (binary, home): (&Path, &Path),
-        (seed, time): (u64, Duration),
-    ) -> Fallible<Stage> {
+    pub async fn open(case: Case, plan: &Plan, (home, seed): (&Path, u64)) -> Fallible<Stage> {
         let _ = fs::remove_dir_all(home);
         fs::create_dir_all(home)?;
         let volume =
             case.volume_mebibytes().map(|size| Volume::make(&home.join("volume"), size)).transpose()?;
         let log_dirs = case.log_dirs(home, volume.as_ref().map(Volume::directory).as_deref());
         let setup = Setup {
-            binary: binary.to_owned(),
+            binary: plan.node.clone(),
             home: home.to_owned(),
             log_dirs,
-            settings: case.settings(home),
+            settings: case.settings(home) + &plan.settings.join("\n"),
             environment: case.environment(home)?,
         };
         let node = Node::start(setup)?;
@@ -88,7 +85,7 @@ impl Stage {
             cluster,
             random: SeededRandom::new(seed),
             faults: Faults::default(),
-            until: time::now() + time,
+            until: time::now() + plan.time,
             findings: Vec::new(),
             clients: Vec::new(),
             foreign: kcat(),

@@ -23,7 +23,8 @@ const UNMOUNT_TRIES: u32 = 100;
 pub struct Volume {
     /// Holds the memory and the mount point.
     home: PathBuf,
-    device: String,
+    /// `None` until it is made.
+    device: Option<String>,
     /// Cuts a file system off.
     cut: PathBuf,
 }
@@ -38,14 +39,13 @@ impl Volume {
         let cut = build(&CUT, home)?;
         let size = format!("size={}m", mebibytes + 8);
         run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", text_of(&memory)?])?;
+        // From here on all that was made is given back, whatever fails.
+        let mut volume = Volume { home: home.to_owned(), device: None, cut };
         let image = memory.join("image");
         fs::File::create(&image)?.set_len(mebibytes * 1024 * 1024)?;
         let device = run("losetup", &["--find", "--show", text_of(&image)?])?.trim().to_owned();
-        let volume = Volume { home: home.to_owned(), device, cut };
-        run(
-            "mkfs.ext4",
-            &["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", &volume.device],
-        )?;
+        volume.device = Some(device.clone());
+        run("mkfs.ext4", &["-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", &device])?;
         volume.mount()?;
         Ok(volume)
     }
@@ -56,7 +56,8 @@ impl Volume {
     }
 
     fn mount(&self) -> Fallible<()> {
-        run("mount", &["-t", "ext4", &self.device, text_of(&self.directory())?]).map(|_| ())
+        let device = self.device.as_deref().ok_or("the volume has no device")?;
+        run("mount", &["-t", "ext4", device, text_of(&self.directory())?]).map(|_| ())
     }
 
     /// From now on nothing reaches the device.
@@ -95,7 +96,9 @@ impl Drop for Volume {
     fn drop(&mut self) {
         // In this order; each step may have been done by a fault already.
         let _ = unmount(&self.directory());
-        let _ = run("losetup", &["--detach", &self.device]);
+        if let Some(device) = &self.device {
+            let _ = run("losetup", &["--detach", device]);
+        }
         let _ = unmount(&self.home.join("memory"));
     }
 }

@@ -112,6 +112,8 @@ pub struct Counts {
     pub reads: u64,
     pub final_reads: u64,
     pub commits: u64,
+    /// Times a member of a group got a partition.
+    pub assignments: u64,
 }
 
 impl Verdict {
@@ -126,11 +128,11 @@ const PRINTED_MAX: usize = 20;
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { sends, acked, refused, unknown, reads, final_reads, commits } = self.counts;
+        let Counts { sends, acked, refused, unknown, reads, final_reads, commits, assignments } = self.counts;
         writeln!(
             f,
             "{}: {} violations; {sends} sends ({acked} acked, {refused} refused, {unknown} unknown), {reads} reads, \
-             {final_reads} final reads, {commits} commits",
+             {final_reads} final reads, {commits} commits, {assignments} assignments",
             if self.passed() { "PASS" } else { "FAIL" },
             self.violations.len(),
         )?;

@@ -72,13 +72,13 @@ pub(super) async fn stop(stage: &mut Stage) -> Fallible<()> {
     Ok(())
 }
 
-/// One standstill of one to sixty seconds. Short ones are more frequent, and none lasts longer than the case.
+/// One standstill of one to sixty seconds. Short ones are more frequent, and none takes more than half of what is left of the case.
 pub(super) async fn stand_still(stage: &mut Stage) -> Fallible<()> {
     let drawn = match stage.random.chance(80) {
         true => Duration::from_millis(stage.random.between(1_000, 5_000)),
         false => Duration::from_millis(stage.random.between(5_000, 60_000)),
     };
-    let left = stage.until.saturating_duration_since(time::now());
+    let left = stage.until.saturating_duration_since(time::now()) / 2;
     stage.fault("stop");
     stage.node.freeze().await?;
     time::sleep(drawn.min(left.max(Duration::from_secs(1)))).await;

@@ -138,6 +138,7 @@ impl History {
         for event in &self.events {
             counts.reads += u64::from(matches!(event, Event::Read { .. }));
             counts.final_reads += u64::from(matches!(event, Event::ReadAll { .. }));
+            counts.assignments += u64::from(matches!(event, Event::Assigned { .. }));
         }
         counts.commits = self.commits.values().map(|commits| commits.len() as u64).sum();
         counts

@@ -69,7 +69,8 @@ fn a_verdict_names_the_rule_and_shows_the_events_as_they_stood_in_the_file() {
     let lines: Vec<&str> = printed.lines().collect();
     assert_eq!(
         lines[0],
-        "FAIL: 1 violations; 3 sends (3 acked, 0 refused, 0 unknown), 2 reads, 1 final reads, 0 commits"
+        "FAIL: 1 violations; 3 sends (3 acked, 0 refused, 0 unknown), 2 reads, 1 final reads, 0 commits, \
+         0 assignments"
     );
     assert_eq!(
         lines[1],
