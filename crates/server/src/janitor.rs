@@ -190,7 +190,7 @@ pub fn write_checkpoints(node: &Node) {
                 let path = directory.path().display();
                 tracing::warn!(%path, %error, "no space for the checkpoints; those of before stand");
             }
-            Err(error) => directory.fail_whole(&std::io::Error::other(error)),
+            Err(error) => directory.fail_whole(&error.into()),
         }
     }
 }

@@ -44,6 +44,18 @@ impl CheckpointError {
     }
 }
 
+impl From<CheckpointError> for io::Error {
+    /// One line for the log of a node: the file and what the system said of it.
+    fn from(error: CheckpointError) -> io::Error {
+        match &error {
+            CheckpointError::Disk { source, .. } => {
+                io::Error::new(source.kind(), format!("{error}: {source}"))
+            }
+            CheckpointError::Malformed { .. } => io::Error::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
 /// Whether an operation failed because the disk, a quota or a file is full. A flush never does: what it could not write is
 /// gone (`ottla_env::disk`).
 pub fn no_space(error: &io::Error) -> bool {
@@ -136,4 +148,30 @@ fn read_lines<T>(
         return Err(malformed(2, format!("{stated} entries are stated, {} follow", entries.len())));
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(kind: io::ErrorKind) -> CheckpointError {
+        CheckpointError::Disk { path: PathBuf::from("/d/replication-offset-checkpoint"), source: kind.into() }
+    }
+
+    /// C4
+    #[test]
+    fn a_file_that_found_no_space_can_be_written_later_and_no_other() {
+        assert!(failed(io::ErrorKind::StorageFull).is_no_space());
+        assert!(failed(io::ErrorKind::QuotaExceeded).is_no_space());
+        assert!(!failed(io::ErrorKind::Other).is_no_space());
+        let malformed = CheckpointError::Malformed { path: PathBuf::new(), line: 1, reason: "x".to_owned() };
+        assert!(!malformed.is_no_space());
+    }
+
+    #[test]
+    fn a_failure_says_which_file_and_why_in_one_line() {
+        let error = io::Error::from(failed(io::ErrorKind::StorageFull));
+        assert_eq!(error.to_string(), "cannot access /d/replication-offset-checkpoint: no storage space");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
 }
