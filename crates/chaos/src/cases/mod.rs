@@ -187,9 +187,9 @@ impl Case {
     /// Whether a node may log this line of level ERROR.
     pub fn expects(self, line: &str) -> bool {
         let words: &[&str] = match self {
-            Case::Io | Case::ReadOnly => {
-                &["error=Input/output error", "error=Read-only file system", "os error 5", "os error 30"]
-            }
+            Case::ReadOnly => &["Read-only file system", "os error 30"],
+            // Whether it may end so is judged where the call failed.
+            Case::Io => &["Input/output error", "os error 5", "the node cannot go on without it"],
             Case::Full | Case::Mixed => &["No space left on device", "os error 28"],
             Case::Kill | Case::Term | Case::Stop | Case::Power | Case::Slow | Case::Clock => &[],
         };

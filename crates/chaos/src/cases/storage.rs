@@ -127,7 +127,8 @@ pub(super) async fn read_only(stage: &mut Stage) -> Fallible<()> {
 pub(super) async fn serves_on(stage: &mut Stage, lost: &[&Path]) -> Fallible<()> {
     for (partition, directory) in stage.node.directories_of(TOPIC)? {
         let is_lost = lost.iter().any(|place| directory.starts_with(place));
-        let probed = stage.cluster.probe(partition, true).await?;
+        // Where it must be refused, the first answer says so; else clients may have to look for a leader first.
+        let probed = stage.cluster.probe(partition, !is_lost).await?;
         match (is_lost, probed) {
             (false, Probed::Taken) | (true, Probed::Refused(_) | Probed::Unknown(_)) => {}
             (true, Probed::Taken) => {

@@ -124,9 +124,6 @@ impl Cluster {
     }
 }
 
-/// Longest a probe waits for its answer.
-const PROBE: &str = "8000";
-
 /// What became of a record that was sent to see whether the node takes any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probed {
@@ -142,17 +139,20 @@ impl Cluster {
         let seq = PROBES.fetch_add(1, Ordering::Relaxed);
         let client = Name::from("probe");
         let payload = self.payload("probe", seq, partition);
-        let mut settings = vec![
+        // One whose first answer counts is not kept for a leader that may not come.
+        let [request, delivery, retries] = match patience {
+            true => ["4000", "8000", "2147483647"],
+            false => ["2000", "2500", "0"],
+        };
+        let settings = [
             ("acks", "all"),
             ("enable.idempotence", "false"),
             ("linger.ms", "0"),
-            ("request.timeout.ms", "4000"),
-            ("delivery.timeout.ms", PROBE),
-            ("max.block.ms", PROBE),
+            ("request.timeout.ms", request),
+            ("delivery.timeout.ms", delivery),
+            ("max.block.ms", delivery),
+            ("retries", retries),
         ];
-        if !patience {
-            settings.push(("retries", "0"));
-        }
         let producer = Producer::new(ProducerConfig::from_properties(&self.properties(&settings))?)?;
         self.notes.add(Event::Send {
             at: self.notes.now(),
