@@ -6,6 +6,7 @@
 //! Source: requirements FET-15…17, FET-30, FET-31, LO-03; KIP-320.
 
 use ottla_model::{BrokerId, LeaderEpoch, Offset};
+use ottla_mutant::mutant;
 
 use crate::role::Standing;
 use crate::watermark::Limits;
@@ -153,8 +154,9 @@ pub(crate) fn range(
     if attempt.offset < log_start || attempt.offset > log_end {
         return Err(ReadRefused::OutOfRange { got: attempt.offset, log_start, log_end });
     }
+    let up_to = attempt.reader.limit().of(limits);
     Ok(Readable {
-        up_to: attempt.reader.limit().of(limits),
+        up_to: if mutant!(serve_beyond_high_watermark) { log_end } else { up_to },
         log_start,
         high_watermark: limits.high_watermark,
         last_stable: limits.last_stable,

@@ -10,6 +10,7 @@
 //! Source: requirements REP-03 and FET-17.
 
 use ottla_model::Offset;
+use ottla_mutant::mutant;
 
 use crate::AckDurability;
 
@@ -62,7 +63,8 @@ impl Watermarks {
 
     /// Smaller of the high watermark and the first undecided record, never below the log start.
     pub fn last_stable(&self) -> Offset {
-        let first = self.positions.first_unstable.unwrap_or(self.positions.high_watermark);
+        let first = self.positions.first_unstable.filter(|_| !mutant!(read_undecided_transactions));
+        let first = first.unwrap_or(self.positions.high_watermark);
         first.clamp(self.positions.start, self.positions.high_watermark)
     }
 
@@ -77,8 +79,8 @@ impl Watermarks {
     /// How far this replica itself counts for the high watermark.
     pub fn stored_end(&self, durability: AckDurability) -> Offset {
         match durability {
-            AckDurability::Flushed => self.positions.flushed_end,
-            AckDurability::PageCache => self.positions.end,
+            AckDurability::Flushed if !mutant!(ack_before_flush) => self.positions.flushed_end,
+            AckDurability::Flushed | AckDurability::PageCache => self.positions.end,
         }
     }
 

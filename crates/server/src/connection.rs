@@ -24,6 +24,7 @@ use ottla_env::net::Stream;
 use ottla_env::sync::watch;
 use ottla_env::task;
 use ottla_env::time::{now, sleep_until_some};
+use ottla_mutant::mutant;
 use ottla_protocol::connection::{
     ClientSoftware, CloseReason, Completion, Connection, READ_BYTES, Request, Ticket,
 };
@@ -407,7 +408,9 @@ fn take_buffer() -> BytesMut {
 }
 
 fn give_back(mut buffer: BytesMut) {
-    buffer.clear();
+    if !mutant!(reuse_read_buffer) {
+        buffer.clear();
+    }
     // Too large, or its other half is still in use.
     if buffer.try_reclaim(POOLED_BYTES_MAX + 1) || !buffer.try_reclaim(READ_BYTES) {
         return;

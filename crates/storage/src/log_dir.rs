@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottla_env::disk::{Disk, LockGuard, Space};
 use ottla_model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use ottla_mutant::mutant;
 use parking_lot::Mutex;
 
 use crate::checkpoint::{self, CheckpointError, PartitionOffsets};
@@ -325,8 +326,10 @@ pub fn choose_log_dir<'a>(dirs: impl IntoIterator<Item = &'a Arc<LogDir>>) -> Op
 fn take_clean_mark(disk: &dyn Disk, directory: &Path) -> io::Result<(bool, Option<BrokerEpoch>)> {
     let path = directory.join(CLEAN_SHUTDOWN_FILE);
     let Some(content) = small_file::read(disk, &path)? else { return Ok((false, None)) };
-    disk.remove_file(&path)?;
-    // Before the first write to a log: a crash from here on must not look like a clean stop.
-    disk.sync_dir(directory)?;
+    if !mutant!(keep_clean_mark) {
+        disk.remove_file(&path)?;
+        // Before the first write to a log: a crash from here on must not look like a clean stop.
+        disk.sync_dir(directory)?;
+    }
     Ok((true, clean_shutdown::parse(&String::from_utf8_lossy(&content))))
 }

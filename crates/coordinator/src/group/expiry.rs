@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use ottla_model::Timestamp;
+use ottla_mutant::mutant;
 
 use super::classic::{ClassicGroup, GroupState};
 use super::offsets::OffsetStore;
@@ -41,7 +42,7 @@ pub(super) fn sweep(
         return Sweep { is_bare: false, ..sweep };
     };
     for (topic, partitions) in offsets.of_group(&group.id) {
-        let subscribed = group.is_subscribed_to(topic.as_str());
+        let subscribed = group.is_subscribed_to(topic.as_str()) && !mutant!(expire_offsets_of_live_group);
         for (partition, stored) in partitions {
             let key = OffsetKey { group: group.id.clone(), topic: topic.clone(), partition: *partition };
             let old = is_expired(&stored.entry, &counted_from, retention, now);

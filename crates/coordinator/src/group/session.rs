@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use ottla_model::{GenerationId, GroupInstanceId, MemberId};
+use ottla_mutant::mutant;
 
 use super::answer::{
     CommitError, GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveMemberError, LeftMember, SyncError,
@@ -26,7 +27,7 @@ impl ClassicGroup {
             },
         )?;
         let current = self.generation;
-        if command.generation != Some(current) {
+        if command.generation != Some(current) && !mutant!(heartbeat_of_old_generation) {
             return Err(HeartbeatError::IllegalGeneration { got: command.generation, current });
         }
         self.renew_session(&command.member, now);
@@ -67,12 +68,14 @@ impl ClassicGroup {
         member: &MemberId,
         instance: Option<&GroupInstanceId>,
     ) -> Result<(), CommitError> {
-        self.members.check(member, instance).map_err(|stranger| match stranger {
-            Stranger::Unknown => CommitError::UnknownMember,
-            Stranger::Fenced => CommitError::FencedInstance,
-        })?;
+        match self.members.check(member, instance) {
+            Err(Stranger::Unknown) if mutant!(commit_of_unknown_member) => {}
+            Err(Stranger::Unknown) => return Err(CommitError::UnknownMember),
+            Err(Stranger::Fenced) => return Err(CommitError::FencedInstance),
+            Ok(()) => {}
+        }
         let current = self.generation;
-        if generation != Some(current) {
+        if generation != Some(current) && !mutant!(commit_of_old_generation) {
             return Err(CommitError::IllegalGeneration { got: generation, current });
         }
         Ok(())

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use ottla_model::Offset;
+use ottla_mutant::mutant;
 
 use super::shard::{EncodedRecord, Reply, Shard, Unavailable};
 
@@ -149,7 +150,9 @@ impl<S: Shard> Queue<S> {
         let high_watermark = self.high_watermark;
         let committed = |waiting: &mut Waiting<S>| match waiting.fate {
             Fate::Staged { .. } => false,
-            Fate::Appended(last_offset) => last_offset < high_watermark,
+            Fate::Appended(last_offset) => {
+                last_offset < high_watermark || mutant!(answer_groups_before_commit)
+            }
             Fate::Following => true,
         };
         let mut released = 0;

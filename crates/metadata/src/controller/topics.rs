@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use ottla_model::{
-    BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName, TopicNameError,
+    BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId, TopicName, TopicNameError, Uuid,
 };
+use ottla_mutant::mutant;
 use ottla_protocol::messages::{RemoveTopicRecord, TopicRecord};
 
 use super::assignment::{self, AssignmentError};
@@ -189,7 +190,7 @@ fn create_one(
         Layout::ManualAndPartitions => return Err(CreateTopicError::ManualAndPartitions),
         Layout::Counts { partitions, replicas } => placed(view, *partitions, *replicas)?,
     };
-    let id = new_topic_id(view);
+    let id = new_topic_id(view, &name);
     let replicas = partitions.first().map_or(0, |partition| partition.replicas.len());
     let created = CreatedTopic { id, partitions: partitions.len(), replicas, configs };
     let mut records: Vec<MetadataRecord> =
@@ -295,13 +296,21 @@ pub fn new_partition(view: &View<'_>, brokers: &[BrokerId], in_sync: Vec<BrokerI
     }
 }
 
-fn new_topic_id(view: &View<'_>) -> TopicId {
+fn new_topic_id(view: &View<'_>, name: &TopicName) -> TopicId {
     loop {
-        let id = TopicId::new(view.random.kafka_uuid()).filter(|id| *id != TopicId::METADATA);
+        let uuid = if mutant!(reuse_topic_id) { id_of(name) } else { view.random.kafka_uuid() };
+        let id = TopicId::new(uuid).filter(|id| *id != TopicId::METADATA);
         if let Some(id) = id.filter(|id| view.image.topics.by_id(*id).is_none()) {
             return id;
         }
     }
+}
+
+/// What a topic id must never be: the same for every topic of a name. Only a mutant makes such.
+fn id_of(name: &TopicName) -> Uuid {
+    let mut bytes = [b'.'; 16];
+    bytes.iter_mut().zip(name.as_str().bytes().rev()).for_each(|(byte, letter)| *byte = letter);
+    Uuid::from_bytes(bytes)
 }
 
 /// How a request names a topic to be deleted.

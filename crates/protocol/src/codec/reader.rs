@@ -13,6 +13,7 @@
 
 use bytes::Bytes;
 use ottla_model::Uuid;
+use ottla_mutant::mutant;
 
 use super::error::DecodeError;
 use super::field::Field;
@@ -183,7 +184,7 @@ impl<'a> Reader<'a> {
         let Some(got) = got else { return Ok(None) };
         let left = self.remaining();
         match usize::try_from(got) {
-            Ok(count) if count <= left => Ok(Some(count)),
+            Ok(count) if count <= left || mutant!(unbounded_count) => Ok(Some(count)),
             _ => Err(DecodeError::CountOutOfRange { at, got, left }),
         }
     }

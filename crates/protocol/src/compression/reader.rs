@@ -9,6 +9,8 @@
 //!
 //! Source: requirements REC-02, TRAP-38.
 
+use ottla_mutant::mutant;
+
 use super::{CHUNK_BYTES, Compression, CompressionError, gzip, lz4, snappy, zstd};
 
 /// Largest output buffer that is kept for the next batch. LZ4 frames may have blocks of 4 MiB and snappy blocks may
@@ -71,8 +73,8 @@ impl Decompressor {
         };
         self.out.truncate(KEPT_BYTES_MAX);
         self.out.shrink_to(KEPT_BYTES_MAX);
-        let produced = 0;
-        Ok(Unpacked { codec, state, input, out: &mut self.out, chunk: 0, produced, limit: limits.bytes_max })
+        let (produced, limit) = (0, if mutant!(unbounded_unpacking) { u64::MAX } else { limits.bytes_max });
+        Ok(Unpacked { codec, state, input, out: &mut self.out, chunk: 0, produced, limit })
     }
 
     /// Unpacks all of `input` behind what `output` holds.

@@ -12,6 +12,8 @@
 
 use bytes::BytesMut;
 
+use ottla_mutant::mutant;
+
 use crate::reply::SIZE_BYTES;
 
 /// Size of a read buffer, and of the memory that a connection takes for a frame of unknown or lesser size. Reads of
@@ -53,7 +55,7 @@ impl Frames {
             return Ok(None);
         };
         let got = i32::from_be_bytes(*field);
-        if !u32::try_from(got).is_ok_and(|size| size <= bytes_max) {
+        if !u32::try_from(got).is_ok_and(|size| size <= bytes_max || mutant!(oversized_frame)) {
             return Err(BadSize { got });
         }
         let size = usize::try_from(got).map_err(|_| BadSize { got })?;
@@ -85,7 +87,7 @@ impl Frames {
 
     /// Gives the buffer away while nothing is in it.
     pub(super) fn take_buffer(&mut self) -> Option<BytesMut> {
-        self.buffer.is_empty().then(|| std::mem::take(&mut self.buffer))
+        (self.buffer.is_empty() || mutant!(reuse_read_buffer)).then(|| std::mem::take(&mut self.buffer))
     }
 
     /// Whether there is memory to read into.
@@ -96,7 +98,9 @@ impl Frames {
     /// Takes a buffer to read into; one that is already there stays.
     pub(super) fn put_buffer(&mut self, mut buffer: BytesMut) {
         if self.buffer.is_empty() {
-            buffer.clear();
+            if !mutant!(reuse_read_buffer) {
+                buffer.clear();
+            }
             self.buffer = buffer;
         }
     }

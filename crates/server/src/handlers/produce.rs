@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_env::time::{Instant, now};
 use ottla_model::{Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
+use ottla_mutant::mutant;
 use ottla_protocol::produce::{
     CurrentLeader, ProduceOutcome, ProducePartition, ProduceRequestView, ProduceResponseWriter, TopicLabel,
 };
@@ -251,7 +252,9 @@ fn find_topic(job: &Job<'_>, label: TopicLabel<'_>) -> Result<Asked, ErrorCode> 
 /// a topic that was deleted and made again has its new log already (PRD-04).
 fn of_topic(partition: Arc<Partition>, topic: Option<TopicId>) -> Result<Arc<Partition>, ErrorCode> {
     match topic {
-        Some(topic) if topic != partition.topic_id() => Err(ErrorCode::UnknownTopicId),
+        Some(topic) if topic != partition.topic_id() && !mutant!(produce_old_topic_id) => {
+            Err(ErrorCode::UnknownTopicId)
+        }
         Some(_) | None => Ok(partition),
     }
 }

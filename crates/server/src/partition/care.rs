@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ottla_env::time::{now, wall_now};
 use ottla_model::{Offset, Timestamp};
+use ottla_mutant::mutant;
 use ottla_replication::AckDurability;
 use ottla_storage::{RemovedFiles, Retention};
 
@@ -49,7 +50,10 @@ impl Partition {
             let Some(job) = log.flush_job()? else { return Ok(()) };
             job
         };
-        job.run()?;
+        match job.run() {
+            Err(_) if mutant!(retry_failed_flush) => job.run()?,
+            run => run?,
+        }
         let mut state = self.state.lock();
         let Some(log) = &mut state.log else { return Ok(()) };
         log.on_flushed(&job);
@@ -117,7 +121,7 @@ impl Partition {
     pub fn delete_records_below(&self, to: Offset) {
         let mut state = self.state.lock();
         let Some(log) = &mut state.log else { return };
-        if to <= log.log_start() {
+        if to <= log.log_start() && !mutant!(move_log_start_backward) {
             return;
         }
         log.move_log_start(to);

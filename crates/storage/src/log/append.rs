@@ -11,6 +11,7 @@
 use std::io;
 
 use ottla_model::{LeaderEpoch, Offset, Timestamp};
+use ottla_mutant::mutant;
 use ottla_protocol::record::{Batch, BatchError, BatchHeader, BatchMut, BatchView};
 
 use super::{Log, Unsealed};
@@ -250,13 +251,19 @@ impl Log {
         let incoming = Incoming { bytes, last_offset, max_timestamp, now };
         let rolled = self.roll_before(&incoming, first_offset).map_err(disk_error)?;
         let position = self.active.size;
-        self.write_bytes(batches, position).map_err(disk_error)?;
+        match self.write_bytes(batches, position).map_err(disk_error) {
+            Err(AppendError::NoSpace(_)) if mutant!(full_disk_is_success) => {}
+            written => written?,
+        }
         self.append_aborted(&staged).map_err(disk_error)?;
         self.producers.commit(&mut staged);
         let mut at = 0;
         while let Ok(batch) = Batch::parse(&batches[at..]) {
             let mut found = found_batch(&batch);
             found.position = self.active.size;
+            if mutant!(retention_by_broker_time) {
+                found.max_timestamp = now;
+            }
             if let Some(epoch) = found.leader_epoch() {
                 self.note_epoch_of(epoch, found.base_offset);
             }

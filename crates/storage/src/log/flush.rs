@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use ottla_env::disk::{File, OpenMode};
 use ottla_model::{Offset, Timestamp};
+use ottla_mutant::mutant;
 use parking_lot::Mutex;
 
 use super::Log;
@@ -168,7 +169,7 @@ impl FlushJob {
     /// the system forgets the pages that it could not write.
     pub fn run(&self) -> io::Result<()> {
         let mut epochs_in_file = self.turn.lock();
-        for file in &self.segments {
+        for file in self.segments.iter().filter(|_| !mutant!(skip_flush)) {
             file.sync_data()?;
         }
         for file in &self.side_files {
@@ -197,10 +198,12 @@ impl FlushJob {
                 small_file::replace(disk, &path, text.as_bytes())?;
                 *epochs_in_file = *stamp;
             }
-            _ if self.names => disk.sync_dir(&self.directory.path())?,
+            _ if self.names && !mutant!(skip_sync_of_created_names) => {
+                disk.sync_dir(&self.directory.path())?
+            }
             _ => {}
         }
-        if self.created {
+        if self.created && !mutant!(skip_sync_of_created_names) {
             let path = self.directory.path();
             let parent = path.parent().map_or_else(PathBuf::new, |parent| parent.to_owned());
             disk.sync_dir(&parent)?;

@@ -43,6 +43,7 @@ use std::sync::Arc;
 
 use ottla_env::disk::OpenMode;
 use ottla_model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
+use ottla_mutant::mutant;
 
 pub use append::{AppendError, Appended, FollowerAppend, LeaderAppend, LeaderAppended};
 pub use flush::{FlushJob, ReserveJob};
@@ -151,6 +152,9 @@ impl Log {
         };
         let directory = PartitionDirectory::new(Arc::clone(&place.files), place.directory);
         let mut recovery = recovery::recover(&directory, (&place.partition, &place.config), known)?;
+        if mutant!(forget_producers_at_restart) {
+            recovery.producers = Producers::default();
+        }
         let report = std::mem::take(&mut recovery.report);
         let mut log = Log::assemble(place.partition, place.config, directory, recovery);
         log.topic_id = topic_id;
@@ -258,7 +262,7 @@ impl Log {
             None if self.active.size == 0 => self.active.base(),
             None => self.log_end.previous().unwrap_or(Offset::ZERO),
         };
-        self.flush.flushed().min(complete)
+        if mutant!(recovery_point_ahead_of_flush) { complete } else { self.flush.flushed().min(complete) }
     }
 
     /// Bytes of all batches, also of those below the log start that share a segment with later ones.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use ottla_env::disk::File;
 use ottla_model::Offset;
+use ottla_mutant::mutant;
 use ottla_protocol::record::BatchError;
 
 use super::Log;
@@ -403,7 +404,8 @@ impl Part {
     }
 
     fn taken(&self, file: Arc<dyn File>, position: u64, (until, end): (u64, Offset)) -> Taken {
-        let len = u32::try_from(until - position).unwrap_or(u32::MAX);
+        let begin = if mutant!(wrong_range_at_segment_border) && until == self.size { 0 } else { position };
+        let len = u32::try_from(until - begin).unwrap_or(u32::MAX);
         Taken::Some { slice: LogSlice { file, position, len }, end, whole: until == self.size }
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 
 use ottla_model::{Offset, Timestamp};
+use ottla_mutant::mutant;
 
 use super::Log;
 use crate::file_cache::SegmentFiles;
@@ -101,7 +102,7 @@ impl Log {
     /// Whole segments below are removed by the next [`Log::apply_retention`].
     pub fn move_log_start(&mut self, to: Offset) {
         assert!(to <= self.log_end, "log start {to} would lie above the log end {}", self.log_end);
-        if to <= self.log_start {
+        if to <= self.log_start && !mutant!(move_log_start_backward) {
             return;
         }
         self.log_start = to;
@@ -118,7 +119,7 @@ impl Log {
         mut reason: Reason,
     ) -> io::Result<()> {
         while let Some(first) = self.sealed.front() {
-            if first.end > retention.high_watermark {
+            if first.end > retention.high_watermark && !mutant!(retention_above_high_watermark) {
                 return Ok(());
             }
             let timestamp = first.largest()?.map(|largest| largest.timestamp);
@@ -144,7 +145,7 @@ impl Log {
         }
         let timestamp = self.active.largest.map(|largest| largest.timestamp);
         let oldest = Oldest { files: &self.active.files, end: self.log_end, size, timestamp };
-        if self.may_go(&mut reason, &oldest, retention.now)? {
+        if self.may_go(&mut reason, &oldest, retention.now)? || mutant!(retention_takes_active_segment) {
             self.roll(self.log_end, retention.now)?;
             self.remove_first(removed)?;
         }
@@ -160,7 +161,7 @@ impl Log {
                 Ok(true)
             }
             Reason::TooOld => {
-                let timestamp = match oldest.timestamp {
+                let timestamp = match oldest.timestamp.filter(|_| !mutant!(retention_by_file_time)) {
                     Some(timestamp) => timestamp,
                     None => last_modified(oldest.files)?,
                 };

@@ -18,6 +18,7 @@ mod snapshot;
 use std::collections::{BTreeMap, HashMap};
 
 use ottla_model::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use ottla_mutant::mutant;
 
 pub use entry::{AppendedBatch, BATCHES_MAX, ProducerBatch, ProducerEntry, TransactionEnd};
 pub use snapshot::SnapshotError;
@@ -149,6 +150,7 @@ impl Producers {
         place: Place<'_>,
     ) -> Result<Verdict, ProducerError> {
         if place.origin == Origin::Client
+            && !mutant!(append_repeated_batches)
             && let Some(duplicate) =
                 self.known(staged, batch.producer).and_then(|entry| entry.find_duplicate(batch))
         {
@@ -306,7 +308,11 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerE
 
 fn check_epoch(entry: &ProducerEntry, batch: &ProducerBatch, place: Place<'_>) -> Result<(), ProducerError> {
     match entry.epoch {
-        Some(known) if batch.epoch < known && place.origin != Origin::Replica => {
+        Some(known)
+            if batch.epoch < known
+                && place.origin != Origin::Replica
+                && !mutant!(accept_old_producer_epoch) =>
+        {
             Err(ProducerError::FencedEpoch {
                 producer: batch.producer,
                 offset: batch.first_offset,
@@ -346,7 +352,9 @@ fn check_sequence(
     }
     let last = entry.last_batch().and_then(|batch| batch.last_sequence);
     let expected = last.map_or(Sequence::ZERO, Sequence::next);
-    if got == expected.value() {
+    let gap = mutant!(accept_sequence_gap) && got > expected.value();
+    let repeated = mutant!(append_repeated_batches) && got < expected.value();
+    if got == expected.value() || gap || repeated {
         return Ok(());
     }
     let last = last.map_or(-1, Sequence::value);

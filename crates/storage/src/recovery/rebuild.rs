@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use ottla_env::disk::File;
 use ottla_model::{LeaderEpoch, Offset};
+use ottla_mutant::mutant;
 
 use super::replay::Replay;
 use super::sweep::{Found, FoundSegment};
@@ -263,7 +264,9 @@ impl<'a> Rebuild<'a> {
             return Err(bad(BadBatch::TooFar { last }));
         }
         if !self.known.clean && last >= self.known.recovery_point {
-            walk.check(&batch)?;
+            if !mutant!(recover_without_crc) {
+                walk.check(&batch)?;
+            }
             if let Some((got, known)) = self.epoch_goes_back(&batch) {
                 return Err(bad(BadBatch::Epoch { got, known }));
             }
@@ -318,16 +321,24 @@ impl<'a> Rebuild<'a> {
         (lost || base < expected).then_some(Bad { position: 0, reason: BadBatch::Gap { base, expected } })
     }
 
+    /// Whether what ends here was on stable storage once: it is damage then, not a torn end.
+    fn is_below_recovery_point(&self) -> bool {
+        let below = self.next.is_none_or(|next| next < self.known.recovery_point);
+        below && !mutant!(cut_below_recovery_point)
+    }
+
     /// Cuts the log within a segment.
     fn cut(&mut self, segment: &Segment, later: &[Segment], bad: Bad) -> Result<(), OpenError> {
-        if self.next.is_none_or(|next| next < self.known.recovery_point) {
+        if self.is_below_recovery_point() {
             return Err(self.damaged(segment, bad));
         }
         let Bad { position, reason } = bad;
         // Durable at once: what is appended next must not be mixed with it by another crash.
         let file = segment.files.open(FileKind::Log)?;
-        file.set_len(position)?;
-        file.sync_all()?;
+        if !mutant!(keep_torn_end) {
+            file.set_len(position)?;
+            file.sync_all()?;
+        }
         let bytes = segment.found.size - position;
         self.report.cut = Some(Cut { segment: segment.files.base, position, bytes, reason });
         self.remove(later)
@@ -336,7 +347,7 @@ impl<'a> Rebuild<'a> {
     /// Cuts the log between two segments.
     fn cut_before(&mut self, later: &[Segment], bad: Bad) -> Result<(), OpenError> {
         let Some(first) = later.first() else { return Ok(()) };
-        if self.next.is_none_or(|next| next < self.known.recovery_point) {
+        if self.is_below_recovery_point() {
             return Err(self.damaged(first, bad));
         }
         let Bad { position, reason } = bad;
@@ -365,7 +376,7 @@ impl<'a> Rebuild<'a> {
         };
         let recovery_point = self.known.recovery_point;
         let log_end = self.next.unwrap_or(active.base());
-        if log_end < recovery_point {
+        if log_end < recovery_point && !mutant!(cut_below_recovery_point) {
             return Err(OpenError::Short { log_end, recovery_point });
         }
         // What lies below the log start is gone, and so as durable as it will ever be.

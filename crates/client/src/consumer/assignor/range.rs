@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_model::{MemberId, PartitionIndex, TopicName};
+use ottla_mutant::mutant;
 
 use super::racks::{make_difference, racks_of};
 use super::{Assignment, Member, Topics, nothing_for, partitions_of};
@@ -77,7 +78,7 @@ impl<'a> Range<'a> {
         if *given > self.each {
             self.extras = self.extras.saturating_sub(1);
         }
-        self.open.retain(|partition| !partitions.contains(partition));
+        self.open.retain(|partition| !partitions.contains(partition) || mutant!(range_assigns_twice));
         let list = assignment.entry(member.id.clone()).or_default();
         let one =
             |partition: &PartitionIndex| ottla_model::TopicPartition::new(self.topic.clone(), *partition);

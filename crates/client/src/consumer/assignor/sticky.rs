@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_model::{MemberId, TopicPartition};
+use ottla_mutant::mutant;
 
 use super::racks::Racks;
 use super::{Assignment, Member, Topics, nothing_for, subscribed_partitions};
@@ -99,7 +100,8 @@ fn assign_evenly(
 ) -> Assignment {
     let mut quotas = Quotas::new(members, kept, all.len());
     let taken: BTreeSet<TopicPartition> = quotas.kept.values().flatten().cloned().collect();
-    let mut free: Vec<&TopicPartition> = all.iter().filter(|partition| !taken.contains(partition)).collect();
+    let is_free = |partition: &&TopicPartition| !taken.contains(*partition) || mutant!(sticky_assigns_twice);
+    let mut free: Vec<&TopicPartition> = all.iter().filter(is_free).collect();
     if let Some(racks) = racks {
         quotas.deal_near(&mut free, racks);
     }

@@ -16,6 +16,7 @@ mod scan;
 mod walk;
 
 use ottla_model::Timestamp;
+use ottla_mutant::mutant;
 
 pub use rules::{
     AppendRules, Arrival, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal, TopicCompression,
@@ -118,7 +119,10 @@ fn admit(records: &[u8], rules: &AppendRules, version: i16) -> Result<(BatchHead
     if header.size > rules.batch_bytes_max {
         return Err(Refusal::TooLarge { size: header.size, max: rules.batch_bytes_max });
     }
-    BatchView::parse(records).and_then(|batch| batch.check_crc()).map_err(Refusal::Corrupt)?;
+    let batch = BatchView::parse(records).map_err(Refusal::Corrupt)?;
+    if !mutant!(append_without_crc) {
+        batch.check_crc().map_err(Refusal::Corrupt)?;
+    }
     let codec = codec?;
     let BatchHeader { last_offset_delta, record_count, .. } = header;
     if record_count <= 0 || last_offset_delta != record_count - 1 {
