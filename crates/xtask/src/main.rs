@@ -11,6 +11,7 @@ mod codegen;
 mod compat;
 mod differential;
 mod docs;
+mod mutants;
 mod tidy;
 
 /// A task: its name, its usage and what runs it with the arguments behind its name.
@@ -55,6 +56,11 @@ const TASKS: &[Task] = &[
         name: "docs",
         usage: "docs [--check]      write docs/reference from the declarations, or check that it is current",
         run: docs::run,
+    },
+    Task {
+        name: "mutants",
+        usage: "mutants [--only NAME,...] [--report FILE]   build in deliberate bugs, one after the other, and name those no test finds",
+        run: mutants::run,
     },
     Task {
         name: "tidy",

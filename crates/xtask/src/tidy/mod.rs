@@ -12,6 +12,7 @@ mod functions;
 mod header;
 mod lengths;
 mod lints;
+mod mutants;
 mod names;
 mod rust_text;
 mod stands_alone;
@@ -40,7 +41,7 @@ impl Finding {
 /// A rule looks at the whole tree and tells what stands against it.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [(&str, Rule); 13] = [
+const RULES: [(&str, Rule); 14] = [
     ("floors", floors::check),
     ("lengths of files", lengths::check),
     ("lengths of functions", functions::check),
@@ -54,6 +55,7 @@ const RULES: [(&str, Rule); 13] = [
     ("the ledger", conformance::check),
     ("config keys", config_keys::check),
     ("standing alone", stands_alone::check),
+    ("mutants", mutants::check),
 ];
 
 /// Checks the repository; `cargo xtask` runs in its root or below.
