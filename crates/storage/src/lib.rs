@@ -22,6 +22,7 @@ mod scan;
 mod seal;
 mod segment;
 mod small_file;
+mod sound;
 mod txn_index;
 
 pub use checkpoint::{CheckpointError, PartitionOffsets, no_space, read_offsets, write_offsets};

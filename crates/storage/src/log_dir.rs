@@ -179,6 +179,11 @@ impl LogDir {
         self.start.broker_epoch
     }
 
+    /// Recovery point that the last run wrote down.
+    pub fn last_recovery_point(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.start.recovery_points.get(partition).copied()
+    }
+
     /// High watermark that the last run wrote down.
     pub fn last_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
         self.start.high_watermarks.get(partition).copied()

@@ -151,6 +151,11 @@ impl Scanner {
         Ok(Some(found))
     }
 
+    /// Goes on at `position`, where a batch begins.
+    pub(crate) fn back_to(&mut self, position: u64) {
+        self.position = position;
+    }
+
     /// All bytes of a batch that [`Scanner::next`] returned.
     pub(crate) fn body(&mut self, batch: &FoundBatch) -> Result<Batch<'_>, ScanError> {
         let size = usize::try_from(batch.size).unwrap_or(usize::MAX);

@@ -24,7 +24,8 @@ use crate::config::LogConfig;
 use crate::file_cache::SegmentFiles;
 use crate::index::{IndexEntry, OffsetEntry, SparseIndex, TimeEntry};
 use crate::names::FileKind;
-use crate::scan::FoundBatch;
+use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
+use crate::sound::{self, Timed, Unsound};
 
 /// Kafka's limit on how far an offset may lie above the base offset of its segment.
 pub(crate) const RELATIVE_OFFSET_MAX: u64 = i32::MAX.unsigned_abs() as u64;
@@ -71,15 +72,25 @@ impl Indexes {
         Ok(indexes)
     }
 
-    /// Where to begin looking for the batch that holds the offset `relative`; position 0 without an entry.
-    pub(crate) fn position_before(&self, files: &Arc<SegmentFiles>, relative: u32) -> io::Result<u64> {
+    /// The last entry of a batch that is not behind the one with the offset `relative`.
+    pub(crate) fn entry_before(
+        &self,
+        files: &Arc<SegmentFiles>,
+        relative: u32,
+    ) -> io::Result<Option<OffsetEntry>> {
         // The entry's offset is the batch's last one, so an entry at `relative` names the batch itself.
         let open = || files.open(FileKind::OffsetIndex);
-        let entry = self.offsets.last_before(open, |entry| entry.relative <= relative)?;
-        Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+        self.offsets.last_before(open, |entry| entry.relative <= relative)
     }
 
-    fn largest(&self, base: Offset) -> Option<LargestTimestamp> {
+    /// Where to begin looking for the batch that holds the offset `relative`; position 0 without an entry, or where
+    /// the entry names no batch: an index that was damaged costs time, and nothing else.
+    pub(crate) fn position_before(&self, files: &Arc<SegmentFiles>, relative: u32) -> io::Result<u64> {
+        let Some(entry) = self.entry_before(files, relative)? else { return Ok(0) };
+        Ok(if names_a_batch(files, entry, u64::MAX)? { u64::from(entry.position) } else { 0 })
+    }
+
+    pub(crate) fn largest(&self, base: Offset) -> Option<LargestTimestamp> {
         let last = self.times.last()?;
         Some(LargestTimestamp { timestamp: last.timestamp, last_offset: base.plus(last.relative) })
     }
@@ -305,18 +316,30 @@ pub(crate) struct Sealed {
     pub(crate) end: Offset,
     pub(crate) size: u64,
     indexes: OnceLock<Indexes>,
+    timed: OnceLock<Timed>,
+    is_sound: OnceLock<()>,
 }
 
 impl Sealed {
     /// A segment whose indexes lie in their files.
     pub(crate) fn on_disk(files: Arc<SegmentFiles>, end: Offset, size: u64) -> Sealed {
-        Sealed { files, end, size, indexes: OnceLock::new() }
+        let (indexes, timed, is_sound) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Sealed { files, end, size, indexes, timed, is_sound }
+    }
+
+    /// The same segment, whose indexes lie in their files now.
+    pub(crate) fn without_indexes(&self) -> Sealed {
+        let (timed, is_sound) = (self.timed.clone(), self.is_sound.clone());
+        Sealed { timed, is_sound, ..Sealed::on_disk(Arc::clone(&self.files), self.end, self.size) }
     }
 
     /// The active segment, closed.
     pub(crate) fn from_active(active: Active, end: Offset) -> Sealed {
         let Active { files, size, indexes, .. } = active;
-        Sealed { files, end, size, indexes: OnceLock::from(indexes) }
+        // What was just written, or read again as a whole, needs no second look.
+        let timed = Timed { largest: indexes.largest(files.base), index_is_right: true };
+        let (timed, is_sound) = (OnceLock::from(timed), OnceLock::from(()));
+        Sealed { files, end, size, indexes: OnceLock::from(indexes), timed, is_sound }
     }
 
     pub(crate) fn base(&self) -> Offset {
@@ -334,7 +357,45 @@ impl Sealed {
 
     /// The largest timestamp, or `None` when no batch has one.
     pub(crate) fn largest(&self) -> io::Result<Option<LargestTimestamp>> {
-        Ok(self.indexes()?.largest(self.base()))
+        Ok(self.timed()?.largest)
+    }
+
+    /// Whether the time index says what the batches say.
+    pub(crate) fn time_index_is_right(&self) -> io::Result<bool> {
+        Ok(self.timed()?.index_is_right)
+    }
+
+    fn timed(&self) -> io::Result<Timed> {
+        if let Some(timed) = self.timed.get() {
+            return Ok(*timed);
+        }
+        let timed = sound::largest(&self.files, self.indexes()?, self.size)?;
+        Ok(*self.timed.get_or_init(|| timed))
+    }
+
+    /// Whether they were looked at, and can be.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.is_sound.get().is_some()
+    }
+
+    /// Looks once whether the files can be what was written.
+    pub(crate) fn check(&self) -> Result<(), Unsound> {
+        if self.is_sound.get().is_none() {
+            sound::check(&self.files, self.indexes()?, (self.size, self.end))?;
+            let _ = self.is_sound.set(());
+        }
+        Ok(())
+    }
+}
+
+/// Whether the batch that an entry names lies there, in the first `size` bytes of the segment.
+pub(crate) fn names_a_batch(files: &Arc<SegmentFiles>, entry: OffsetEntry, size: u64) -> io::Result<bool> {
+    let file = files.open(FileKind::Log)?;
+    let end = file.len()?.min(size);
+    match Scanner::new(file, u64::from(entry.position)..end, Waiting::Allowed).next() {
+        Ok(Some(batch)) => Ok(batch.last_offset == files.base.plus(entry.relative)),
+        Ok(None) | Err(ScanError::Bad { .. }) => Ok(false),
+        Err(ScanError::Disk(error)) => Err(error),
     }
 }
 

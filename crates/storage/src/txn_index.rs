@@ -77,6 +77,24 @@ impl AbortedTransaction {
     }
 }
 
+/// All entries of a segment's file. One that cannot be what was written is an error: without it a reader of committed
+/// records would be given what was taken back.
+pub(crate) fn read_all(files: &Arc<SegmentFiles>) -> io::Result<Vec<AbortedTransaction>> {
+    let entries = read(files)?;
+    let path = files.path(FileKind::TxnIndex);
+    let len = match files.directory.disk().metadata(&path) {
+        Ok(found) => found.len,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    if len != u64::try_from(entries.len() * ENTRY_BYTES).unwrap_or(u64::MAX) {
+        let text =
+            format!("{} has {len} bytes, of which {} entries are right", path.display(), entries.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(entries)
+}
+
 /// The entries of a segment's file, up to the first that is damaged. Does not create the file.
 pub(crate) fn read(files: &Arc<SegmentFiles>) -> io::Result<Vec<AbortedTransaction>> {
     let path = files.path(FileKind::TxnIndex);

@@ -93,9 +93,15 @@ pub fn of_look(error: &LookError) -> ErrorCode {
         LookError::NotKnownYet(_) => ErrorCode::OffsetNotAvailable,
         LookError::EpochUndetermined(_) => ErrorCode::OffsetOutOfRange,
         LookError::Read(ReadError::OutOfRange { .. }) => ErrorCode::OffsetOutOfRange,
-        LookError::Read(ReadError::Damaged { .. } | ReadError::Disk(_)) | LookError::NotResident(_) => {
-            ErrorCode::KafkaStorageError
-        }
+        // A consumer tells its application, and does not ask for the same bytes for ever.
+        LookError::Read(
+            ReadError::Damaged { .. }
+            | ReadError::Misplaced { .. }
+            | ReadError::Short { .. }
+            | ReadError::Altered { .. }
+            | ReadError::Astray { .. },
+        ) => ErrorCode::CorruptMessage,
+        LookError::Read(ReadError::Disk(_)) | LookError::NotResident(_) => ErrorCode::KafkaStorageError,
         LookError::Lookup(
             LookupError::Disk(_) | LookupError::Damaged { .. } | LookupError::Records { .. },
         ) => ErrorCode::KafkaStorageError,

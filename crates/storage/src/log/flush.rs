@@ -307,9 +307,7 @@ impl Log {
             self.unsealed = Vec::new();
         }
         if let Some(segment) = self.sealed.iter_mut().find(|segment| segment.base() == job.base()) {
-            let fresh =
-                crate::segment::Sealed::on_disk(Arc::clone(&segment.files), segment.end, segment.size);
-            *segment = Arc::new(fresh);
+            *segment = Arc::new(segment.without_indexes());
         }
     }
 

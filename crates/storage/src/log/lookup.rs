@@ -154,7 +154,10 @@ impl TimestampSearch {
         }
         let indexes = segment.indexes()?;
         let open = || segment.files.open(FileKind::TimeIndex);
-        let before = indexes.times.last_before(open, |entry| entry.timestamp < time)?;
+        let before = match segment.time_index_is_right()? {
+            true => indexes.times.last_before(open, |entry| entry.timestamp < time)?,
+            false => None,
+        };
         let start = relative_offset(segment.base(), self.log_start).unwrap_or(0);
         let relative = before.map_or(0, |entry| entry.relative).max(start);
         let from = indexes.position_before(&segment.files, relative)?;

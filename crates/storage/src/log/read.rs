@@ -19,13 +19,15 @@ use std::sync::Arc;
 use ottla_env::disk::File;
 use ottla_model::Offset;
 use ottla_mutant::mutant;
-use ottla_protocol::record::BatchError;
+use ottla_protocol::record::{Batch, BatchError, Batches};
 
 use super::Log;
 use crate::file_cache::SegmentFiles;
+use crate::index::OffsetEntry;
 use crate::names::FileKind;
 use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
 use crate::segment::{Indexes, Sealed, relative_offset};
+use crate::sound::Unsound;
 use crate::txn_index::{self, AbortedTransaction};
 
 /// What a reader asks for.
@@ -58,6 +60,30 @@ pub struct LogRead {
     pub end: Offset,
 }
 
+impl LogRead {
+    /// Looks at the bytes of all slices before they are given to somebody who reads from `from` on: checksums, and that
+    /// the batches follow each other up to the end. What is sent from the file without being looked at is checked by
+    /// its reader, as in Kafka.
+    pub fn check(&self, from: Offset, bytes: &[u8]) -> Result<(), ReadError> {
+        // The first batch may begin before what was asked for.
+        let (mut behind, mut is_first) = (from, true);
+        for batch in Batches::new(bytes) {
+            let altered = |reason| ReadError::Altered { behind, reason };
+            let batch = batch.map_err(altered)?;
+            batch.check_crc().map_err(altered)?;
+            let Batch::V2(view) = &batch else { return Ok(()) };
+            let (first, last) = (view.header().base_offset, batch.last_offset());
+            let expected = behind;
+            let follows = if is_first { last >= expected } else { first >= expected };
+            if !follows || last < first || last >= self.end {
+                return Err(ReadError::Astray { first, last, expected, end: self.end });
+            }
+            (behind, is_first) = (last.next(), false);
+        }
+        Ok(())
+    }
+}
+
 /// Why a read is not possible.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -66,11 +92,36 @@ pub enum ReadError {
     /// What is on disk is no batch.
     #[error("segment {segment} is damaged at byte {position}: {reason}")]
     Damaged { segment: Offset, position: u64, reason: BatchError },
+    /// The segment holds what belongs into another one.
+    #[error("segment {segment} has offset {offset} at byte {position}, where it does not belong")]
+    Misplaced { segment: Offset, position: u64, offset: Offset },
+    /// The segment lost its end.
+    #[error(
+        "segment {segment} ends at {ends_at}, although its indexes know of more and the next one begins at {next}"
+    )]
+    Short { segment: Offset, ends_at: Offset, next: Offset },
+    /// Bytes on their way to a reader are not what was written.
+    #[error("what was read behind offset {behind} is no batch: {reason}")]
+    Altered { behind: Offset, reason: BatchError },
+    /// A batch that says to be another one.
+    #[error("offsets {first} to {last} were read where {expected} to {end} belong")]
+    Astray { first: Offset, last: Offset, expected: Offset, end: Offset },
     #[error("cannot read from the data directory")]
     Disk(#[from] io::Error),
 }
 
 impl ReadError {
+    fn of_unsound(error: Unsound, segment: &Sealed) -> ReadError {
+        let (base, next) = (segment.base(), segment.end);
+        match error {
+            Unsound::Scan(error) => ReadError::of(error, base),
+            Unsound::Misplaced { position, offset } => {
+                ReadError::Misplaced { segment: base, position, offset }
+            }
+            Unsound::Short { ends_at } => ReadError::Short { segment: base, ends_at, next },
+        }
+    }
+
     pub(super) fn of(error: ScanError, segment: Offset) -> ReadError {
         match error {
             ScanError::Disk(error) => ReadError::Disk(error),
@@ -116,14 +167,52 @@ enum Bounds {
     /// In the indexes of a segment that does not change any more.
     Indexed(Arc<Sealed>),
     /// At or behind these positions, where batches begin.
-    Known { start: Start, end_from: u64 },
+    Known { start: Start, end_from: Hint },
 }
 
 /// Where the batch with the first offset lies.
 #[derive(Clone, Copy, Debug)]
 enum Start {
     At(u64),
-    AtOrBehind(u64),
+    AtOrBehind(Hint),
+}
+
+/// What an index says: where a batch begins, and its last offset. A damaged one may say anything.
+#[derive(Clone, Copy, Debug)]
+struct Hint {
+    position: u64,
+    last_offset: Option<Offset>,
+}
+
+impl Hint {
+    const NONE: Hint = Hint { position: 0, last_offset: None };
+
+    fn of(entry: Option<OffsetEntry>, base: Offset) -> Hint {
+        match entry {
+            Some(OffsetEntry { relative, position }) => {
+                Hint { position: u64::from(position), last_offset: Some(base.plus(relative)) }
+            }
+            None => Hint::NONE,
+        }
+    }
+
+    /// Whether the first batch that was found there, or what was found in its place, is what the index says.
+    fn holds(&self, found: &Result<Option<FoundBatch>, ScanError>) -> bool {
+        let Some(last_offset) = self.last_offset else { return true };
+        match found {
+            Ok(Some(batch)) => batch.last_offset == last_offset,
+            Ok(None) | Err(ScanError::Bad { .. }) => false,
+            Err(ScanError::Disk(_)) => true,
+        }
+    }
+}
+
+impl Start {
+    fn position(&self) -> u64 {
+        match self {
+            Start::At(position) | Start::AtOrBehind(Hint { position, .. }) => *position,
+        }
+    }
 }
 
 impl Log {
@@ -169,15 +258,18 @@ impl Log {
             Some(position) => Start::At(position),
             None => {
                 let relative = relative_offset(active.base(), from).unwrap_or(u32::MAX);
-                Start::AtOrBehind(active.indexes.position_before(&active.files, relative)?)
+                Start::AtOrBehind(Hint::of(
+                    active.indexes.entry_before(&active.files, relative)?,
+                    active.base(),
+                ))
             }
         };
-        let (Start::At(position) | Start::AtOrBehind(position)) = start;
+        let position = start.position();
         let limit = position + u64::from(limits.bytes_max);
         let cut = limit < active.size || limits.upper_bound < self.log_end;
         let end_from = match cut {
             true => last_entry_before(&active.indexes, &active.files, limit, limits.upper_bound)?,
-            false => 0,
+            false => Hint::NONE,
         };
         Ok(Part {
             files: Arc::clone(&active.files),
@@ -193,7 +285,7 @@ impl Log {
         let sealed = self.sealed.iter().skip(at).map(|segment| &segment.files);
         let mut found = Vec::new();
         'segments: for files in sealed.chain(std::iter::once(&self.active.files)) {
-            for aborted in txn_index::read(files)? {
+            for aborted in txn_index::read_all(files)? {
                 if aborted.last_offset >= from && aborted.first_offset < to {
                     found.push(aborted);
                 }
@@ -313,7 +405,7 @@ impl Part {
     /// Nothing before this position is read.
     fn begins_from(&self) -> u64 {
         match self.bounds {
-            Bounds::Known { start: Start::At(position) | Start::AtOrBehind(position), .. } => position,
+            Bounds::Known { start, .. } => start.position(),
             Bounds::Indexed(_) => 0,
         }
     }
@@ -342,6 +434,15 @@ impl Part {
 
     fn take_present(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
         let file = self.files.open(FileKind::Log)?;
+        if let Bounds::Indexed(segment) = &self.bounds
+            && !segment.is_checked()
+            && !mutant!(read_unsound_segment)
+        {
+            if waiting == Waiting::Refused {
+                return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+            }
+            segment.check().map_err(|error| ReadError::of_unsound(error, segment))?;
+        }
         let start = self.start(wanted)?;
         let fits = |position: u64| self.size - position <= u64::from(wanted.bytes_max);
         if let Start::At(position) = start
@@ -351,9 +452,8 @@ impl Part {
         {
             return Ok(self.taken(file, position, (self.size, self.end)));
         }
-        let (Start::At(position) | Start::AtOrBehind(position)) = start;
         let damaged = |error| ReadError::of(error, self.files.base);
-        let mut walk = Scanner::new(Arc::clone(&file), position..self.size, waiting);
+        let mut walk = self.walk_from(&file, start, waiting);
         let first = loop {
             match walk.next().map_err(damaged)? {
                 None => return Ok(Taken::Nothing),
@@ -374,10 +474,14 @@ impl Part {
             return Ok(self.taken(file, first.position, (self.size, self.end)));
         }
         let limit = first.position + u64::from(wanted.bytes_max);
-        let end_from = self.end_from(limit, wanted)?;
+        let hint = self.end_from(limit, wanted)?;
         // A hint of the plan may lie too far: it did not know what other parts would take.
-        if end_from > walk.position() && end_from <= limit {
-            walk = Scanner::new(Arc::clone(&file), end_from..self.size, waiting);
+        if hint.position > walk.position() && hint.position <= limit {
+            let mut further = Scanner::new(Arc::clone(&file), hint.position..self.size, waiting);
+            if hint.holds(&further.next()) {
+                further.back_to(hint.position);
+                walk = further;
+            }
         }
         let bounds = last_fitting(&mut walk, (&first, limit), wanted.upper_bound).map_err(damaged)?;
         Ok(self.taken(file, first.position, bounds.unwrap_or((self.size, self.end))))
@@ -389,12 +493,25 @@ impl Part {
             Bounds::Known { start, .. } => Ok(*start),
             Bounds::Indexed(segment) => {
                 let relative = relative_offset(self.files.base, wanted.from).unwrap_or(u32::MAX);
-                Ok(Start::AtOrBehind(segment.indexes()?.position_before(&self.files, relative)?))
+                let entry = segment.indexes()?.entry_before(&self.files, relative)?;
+                Ok(Start::AtOrBehind(Hint::of(entry, self.files.base)))
             }
         }
     }
 
-    fn end_from(&self, limit: u64, wanted: &Wanted) -> io::Result<u64> {
+    /// A walk from where the index says, or from the beginning of the segment where what lies there is something else.
+    fn walk_from(&self, file: &Arc<dyn File>, start: Start, waiting: Waiting) -> Scanner {
+        let mut walk = Scanner::new(Arc::clone(file), start.position()..self.size, waiting);
+        if let Start::AtOrBehind(hint) = start
+            && hint.position > 0
+        {
+            let holds = hint.holds(&walk.next()) || mutant!(believe_damaged_index);
+            walk.back_to(if holds { hint.position } else { 0 });
+        }
+        walk
+    }
+
+    fn end_from(&self, limit: u64, wanted: &Wanted) -> io::Result<Hint> {
         match &self.bounds {
             Bounds::Known { end_from, .. } => Ok(*end_from),
             Bounds::Indexed(segment) => {
@@ -410,19 +527,19 @@ impl Part {
     }
 }
 
-/// Position of the last indexed batch that begins at or before `limit` and ends below `upper_bound`.
+/// What the index says of the last batch that begins at or before `limit` and ends below `upper_bound`.
 fn last_entry_before(
     indexes: &Indexes,
     files: &Arc<SegmentFiles>,
     limit: u64,
     upper_bound: Offset,
-) -> io::Result<u64> {
+) -> io::Result<Hint> {
     let relative = relative_offset(files.base, upper_bound).unwrap_or(u32::MAX);
     let open = || files.open(FileKind::OffsetIndex);
     let entry = indexes
         .offsets
         .last_before(open, |entry| u64::from(entry.position) <= limit && entry.relative < relative)?;
-    Ok(entry.map_or(0, |entry| u64::from(entry.position)))
+    Ok(Hint::of(entry, files.base))
 }
 
 /// Walks to the end of the last batch that ends at or before `limit` and below `upper_bound`. `None`: all fit.

@@ -34,7 +34,7 @@ use crate::epochs::Epochs;
 use crate::file_cache::{PartitionDirectory, SegmentFiles};
 use crate::names::{FileKind, LEADER_EPOCH_FILE, SegmentFileName};
 use crate::partition_metadata::PartitionMetadataError;
-use crate::producers::{Producers, decode_snapshot};
+use crate::producers::{ProducerEntry, Producers, decode_snapshot};
 use crate::scan::ScanError;
 use crate::segment::{Active, Sealed};
 use crate::small_file;
@@ -89,7 +89,7 @@ pub enum BadBatch {
     Offsets { first: Offset, last: Offset, expected: Offset },
     #[error("leader epoch {got} follows epoch {known}")]
     Epoch { got: LeaderEpoch, known: LeaderEpoch },
-    #[error("offset {last} is too far from the segment's base offset")]
+    #[error("offset {last} belongs into another segment")]
     TooFar { last: Offset },
     #[error("the segment begins at {base}, the one before ends at {expected}")]
     Gap { base: Offset, expected: Offset },
@@ -106,6 +106,10 @@ pub enum OpenError {
     Damaged { segment: Offset, position: u64, recovery_point: Offset, reason: BadBatch },
     #[error("the log ends at {log_end}, but everything below {recovery_point} was on stable storage")]
     Short { log_end: Offset, recovery_point: Offset },
+    #[error("the checkpoint says that the log begins at {log_start}, but it ends at {log_end}")]
+    StartsBehindEnd { log_start: Offset, log_end: Offset },
+    #[error("segment {segment} has an index and no records, below the recovery point {recovery_point}")]
+    NoRecords { segment: Offset, recovery_point: Offset },
     #[error(transparent)]
     Metadata(#[from] PartitionMetadataError),
     #[error(transparent)]
@@ -155,6 +159,8 @@ pub(crate) fn recover(
     known: &Known,
 ) -> Result<Recovery, OpenError> {
     let found = sweep::sweep(directory)?;
+    refuse_lost_segment(&found, known)?;
+    sweep::remove_orphans(directory, &found)?;
     let epochs = checkpoint::read_epochs(directory.disk(), &directory.join(LEADER_EPOCH_FILE))?;
     let epochs = Epochs::from_entries(epochs);
     let changed_disk = found.changed;
@@ -169,6 +175,19 @@ pub(crate) fn recover(
     let place = Place { directory, partition, config };
     let recovery = Rebuild::new(place, (epochs, log_start), &found, known)?.run(&found)?;
     finish(directory, recovery, known, (snapshots, changed_disk))
+}
+
+/// An index without its segment is what a crash leaves of a segment that was removed, at either end of the log. In the
+/// middle, below the recovery point, the segment was there once and is lost.
+fn refuse_lost_segment(found: &sweep::Found, known: &Known) -> Result<(), OpenError> {
+    let recovery_point = known.recovery_point;
+    let first = found.segments.first_key_value().map(|(base, _)| *base);
+    let is_lost =
+        |base: &Offset| *base < recovery_point && (known.clean || first.is_some_and(|first| first < *base));
+    match found.orphans.iter().map(|name| name.base).find(is_lost) {
+        Some(segment) => Err(OpenError::NoRecords { segment, recovery_point }),
+        None => Ok(()),
+    }
 }
 
 /// A log without segments.
@@ -204,6 +223,10 @@ fn finish(
     known: &Known,
     (snapshots, changed_disk): (Vec<Offset>, bool),
 ) -> Result<Recovery, OpenError> {
+    if recovery.log_end < recovery.log_start && known.clean {
+        // After a clean stop nothing was lost that could explain it: the checkpoint is wrong, and the records stay.
+        return Err(OpenError::StartsBehindEnd { log_start: recovery.log_start, log_end: recovery.log_end });
+    }
     if recovery.log_end < recovery.log_start {
         // Records were deleted up to an offset that was lost with the unflushed end: nothing is left.
         remove_all(&recovery)?;
@@ -285,7 +308,10 @@ pub(crate) fn replay_producers(
 fn read_snapshot(
     directory: &PartitionDirectory,
     at: Offset,
-) -> io::Result<Option<Vec<(ottla_model::ProducerId, crate::producers::ProducerEntry)>>> {
+) -> io::Result<Option<Vec<(ottla_model::ProducerId, ProducerEntry)>>> {
     let content = small_file::read(directory.disk(), &snapshot_path(directory, at))?;
-    Ok(content.and_then(|content| decode_snapshot(&content).ok()))
+    let entries = content.and_then(|content| decode_snapshot(&content).ok());
+    // One that knows of later batches was made at another place.
+    let is_of_here = |entry: &ProducerEntry| entry.last_batch().is_none_or(|batch| batch.last_offset < at);
+    Ok(entries.filter(|entries| entries.iter().all(|(_, entry)| is_of_here(entry))))
 }

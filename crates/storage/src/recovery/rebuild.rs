@@ -23,8 +23,8 @@ use crate::file_cache::SegmentFiles;
 use crate::index::OffsetEntry;
 use crate::names::FileKind;
 use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
-use crate::segment::{Active, Indexes, RELATIVE_OFFSET_MAX, Sealed, relative_offset};
-use crate::txn_index;
+use crate::segment::{Active, Indexes, RELATIVE_OFFSET_MAX, Sealed, names_a_batch, relative_offset};
+use crate::{sound, txn_index};
 
 /// A segment with the files it has.
 struct Segment {
@@ -121,7 +121,8 @@ impl<'a> Rebuild<'a> {
             if let Some(before) = active.take() {
                 self.seal(before, segment.files.base);
             }
-            let (scanned, bad) = self.scan(segment)?;
+            let next = segments.get(at + 1).map(|next| next.files.base);
+            let (scanned, bad) = self.scan(segment, next)?;
             active = Some(scanned);
             let Some(bad) = bad else { continue };
             let later = &segments[at + 1..];
@@ -166,7 +167,7 @@ impl<'a> Rebuild<'a> {
     /// A segment that lies below the recovery point and was closed in order.
     fn take_over(&mut self, segment: &Segment, end: Offset) -> Result<(), OpenError> {
         if !segment.has_indexes() {
-            let (active, bad) = self.scan(segment)?;
+            let (active, bad) = self.scan(segment, Some(end))?;
             if let Some(bad) = bad {
                 return Err(self.damaged(segment, bad));
             }
@@ -190,8 +191,8 @@ impl<'a> Rebuild<'a> {
         self.sealed.push_back(Arc::new(Sealed::from_active(active, end)));
     }
 
-    /// Reads a segment again, as far as its indexes do not say enough.
-    fn scan(&mut self, segment: &Segment) -> Result<(Active, Option<Bad>), OpenError> {
+    /// Reads a segment again, as far as its indexes do not say enough. `end` is where the next one begins.
+    fn scan(&mut self, segment: &Segment, end: Option<Offset>) -> Result<(Active, Option<Bad>), OpenError> {
         let (files, size) = (&segment.files, segment.found.size);
         let tail_only = self.known.clean && segment.has_indexes();
         let indexes = self.usable_indexes(segment)?;
@@ -212,7 +213,7 @@ impl<'a> Rebuild<'a> {
         }
         let mut walk = Scanner::new(files.open(FileKind::Log)?, start..size, Waiting::Allowed);
         let bad = loop {
-            let batch = match self.next_good(&mut walk, files.base) {
+            let batch = match self.next_good(&mut walk, (files.base, end)) {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break None,
                 Err(Stop::Bad(bad)) => break Some(bad),
@@ -247,20 +248,26 @@ impl<'a> Rebuild<'a> {
         let lengths = [segment.found.offset_index, segment.found.time_index].map(Option::unwrap_or_default);
         let indexes = Indexes::load_sized(files, lengths[0], lengths[1])?;
         match indexes.offsets.last() {
-            Some(entry) if !trusted::names_a_batch(files, entry, size)? => Ok(Indexes::empty()),
+            Some(entry) if !names_a_batch(files, entry, size)? => Ok(Indexes::empty()),
+            Some(_) | None if !sound::largest(files, &indexes, size)?.index_is_right => Ok(Indexes::empty()),
             Some(_) | None => Ok(indexes),
         }
     }
 
     /// The next batch, if it continues the log.
-    fn next_good(&mut self, walk: &mut Scanner, base: Offset) -> Result<Option<FoundBatch>, Stop> {
+    fn next_good(
+        &mut self,
+        walk: &mut Scanner,
+        (base, end): (Offset, Option<Offset>),
+    ) -> Result<Option<FoundBatch>, Stop> {
         let Some(batch) = walk.next()? else { return Ok(None) };
         let bad = |reason| Stop::Bad(Bad { position: batch.position, reason });
         let (first, last) = (batch.base_offset, batch.last_offset);
         if let Some(expected) = self.next.filter(|expected| first < *expected) {
             return Err(bad(BadBatch::Offsets { first, last, expected }));
         }
-        if first < base || last.distance_from(base) > RELATIVE_OFFSET_MAX {
+        let is_of_next = end.is_some_and(|end| last >= end);
+        if first < base || is_of_next || last.distance_from(base) > RELATIVE_OFFSET_MAX {
             return Err(bad(BadBatch::TooFar { last }));
         }
         if !self.known.clean && last >= self.known.recovery_point {
@@ -321,10 +328,11 @@ impl<'a> Rebuild<'a> {
         (lost || base < expected).then_some(Bad { position: 0, reason: BadBatch::Gap { base, expected } })
     }
 
-    /// Whether what ends here was on stable storage once: it is damage then, not a torn end.
+    /// Whether what ends here was on stable storage once: it is damage then, not a torn end. A clean stop leaves nothing
+    /// that was not.
     fn is_below_recovery_point(&self) -> bool {
         let below = self.next.is_none_or(|next| next < self.known.recovery_point);
-        below && !mutant!(cut_below_recovery_point)
+        (below || self.known.clean) && !mutant!(cut_below_recovery_point)
     }
 
     /// Cuts the log within a segment.

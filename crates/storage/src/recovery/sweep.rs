@@ -39,6 +39,8 @@ pub(super) struct Found {
     pub(super) segments: BTreeMap<Offset, FoundSegment>,
     /// Offsets of the producer snapshots, in order.
     pub(super) snapshots: Vec<Offset>,
+    /// Indexes without their segment.
+    pub(super) orphans: Vec<SegmentFileName>,
     /// Whether files were removed or renamed.
     pub(super) changed: bool,
 }
@@ -53,6 +55,12 @@ pub(super) fn sweep(directory: &Arc<PartitionDirectory>) -> io::Result<Found> {
         names = sweep.names()?;
     }
     sweep.sort(names)
+}
+
+/// Removes the indexes without their segment.
+pub(super) fn remove_orphans(directory: &Arc<PartitionDirectory>, found: &Found) -> io::Result<()> {
+    let paths = found.orphans.iter().map(|name| directory.join(name.to_string()));
+    paths.into_iter().try_for_each(|path| crate::small_file::remove(directory.disk(), &path))
 }
 
 struct Sweep<'a> {
@@ -132,7 +140,7 @@ impl Sweep<'_> {
         }
     }
 
-    fn sort(mut self, names: Vec<(SegmentFileName, u64)>) -> io::Result<Found> {
+    fn sort(self, names: Vec<(SegmentFileName, u64)>) -> io::Result<Found> {
         let mut found = Found::default();
         for (name, len) in names.iter().filter(|(name, _)| name.stage == FileStage::Live) {
             match name.kind {
@@ -151,12 +159,12 @@ impl Sweep<'_> {
                 (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = Some(len),
                 (FileKind::TimeIndex, Some(segment)) => segment.time_index = Some(len),
                 (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex, None) => {
-                    self.remove(name)?;
+                    found.orphans.push(name);
                 }
             }
         }
         found.snapshots.sort_unstable();
-        found.changed = self.changed;
+        found.changed = self.changed || !found.orphans.is_empty();
         Ok(found)
     }
 }

@@ -16,8 +16,7 @@ use ottla_model::Offset;
 use crate::file_cache::SegmentFiles;
 use crate::index::{OffsetEntry, SparseIndex, TimeEntry};
 use crate::names::FileKind;
-use crate::scan::{ScanError, Scanner, Waiting};
-use crate::segment::{Indexes, relative_offset};
+use crate::segment::{Indexes, names_a_batch, relative_offset};
 
 /// The indexes of a segment, as far as they can be relied on below `recovery_point`.
 pub(super) fn indexes(files: &Arc<SegmentFiles>, size: u64, recovery_point: Offset) -> io::Result<Indexes> {
@@ -41,15 +40,5 @@ pub(super) fn complete_until(indexes: &Indexes, files: &Arc<SegmentFiles>) -> io
     match indexes.times.last() {
         Some(last) => indexes.position_before(files, last.relative),
         None => Ok(0),
-    }
-}
-
-/// Whether the batch that an entry names lies there.
-pub(super) fn names_a_batch(files: &Arc<SegmentFiles>, entry: OffsetEntry, size: u64) -> io::Result<bool> {
-    let file = files.open(FileKind::Log)?;
-    match Scanner::new(file, u64::from(entry.position)..size, Waiting::Allowed).next() {
-        Ok(Some(batch)) => Ok(batch.last_offset == files.base.plus(entry.relative)),
-        Ok(None) | Err(ScanError::Bad { .. }) => Ok(false),
-        Err(ScanError::Disk(error)) => Err(error),
     }
 }

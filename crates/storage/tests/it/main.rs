@@ -3,6 +3,8 @@
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod crash;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod damage;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod golden;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod kafka;

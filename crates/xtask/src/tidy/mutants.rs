@@ -8,7 +8,7 @@ use super::Finding;
 use super::tree::Tree;
 use crate::mutants::table;
 
-const DECLARED: &str = "crates/mutant/src/lib.rs";
+const DECLARED: &str = "crates/mutant/src/names.rs";
 const LINTS: &str = "Cargo.toml";
 const TABLE: &str = "crates/xtask/src/mutants/table.tsv";
 
