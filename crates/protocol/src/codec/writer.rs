@@ -164,6 +164,16 @@ impl Writer {
         self.bytes.get_mut(at..).unwrap_or(&mut [])
     }
 
+    /// The last bytes that were written.
+    pub(crate) fn last(&self, count: usize) -> &[u8] {
+        self.bytes.get(self.bytes.len().saturating_sub(count)..).unwrap_or(&[])
+    }
+
+    /// Takes back what was written behind the first `len` bytes.
+    pub(crate) fn shorten(&mut self, len: usize) {
+        self.bytes.truncate(len);
+    }
+
     /// The first error of what was written by hand.
     pub(crate) fn take_error(&mut self) -> Result<(), EncodeError> {
         self.error.take().map_or(Ok(()), Err)

@@ -101,6 +101,8 @@ pub struct FetchResponseWriter<F> {
 
 /// The partition whose records are being given.
 struct OpenRecords {
+    /// Where the partition begins.
+    began: usize,
     bytes_left: u64,
     diverging_epoch: Option<EpochEndOffset>,
     current_leader: Option<CurrentLeader>,
@@ -154,6 +156,7 @@ impl<F> FetchResponseWriter<F> {
         self.end_partition();
         assert!(self.partitions_left > 0, "partitions as announced");
         let w = &mut self.writer;
+        let began = w.len();
         w.put_i32(outcome.index);
         w.put_i16(outcome.error.number());
         w.put_i64(outcome.high_watermark.map_or(-1, Offset::value));
@@ -172,11 +175,26 @@ impl<F> FetchResponseWriter<F> {
         }
         w.put_count("records", Some(outcome.records_bytes));
         self.records = Some(OpenRecords {
+            began,
             bytes_left: u64::try_from(outcome.records_bytes).unwrap_or(u64::MAX),
             diverging_epoch: outcome.diverging_epoch,
             current_leader: outcome.current_leader,
             snapshot: outcome.snapshot,
         });
+    }
+
+    /// Takes back all of the partition at hand, whose records turned out to be none. Another outcome must follow. It is
+    /// not for partitions whose records stay in their file.
+    pub fn take_back_partition(&mut self) {
+        if let Some(open) = self.records.take() {
+            assert!(self.files.iter().all(|(at, _)| *at <= open.began), "the records were copied");
+            self.writer.shorten(open.began);
+        }
+    }
+
+    /// The records of the partition at hand that were copied so far.
+    pub fn records_so_far(&self, bytes: usize) -> &[u8] {
+        self.writer.last(bytes)
     }
 
     /// Records of the partition, copied.

@@ -12,19 +12,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ottla_env::disk::File;
 use ottla_env::time::wall_now;
+use ottla_model::Offset;
+use ottla_mutant::mutant;
 use ottla_protocol::fetch::{
     AbortedTransaction, EpochEndOffset, FetchOutcome, FetchResponseWriter, FetchShape,
 };
 use ottla_protocol::produce::TopicLabel;
 use ottla_protocol::reply::{FileSlice, Reply, ReplyHead};
 use ottla_protocol::{EncodeError, ErrorCode};
+use ottla_storage::ReadError;
 
 use super::read::{Found, Target};
 use super::session::{FetchContext, PartitionRef, Told, TopicRef};
 use crate::caller::Caller;
+use crate::error_code;
 use crate::leaders::Leaders;
 use crate::node::Node;
-use crate::partition::ReadOutcome;
+use crate::partition::{LookError, ReadOutcome};
 
 /// Records up to this many bytes are copied behind the header and go out in one send; larger ones go by `sendfile`.
 /// Measured: below, the copy is cheaper than a second system call.
@@ -266,7 +270,29 @@ fn write_row(
         {
             partition.failed(error);
         }
-    })
+    })?;
+    if let Err(error) = check_copied(writer, target, outcome) {
+        tracing::error!(partition = ?target.id, %error, "records are damaged and are not given to a reader");
+        writer.take_back_partition();
+        let code = error_code::of_look(&LookError::Read(error));
+        writer.partition(&FetchOutcome::refused(index, code));
+    }
+    Ok(())
+}
+
+/// What was copied is at hand and cheap to look at. What is sent from the file is checked by its reader, as in Kafka.
+fn check_copied(
+    writer: &FetchResponseWriter<Arc<dyn File>>,
+    target: &Target,
+    outcome: &ReadOutcome,
+) -> Result<(), ReadError> {
+    match Offset::new(target.wanted.fetch_offset) {
+        Some(from) if outcome.read.bytes <= INLINE_BYTES_MAX && !mutant!(serve_unchecked_bytes) => {
+            let bytes = usize::try_from(outcome.read.bytes).unwrap_or(0);
+            outcome.read.check(from, writer.records_so_far(bytes))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn write_records(
