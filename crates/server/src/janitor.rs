@@ -14,14 +14,15 @@ use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::task;
 use ottla_env::time::{Instant, now, sleep_until, wall_now};
 use ottla_metadata::config::LogsConfig;
-use ottla_model::{Offset, TopicPartition};
+use ottla_model::{Offset, PartitionIndex, TopicName, TopicPartition};
+use ottla_mutant::mutant;
 use ottla_storage::{CheckpointError, Removal, Removals, no_space};
 
 use crate::believed_clock::BelievedClock;
 use crate::log_directory::LogDirectory;
 use crate::node::Node;
 use crate::partition::Partition;
-use crate::partitions::Removed;
+use crate::partitions::{METADATA_TOPIC, Removed};
 
 /// How often recovery points and other positions are written at least while the node runs (LOG-05). Kafka writes its
 /// recovery points once a minute; written more often, less is read again after a crash.
@@ -184,7 +185,7 @@ pub fn write_checkpoints(node: &Node) {
         let Some(_turn) = directory.checkpoint_turn() else { continue };
         let table = node.partitions.snapshot();
         let mine = table.partitions().filter(|partition| Arc::ptr_eq(partition.directory(), directory));
-        match write_one(directory, mine) {
+        match write_one((node, directory), mine) {
             Ok(()) => {}
             Err(error) if error.is_no_space() => {
                 let path = directory.path().display();
@@ -195,8 +196,19 @@ pub fn write_checkpoints(node: &Node) {
     }
 }
 
+/// The recovery point of the metadata log, in the directory that has it. What the image says is committed, and so it is
+/// on stable storage here: where the log ends before it at a start, it is damaged, and a node that believed it would
+/// take the topics of its partitions for deleted ones.
+pub fn metadata_recovery_point(node: &Node, directory: &LogDirectory) -> Option<(TopicPartition, Offset)> {
+    let name = TopicName::new(METADATA_TOPIC).ok()?;
+    let known = node.image().provenance?.offset;
+    let is_there = *directory.path() == *node.config().metadata_log.dir;
+    (is_there && !mutant!(forget_metadata_recovery_point))
+        .then(|| (TopicPartition::new(name, PartitionIndex::default()), known.next()))
+}
+
 fn write_one<'a>(
-    directory: &LogDirectory,
+    (node, directory): (&Node, &LogDirectory),
     partitions: impl Iterator<Item = &'a Arc<Partition>>,
 ) -> Result<(), CheckpointError> {
     let mut recovery: BTreeMap<&TopicPartition, Offset> = BTreeMap::new();
@@ -209,7 +221,9 @@ fn write_one<'a>(
             starts.insert(partition.id(), positions.log_start);
         }
     }
-    directory.files().write_recovery_points(recovery)?;
+    let metadata = metadata_recovery_point(node, directory);
+    let metadata = metadata.as_ref().map(|(metadata, point)| (metadata, *point));
+    directory.files().write_recovery_points(recovery.into_iter().chain(metadata))?;
     directory.files().write_log_starts(starts)?;
     directory.files().write_high_watermarks(high_watermarks)
 }

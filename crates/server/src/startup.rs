@@ -47,7 +47,7 @@ use crate::controller::{
 use crate::coordinators::Groups;
 use crate::flusher::Flusher;
 use crate::formatting::{self, Formatted, Formatter, FormattingError};
-use crate::janitor::{Janitor, JanitorInbox};
+use crate::janitor::{Janitor, JanitorInbox, metadata_recovery_point};
 use crate::listener::{ConnectionCount, Door};
 use crate::log_directory::{CARE_QUEUE_LENGTH, LogDirectory, Reports};
 use crate::loggers::Loggers;
@@ -383,9 +383,15 @@ fn open_metadata_log(
             }
             Ok(log)
         }
-        None => {
-            directory.files.create_log(partition, TopicId::METADATA, &options).map_err(|error| failed(&error))
-        }
+        None => match directory.files.last_recovery_point(&partition) {
+            None => {
+                let created = directory.files.create_log(partition, TopicId::METADATA, &options);
+                created.map_err(|error| failed(&error))
+            }
+            Some(point) => {
+                Err(failed(&format!("it is missing, and was on stable storage up to offset {point}")))
+            }
+        },
     }
 }
 
@@ -658,7 +664,9 @@ fn close_logs(node: &Node) -> bool {
             }
         }
         let files = directory.files();
-        let written = files.write_recovery_points(ends);
+        let metadata = metadata_recovery_point(node, directory);
+        let metadata = metadata.as_ref().map(|(metadata, point)| (metadata, *point));
+        let written = files.write_recovery_points(ends.into_iter().chain(metadata));
         let written = written.and_then(|()| files.write_log_starts(starts));
         if let Err(error) = written.and_then(|()| files.write_high_watermarks(committed)) {
             tracing::error!(%error, "checkpoints could not be written");
