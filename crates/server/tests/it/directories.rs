@@ -279,6 +279,23 @@ fn a_directory_that_fails_goes_offline_alone() {
     });
 }
 
+/// LOG-06, LOG-07: a flush that failed is not tried again, though it would succeed: the system has forgotten the pages it
+/// could not write. The directory is offline, and nobody is told that the records are safe.
+#[test]
+fn a_flush_that_failed_once_is_never_tried_again() {
+    run(async {
+        let Failing { home: _home, node, disk, at } = failing().await;
+        let mut client = Client::connect(&node).await;
+        disk.set(State::OneFlushFails);
+        let (error, _) = try_append(&mut client, ("t", at), batch(&["b"])).await;
+        assert_eq!(error, code::KAFKA_STORAGE_ERROR);
+        let dirs = describe_dirs(&mut client, 5, None).await;
+        let told: Vec<i16> = dirs.results.iter().map(|result| result.error_code).collect();
+        assert_eq!(told, [code::NONE, code::KAFKA_STORAGE_ERROR, code::NONE]);
+        node.stop().await;
+    });
+}
+
 /// LOG-07, LOG-09: a node starts without a directory that it cannot access, and makes nothing anew that may lie there; with
 /// the directory back, all is there. Without that of the metadata it does not start.
 #[test]

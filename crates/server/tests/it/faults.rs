@@ -28,6 +28,8 @@ pub enum State {
     Cold,
     /// No segment is ever in memory.
     Scarce,
+    /// One flush fails, and the next ones do not: the system has forgotten what it could not write.
+    OneFlushFails,
 }
 
 #[derive(Debug)]
@@ -137,7 +139,12 @@ fn is_segment(path: &Path) -> bool {
 
 impl Switch {
     fn check(&self, operation: Operation, path: &Path) -> io::Result<()> {
-        match *self.state.lock() {
+        let mut state = self.state.lock();
+        match *state {
+            State::OneFlushFails if operation == Operation::Sync => {
+                *state = State::Working;
+                Err(io::Error::from_raw_os_error(5))
+            }
             State::Gone => Err(io::Error::from_raw_os_error(5)),
             State::Full if matches!(operation, Operation::Write | Operation::Create) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -150,7 +157,8 @@ impl Switch {
             | State::FlushesWait
             | State::FlushesFail
             | State::Cold
-            | State::Scarce => Ok(()),
+            | State::Scarce
+            | State::OneFlushFails => Ok(()),
         }
     }
 

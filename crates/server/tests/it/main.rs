@@ -5,6 +5,7 @@ mod admin;
 mod admission;
 mod batches;
 mod connections;
+mod damage;
 mod describe;
 mod directories;
 mod durability;

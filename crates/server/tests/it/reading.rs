@@ -37,6 +37,7 @@ pub const BROKER: i8 = 4;
 /// Error codes, by name.
 pub mod code {
     pub const NONE: i16 = 0;
+    pub const CORRUPT_MESSAGE: i16 = 2;
     pub const OFFSET_OUT_OF_RANGE: i16 = 1;
     pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
     pub const LEADER_NOT_AVAILABLE: i16 = 5;
