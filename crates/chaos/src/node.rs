@@ -55,6 +55,8 @@ pub struct Node {
     child: Child,
     /// Times it was started.
     pub starts: u64,
+    /// Bytes of its log before it was started last.
+    log_before: u64,
 }
 
 impl Node {
@@ -73,11 +75,11 @@ impl Node {
         );
         fs::create_dir_all(&setup.home)?;
         fs::write(setup.home.join("server.properties"), text)?;
-        let child = spawn(&setup)?;
-        Ok(Node { setup, port, child, starts: 1 })
+        Ok(Node { child: spawn(&setup)?, setup, port, starts: 1, log_before: 0 })
     }
 
     pub fn start_again(&mut self) -> Fallible<()> {
+        self.log_before = self.log_bytes();
         self.child = spawn(&self.setup)?;
         self.starts += 1;
         Ok(())
@@ -132,7 +134,10 @@ impl Node {
         let until = time::now() + STOP;
         while time::now() < until {
             if let Some(status) = self.child.try_wait()? {
-                return match status.success() {
+                // A program that has not come so far as to listen to signals is ended by the system; it has promised nothing.
+                let never_ran =
+                    status.signal() == Some(Signal::TERM.as_raw()) && self.log_bytes() == self.log_before;
+                return match status.success() || never_ran {
                     true => Ok(()),
                     false => Err(self.failed(&format!("did not stop cleanly ({status})"))),
                 };
@@ -200,6 +205,10 @@ impl Node {
 
     pub fn log(&self) -> PathBuf {
         self.setup.home.join("node.log")
+    }
+
+    fn log_bytes(&self) -> u64 {
+        fs::metadata(self.log()).map_or(0, |meta| meta.len())
     }
 
     /// An error with what the node said last; a node that ended by itself has said why.
