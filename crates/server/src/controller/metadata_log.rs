@@ -14,8 +14,9 @@ use ottla_env::time::wall_now;
 use ottla_metadata::records::{BatchReadError, MetadataBatch, read_batches};
 use ottla_metadata::snapshot::{SnapshotFile, SnapshotId};
 use ottla_model::{LeaderEpoch, Offset, Timestamp};
-use ottla_mutant::mutant;
-use ottla_storage::{AppendError, LeaderAppend, Log, Origin, ReadError, ReadLimits, Retention};
+use ottla_storage::{
+    AppendError, LeaderAppend, Log, Origin, ReadError, ReadLimits, Retention, replace_small_file,
+};
 
 /// Bytes read at once at the start.
 const READ_BYTES: u32 = 8 * 1024 * 1024;
@@ -202,15 +203,7 @@ impl MetadataLog {
     }
 
     fn replace(&self, name: &str, content: &[u8]) -> Result<(), MetadataLogError> {
-        let (path, temporary) = (self.directory.join(name), self.directory.join(format!("{name}.tmp")));
-        let file = self.disk.open(&temporary, OpenMode::Truncate)?;
-        file.write_all_at(content, 0)?;
-        file.sync_all()?;
-        self.disk.rename(&temporary, &path)?;
-        if !mutant!(skip_sync_of_renames) {
-            self.disk.sync_dir(&self.directory)?;
-        }
-        Ok(())
+        Ok(replace_small_file(self.disk.as_ref(), &self.directory.join(name), content)?)
     }
 }
 
