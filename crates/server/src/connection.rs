@@ -66,6 +66,9 @@ struct Pending {
     may_be_joined: bool,
 }
 
+/// The node will never have the memory that a request may take.
+struct TooLarge;
+
 /// The task of one connection.
 pub struct ConnectionTask {
     node: Arc<Node>,
@@ -171,13 +174,8 @@ impl ConnectionTask {
         if request.api == ApiKey::Produce {
             return self.start_produce(request, memory);
         }
-        let needed = if request.frame.len() > READ_BYTES {
-            let Some(needed) = self.memory_to_serve(&request) else {
-                return self.machine.complete(ticket, Completion::Close);
-            };
-            Some(needed)
-        } else {
-            None
+        let Ok(needed) = self.memory_to_serve(&request) else {
+            return self.machine.complete(ticket, Completion::Close);
         };
         let answering: Answering = if request.api == ApiKey::Fetch {
             match self.begin_fetch(request) {
@@ -201,20 +199,23 @@ impl ConnectionTask {
         self.pending.push_back(Pending { ticket, answering, may_be_joined: false });
     }
 
-    /// Memory that a large request with its answer may take; `None`, and the connection ends, where the node will never have
-    /// so much.
-    fn memory_to_serve(&mut self, request: &Request) -> Option<usize> {
+    /// Memory that a request with its answer may take, where it is large; an error, and the connection ends, where the
+    /// node will never have so much.
+    fn memory_to_serve(&mut self, request: &Request) -> Result<Option<usize>, TooLarge> {
         let bytes = request.frame.len();
+        if bytes <= READ_BYTES {
+            return Ok(None);
+        }
         let needed = bytes.saturating_mul(SERVING_FACTOR);
         let total = self.node.memory.total_bytes();
         if u64::try_from(needed).is_ok_and(|needed| needed <= total) {
-            return Some(needed);
+            return Ok(Some(needed));
         }
         let api = request.api.name();
         let why =
             format!("{api} of {bytes} bytes may take {needed} bytes to serve, all requests have {total}");
         self.machine.close(CloseReason::Server { why });
-        None
+        Err(TooLarge)
     }
 
     fn begin_fetch(&self, request: Request) -> Result<Fetched, DispatchError> {

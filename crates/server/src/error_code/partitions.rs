@@ -1,6 +1,7 @@
 //! Codes of what partitions refuse.
 //!
-//! Owns: one function per error enum, exhaustively; which epochs that requests name are none. Does not own: the errors; the codes (`protocol`).
+//! Owns: one function per error enum, exhaustively; which epochs that requests name are none.
+//! Does not own: the errors; the codes (`protocol`).
 //!
 //! Source: requirements PRD-05 to PRD-14, IDM-02 to IDM-08, FET-15, FET-30, LO-03.
 
