@@ -44,17 +44,21 @@ impl Ownership {
             self.notes.add(event(at, self.client.clone(), Name::from(GROUP), partition));
         }
     }
-}
 
-impl RebalanceListener for Ownership {
-    fn on_revoked<'a>(&'a mut self, _: &'a ConsumerHandle, partitions: &'a [TopicPartition]) -> Step<'a> {
+    fn note_end(&self, partitions: &[TopicPartition], lost: bool) {
         self.note(partitions, |at, client, group, partition| Event::Revoked {
             at,
             client,
             group,
             partition,
-            lost: false,
+            lost,
         });
+    }
+}
+
+impl RebalanceListener for Ownership {
+    fn on_revoked<'a>(&'a mut self, _: &'a ConsumerHandle, partitions: &'a [TopicPartition]) -> Step<'a> {
+        self.note_end(partitions, false);
         Box::pin(std::future::ready(()))
     }
 
@@ -69,13 +73,7 @@ impl RebalanceListener for Ownership {
     }
 
     fn on_lost<'a>(&'a mut self, _: &'a ConsumerHandle, partitions: &'a [TopicPartition]) -> Step<'a> {
-        self.note(partitions, |at, client, group, partition| Event::Revoked {
-            at,
-            client,
-            group,
-            partition,
-            lost: true,
-        });
+        self.note_end(partitions, true);
         Box::pin(std::future::ready(()))
     }
 }
