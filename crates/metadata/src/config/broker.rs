@@ -97,6 +97,11 @@ pub struct RegistrationConfig {
     pub directory_failure_timeout: Duration,
 }
 
+/// Kafka's default for the receive buffer of a connection. It costs large requests a third of their speed (a window this
+/// small takes many calls to read; `docs/benchmarks`), and stands in every `server.properties` that Kafka ships, so it is
+/// nobody's wish: the system then sizes the buffer by what arrives. Another value is set as given.
+const KAFKA_RECEIVE_BUFFER_BYTES: u32 = 102_400;
+
 /// Limits of connections, requests and answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkConfig {
@@ -108,6 +113,7 @@ pub struct NetworkConfig {
     pub connections_per_ip_overrides: Vec<(String, u32)>,
     /// `None`: as the system has it.
     pub send_buffer_bytes: Option<u32>,
+    /// `None` leaves it to the system; so does Kafka's default.
     pub receive_buffer_bytes: Option<u32>,
     pub backlog: u32,
     pub request_bytes_max: u32,
@@ -324,7 +330,8 @@ fn network(reader: Reader<'_>) -> Result<NetworkConfig, ConfigError> {
         connections_per_ip_max: reader.count_u32("max.connections.per.ip")?,
         connections_per_ip_overrides: per_ip_overrides(&reader.text("max.connections.per.ip.overrides")?)?,
         send_buffer_bytes: buffer("socket.send.buffer.bytes")?,
-        receive_buffer_bytes: buffer("socket.receive.buffer.bytes")?,
+        receive_buffer_bytes: buffer("socket.receive.buffer.bytes")?
+            .filter(|bytes| *bytes != KAFKA_RECEIVE_BUFFER_BYTES),
         backlog: reader.count_u32("socket.listen.backlog.size")?,
         request_bytes_max: reader.count_u32("socket.request.max.bytes")?,
         queued_request_bytes_max: u64::try_from(queued).ok().filter(|bytes| *bytes > 0),

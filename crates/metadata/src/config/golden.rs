@@ -440,3 +440,16 @@ fn the_shipped_properties_files_are_accepted_and_name_no_unknown_setting() {
         assert!(remarks.iter().all(|it| it.ends_with("has no effect yet")), "{remarks:?}");
     }
 }
+
+/// The receive buffer is set as given; Kafka's default and -1 leave it to the system, which sizes it by what arrives.
+#[test]
+fn a_receive_buffer_is_set_only_where_somebody_chose_one() {
+    let (_, shipped) = SHIPPED[0];
+    let cases = [(None, None), (Some("-1"), None), (Some("102400"), None), (Some("65536"), Some(65_536))];
+    for (line, expected) in cases {
+        let line = line.map(|value| format!("\nsocket.receive.buffer.bytes={value}\n")).unwrap_or_default();
+        let settings = Properties::parse(&format!("{shipped}{line}")).unwrap().settings();
+        let config = BrokerConfig::from_layers(&Layers::new(settings)).unwrap();
+        assert_eq!(config.network.receive_buffer_bytes, expected, "{line:?}");
+    }
+}

@@ -85,7 +85,7 @@ keys! {
     "socket.connection.setup.timeout.ms": Long = "10000", Any, ReadOnly, Medium, Later;
     /// Connections the system holds that are not yet accepted.
     "socket.listen.backlog.size": Int = "50", AtLeast(1), ReadOnly, Medium, Live;
-    /// Receive buffer of a connection; -1 leaves it to the system.
+    /// Receive buffer of a connection; -1 leaves it to the system. So does the default, which Kafka sets as a fixed size.
     "socket.receive.buffer.bytes": Int = "102400", Any, ReadOnly, High, Live;
     /// Largest request that is accepted.
     "socket.request.max.bytes": Int = "104857600", AtLeast(1), ReadOnly, High, Live;
