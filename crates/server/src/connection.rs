@@ -8,7 +8,8 @@
 //!
 //! Invariants
 //! - N1 a connection that waits for nothing owns no read buffer;
-//! - N2 the socket is not read while a request that must not be overtaken is served and another one has begun to arrive.
+//! - N2 the socket is not read while a request that must not be overtaken is served and another one has begun to arrive;
+//! - N3 a connection that always has something to do gives way to others and to the sockets, again and again.
 //!
 //! Source: requirements WIRE-01 to WIRE-14, TRAP-01, TRAP-42; performance design 4.2.
 
@@ -66,6 +67,21 @@ struct Pending {
     may_be_joined: bool,
 }
 
+/// What a connection did since it last gave way to the others of its thread.
+#[derive(Default)]
+struct Turn {
+    reads: u32,
+    requests: u32,
+}
+
+impl Turn {
+    /// Enough that giving way costs little, and little enough that the others are not kept waiting: a connection that
+    /// always has something to do would else have its thread as long as the runtime lets it, tens of milliseconds.
+    fn is_over(&self) -> bool {
+        self.reads >= 8 || self.requests >= 64
+    }
+}
+
 /// The node will never have the memory that a request may take.
 struct TooLarge;
 
@@ -83,6 +99,7 @@ pub struct ConnectionTask {
     reserving: Option<Reserving>,
     /// A request that waits for its turn.
     next: Option<Request>,
+    turn: Turn,
 }
 
 impl ConnectionTask {
@@ -102,6 +119,7 @@ impl ConnectionTask {
             memory: None,
             reserving: None,
             next: None,
+            turn: Turn::default(),
         }
     }
 
@@ -124,6 +142,11 @@ impl ConnectionTask {
             self.send_replies().await?;
             if self.machine.is_over() {
                 return Ok(());
+            }
+            if self.turn.is_over() {
+                self.turn = Turn::default();
+                task::yield_now().await;
+                continue;
             }
             self.release_buffer();
             self.ask_for_memory();
@@ -156,7 +179,7 @@ impl ConnectionTask {
 
     /// Begins the requests that may begin.
     fn start_requests(&mut self) {
-        while self.machine.closing().is_none() {
+        while self.machine.closing().is_none() && !self.turn.is_over() {
             let Some(request) = self.next.take().or_else(|| self.machine.poll_request()) else { return };
             let joins =
                 request.api == ApiKey::Produce && self.pending.iter().all(|pending| pending.may_be_joined);
@@ -169,6 +192,7 @@ impl ConnectionTask {
     }
 
     fn start(&mut self, request: Request) {
+        self.turn.requests += 1;
         self.note_client(&request);
         let (ticket, memory) = (request.ticket, self.memory.take());
         if request.api == ApiKey::Produce {
@@ -347,6 +371,7 @@ impl ConnectionTask {
 
     /// Reads what is there. `false`: the client sends no more.
     fn read(&mut self) -> io::Result<bool> {
+        self.turn.reads += 1;
         if !self.machine.has_buffer() {
             self.machine.put_buffer(take_buffer());
         }

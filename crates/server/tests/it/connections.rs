@@ -9,8 +9,8 @@ use ottla_env::{task, time};
 use ottla_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, MetadataRequest, MetadataResponse,
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
-    incremental_alter_configs_request, metadata_request,
+    ProduceResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse, incremental_alter_configs_request, metadata_request,
 };
 use ottla_protocol::{ApiKey, Message, Reader};
 
@@ -370,4 +370,29 @@ fn every_operation_on_every_kind_of_config_is_answered() {
         assert_eq!(append(&mut client, "t", &plain(&["a"])).await, (0, 0));
         node.stop().await;
     });
+}
+
+/// A client that sends without a pause does not keep another one of its thread waiting until all of it is served.
+#[test]
+fn one_request_gets_its_turn_among_many_of_another_connection() {
+    let story = async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        let (mut busy, mut other) = (Client::connect(&node).await, Client::connect(&node).await);
+        busy.create_topic("t", 1).await;
+        let one = request(-1, &parts(&[("t", 0, &plain(&["a"]))]));
+        for round in 0..5 {
+            let frames: Vec<u8> = (0..600).flat_map(|_| busy.frame(ApiKey::Produce, 9, &one)).collect();
+            busy.send_raw(&frames).await;
+            let answer: ProduceResponse = other.ask(ApiKey::Produce, 9, &one).await;
+            let served_before = answer.responses[0].partition_responses[0].base_offset - round * 601;
+            for _ in 0..600 {
+                busy.receive().await.unwrap();
+            }
+            // Two turns: it may come in the middle of one, and its bytes after those of the next have been read.
+            assert!((0..=128).contains(&served_before), "after {served_before} of the other's 600");
+        }
+        node.stop().await;
+    };
+    task::block_on(story).unwrap();
 }
