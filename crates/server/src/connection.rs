@@ -15,10 +15,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use ottla_env::net::Stream;
@@ -139,13 +140,17 @@ impl ConnectionTask {
     async fn serve(&mut self, stopping: &mut watch::Receiver<bool>) -> io::Result<()> {
         loop {
             self.start_requests();
-            self.send_replies().await?;
+            let has_sent = self.send_replies().await?;
             if self.machine.is_over() {
                 return Ok(());
             }
             if self.turn.is_over() {
                 self.turn = Turn::default();
                 task::yield_now().await;
+                continue;
+            }
+            // Requests that wait behind too many others can begin now.
+            if has_sent {
                 continue;
             }
             self.release_buffer();
@@ -158,7 +163,10 @@ impl ConnectionTask {
             let front = self.pending.front_mut();
             task::select! {
                 biased;
-                answer = answer_of(front) => self.on_answer(answer),
+                answer = answer_of(front) => {
+                    self.on_answer(answer);
+                    self.take_ready_answers().await;
+                }
                 memory = reserved(self.reserving.as_mut()) => {
                     self.memory = memory;
                     self.reserving = None;
@@ -283,6 +291,18 @@ impl ConnectionTask {
         }
     }
 
+    /// Takes the answers that are there, too: one flush is the end of many requests, and their replies leave together.
+    async fn take_ready_answers(&mut self) {
+        while let Some(front) = self.pending.front_mut() {
+            let ready = poll_fn(|context| match front.answering.as_mut().poll(context) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            let Some(answer) = ready.await else { return };
+            self.on_answer(answer);
+        }
+    }
+
     fn complete(&mut self, ticket: Ticket, answer: Result<FileReply, DispatchError>) {
         match answer {
             Ok(reply) => self.machine.complete(ticket, Completion::Reply(reply)),
@@ -308,10 +328,11 @@ impl ConnectionTask {
         }
     }
 
-    /// Sends what is ready, several replies at once.
-    async fn send_replies(&mut self) -> io::Result<()> {
-        let mut gathered: Vec<Bytes> = Vec::new();
+    /// Sends what is ready, several replies at once. `true`: there was something.
+    async fn send_replies(&mut self) -> io::Result<bool> {
+        let (mut gathered, mut has_sent): (Vec<Bytes>, bool) = (Vec::new(), false);
         while let Some(reply) = self.machine.poll_reply() {
+            has_sent = true;
             match reply {
                 Reply::Bytes(bytes) => gathered.push(bytes),
                 Reply::Parts(parts) => {
@@ -327,7 +348,7 @@ impl ConnectionTask {
             self.stream.write_all(&gathered).await?;
         }
         self.machine.on_written(now());
-        Ok(())
+        Ok(has_sent)
     }
 
     async fn send_parts(
