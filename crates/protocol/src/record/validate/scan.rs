@@ -30,6 +30,7 @@ pub(super) trait Source {
     /// Steps over bytes of the chunk at hand.
     fn consume(&mut self, count: usize);
 
+    #[inline(always)]
     fn is_at_end(&mut self) -> Result<bool, ScanError> {
         Ok(self.chunk()?.is_empty())
     }
@@ -39,10 +40,12 @@ pub(super) trait Source {
 pub(super) struct Plain<'a>(pub(super) &'a [u8]);
 
 impl Source for Plain<'_> {
+    #[inline(always)]
     fn chunk(&mut self) -> Result<&[u8], ScanError> {
         Ok(self.0)
     }
 
+    #[inline(always)]
     fn consume(&mut self, count: usize) {
         self.0 = self.0.get(count..).unwrap_or(&[]);
     }
@@ -98,7 +101,7 @@ impl<S: Source> Cursor<S> {
     }
 
     /// Reads the record at the front; there must be one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn scan_record(&mut self) -> Result<Scanned, ScanError> {
         if let Some((record, length)) = scan_whole(self.source.chunk()?) {
             self.source.consume(length);
@@ -177,6 +180,7 @@ impl<S: Source> Cursor<S> {
         self.taken
     }
 
+    #[inline(always)]
     pub(super) fn is_at_end(&mut self) -> Result<bool, ScanError> {
         self.source.is_at_end()
     }
@@ -227,7 +231,7 @@ impl<S: Source> Cursor<S> {
 
 /// Reads a well-formed record that lies whole at the front of `chunk`; returns it and its bytes. Most do, and a slice
 /// is walked several times faster than a source.
-#[inline]
+#[inline(always)]
 fn scan_whole(chunk: &[u8]) -> Option<(Scanned, usize)> {
     let mut at = Whole { bytes: chunk, at: 0 };
     let length = at.length()?;
@@ -253,18 +257,23 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self, bytes_max: u32) -> Option<u64> {
+        // Most numbers in records are small, and nearly all have two bytes at most.
         let first = *self.bytes.get(self.at)?;
         self.at += 1;
-        // Most numbers in records are small.
         if first < 0x80 {
-            Some(u64::from(first))
-        } else {
-            self.long_varint(u64::from(first & 0x7f), bytes_max)
+            return Some(u64::from(first));
         }
+        let second = *self.bytes.get(self.at)?;
+        if second < 0x80 {
+            self.at += 1;
+            return Some(u64::from(first & 0x7f) | u64::from(second) << 7);
+        }
+        self.long_varint(u64::from(first & 0x7f), bytes_max)
     }
 
+    #[cold]
     fn long_varint(&mut self, mut value: u64, bytes_max: u32) -> Option<u64> {
         for index in 1..bytes_max {
             let byte = *self.bytes.get(self.at)?;
@@ -277,18 +286,18 @@ impl Whole<'_> {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn length(&mut self) -> Option<usize> {
         usize::try_from(zigzag_i32(self.varint(I32_BYTES_MAX)?)).ok()
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, count: usize) -> Option<()> {
         self.at = self.at.checked_add(count).filter(|at| *at <= self.bytes.len())?;
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn skip_nullable(&mut self) -> Option<i32> {
         let length = zigzag_i32(self.varint(I32_BYTES_MAX)?);
         self.skip(usize::try_from(length).unwrap_or(0))?;

@@ -101,6 +101,7 @@ impl<'r> Walk<'r> {
         self.outcome()
     }
 
+    #[inline(always)]
     fn on_record(&mut self, index: i32, record: Scanned) {
         let timestamp = self.claimed_append_time.unwrap_or(Timestamp::from_millis(
             self.header.base_timestamp.millis().wrapping_add(record.timestamp_delta),
@@ -117,6 +118,7 @@ impl<'r> Walk<'r> {
         }
     }
 
+    #[inline(always)]
     fn check_timestamp(&mut self, index: i32, record: Scanned, timestamp: Timestamp) {
         if self.rules.timestamp_type == TimestampType::CreateTime && timestamp != Timestamp::NONE {
             // Kafka's arithmetic, overflow included: the defaults lie at the ends of the range.
