@@ -100,19 +100,17 @@ impl<S: Source> Cursor<S> {
         Cursor { source, taken: 0 }
     }
 
-    /// Reads the record at the front; there must be one.
+    /// Reads the record at the front if it is well-formed and lies whole in the chunk at hand, as most do.
     #[inline(always)]
-    pub(super) fn scan_record(&mut self) -> Result<Scanned, ScanError> {
-        if let Some((record, length)) = scan_whole(self.source.chunk()?) {
-            self.source.consume(length);
-            return Ok(record);
-        }
-        self.scan_in_pieces()
+    pub(super) fn scan_whole(&mut self) -> Result<Option<Scanned>, ScanError> {
+        let Some((record, length)) = scan_whole(self.source.chunk()?) else { return Ok(None) };
+        self.source.consume(length);
+        Ok(Some(record))
     }
 
-    /// A record that is cut by the end of a chunk, or that is malformed, whose fault this finds.
+    /// Reads the record at the front, which is cut by the end of a chunk, or malformed: this finds the fault.
     #[cold]
-    fn scan_in_pieces(&mut self) -> Result<Scanned, ScanError> {
+    pub(super) fn scan_in_pieces(&mut self) -> Result<Scanned, ScanError> {
         let declared = self.begin_record()?;
         let timestamp_delta = self.begin_body()?;
         let offset_delta = self.varint_i32()?;

@@ -82,8 +82,11 @@ impl<'r> Walk<'r> {
                 let missing = (self.header.record_count - index).unsigned_abs();
                 return Err(Refusal::Malformed(RecordError::Missing { missing }));
             }
-            let record = cursor.scan_record()?;
-            self.on_record(index, record);
+            // Two ways on, for a record that may come from either goes through memory, which costs as much as the rest.
+            match cursor.scan_whole()? {
+                Some(record) => self.on_record(index, record),
+                None => self.on_record(index, cursor.scan_in_pieces()?),
+            }
         }
         if !cursor.is_at_end()? {
             return Err(Refusal::Malformed(RecordError::Trailing { bytes: cursor.left_at_hand()? }));
