@@ -135,8 +135,8 @@ impl ReadError {
     }
 }
 
-/// Bytes that are brought into memory at once.
-const BRING_IN_BYTES: usize = 256 * 1024;
+/// Whoever has the last byte of so many has waited for all of them: the device is asked for at least as many at once.
+const BRING_IN_BYTES: u64 = 64 * 1024;
 /// Bytes behind a read from the device that the system begins to read too: enough to keep the device busy until the next.
 const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -337,19 +337,15 @@ impl ReadPlan {
     /// will want next. Waits for the device.
     pub fn bring_in(&self) -> Result<(), ReadError> {
         let read = self.resolve()?;
-        let mut buffer = vec![0; BRING_IN_BYTES];
         for slice in &read.slices {
             slice.file.expect(slice.position, u64::from(slice.len) + AHEAD_BYTES)?;
         }
         for slice in &read.slices {
             let (mut position, end) = (slice.position, slice.position + u64::from(slice.len));
+            slice.file.read_at(&mut [0], position)?;
             while position < end {
-                let wanted =
-                    usize::try_from(end - position).map_or(buffer.len(), |left| left.min(buffer.len()));
-                match slice.file.read_at(&mut buffer[..wanted], position)? {
-                    0 => break,
-                    got => position += u64::try_from(got).unwrap_or(u64::MAX),
-                }
+                position = (position + BRING_IN_BYTES).min(end);
+                slice.file.read_at(&mut [0], position - 1)?;
             }
         }
         Ok(())
