@@ -23,6 +23,8 @@ pub struct LocalTopic {
     pub id: TopicId,
     /// By index; `None` where this node has no replica.
     partitions: Vec<Option<Arc<Partition>>>,
+    /// How many there are.
+    present: usize,
 }
 
 impl LocalTopic {
@@ -60,41 +62,49 @@ impl Table {
         self.by_name.values().flat_map(|topic| topic.partitions())
     }
 
+    /// A topic that an earlier table shares is copied once, however many of its partitions come or go.
     fn insert(&mut self, partition: Arc<Partition>) {
-        let name = partition.id().topic.clone();
+        let name = &partition.id().topic;
         let id = partition.topic_id();
-        let known = self.by_name.get(&name).filter(|topic| topic.id == id);
-        let mut topic = match known {
-            Some(topic) => topic.as_ref().clone(),
-            None => LocalTopic { name: name.clone(), id, partitions: Vec::new() },
-        };
         let Ok(at) = usize::try_from(partition.id().partition.value()) else { return };
-        if topic.partitions.len() <= at {
-            topic.partitions.resize(at + 1, None);
+        let mut topic = match self.take(name) {
+            Some(topic) if topic.id == id => topic,
+            Some(_) | None => {
+                Arc::new(LocalTopic { name: name.clone(), id, partitions: Vec::new(), present: 0 })
+            }
+        };
+        let LocalTopic { partitions, present, .. } = Arc::make_mut(&mut topic);
+        if partitions.len() <= at {
+            partitions.resize(at + 1, None);
         }
-        topic.partitions[at] = Some(partition);
+        if partitions[at].replace(partition).is_none() {
+            *present += 1;
+        }
         self.put(topic);
     }
 
-    fn put(&mut self, topic: LocalTopic) {
-        let topic = Arc::new(topic);
-        if let Some(replaced) = self.by_name.insert(topic.name.clone(), Arc::clone(&topic)) {
-            self.by_id.remove(&replaced.id);
-        }
-        self.by_id.insert(topic.id, topic);
-    }
-
     fn remove(&mut self, id: TopicId, index: PartitionIndex) -> Option<Arc<Partition>> {
-        let mut topic = self.by_id.get(&id)?.as_ref().clone();
-        let place = topic.partitions.get_mut(usize::try_from(index.value()).ok()?)?;
-        let removed = place.take();
-        if topic.partitions.iter().all(Option::is_none) {
-            self.by_name.remove(&topic.name);
-            self.by_id.remove(&topic.id);
-        } else {
+        let at = usize::try_from(index.value()).ok()?;
+        let name = self.by_id.get(&id)?.name.clone();
+        let mut topic = self.take(&name)?;
+        let LocalTopic { partitions, present, .. } = Arc::make_mut(&mut topic);
+        let removed = partitions.get_mut(at).and_then(Option::take);
+        *present -= usize::from(removed.is_some());
+        if *present > 0 {
             self.put(topic);
         }
         removed
+    }
+
+    fn take(&mut self, name: &TopicName) -> Option<Arc<LocalTopic>> {
+        let topic = self.by_name.remove(name)?;
+        self.by_id.remove(&topic.id);
+        Some(topic)
+    }
+
+    fn put(&mut self, topic: Arc<LocalTopic>) {
+        self.by_name.insert(topic.name.clone(), Arc::clone(&topic));
+        self.by_id.insert(topic.id, topic);
     }
 }
 
@@ -117,6 +127,9 @@ impl PartitionTable {
 
     /// Adds partitions in one step. Called by one task only.
     pub fn insert_all(&self, partitions: Vec<Arc<Partition>>) {
+        if partitions.is_empty() {
+            return;
+        }
         let mut table = self.current.load_full().as_ref().clone();
         for partition in partitions {
             table.insert(partition);
@@ -130,5 +143,47 @@ impl PartitionTable {
         let removed = gone.iter().filter_map(|(id, index)| table.remove(*id, *index)).collect();
         self.current.store(Arc::new(table));
         removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ottla_model::Uuid;
+
+    use super::*;
+    use crate::partition::tests::{partition, partition_at};
+
+    fn topic(id: u8) -> TopicId {
+        TopicId::new(Uuid::from_bytes([id; 16])).unwrap()
+    }
+
+    #[test]
+    fn partitions_come_and_go_and_a_reader_keeps_the_table_it_has() {
+        let table = PartitionTable::default();
+        table.insert_all(vec![partition_at(topic(7), 2), partition_at(topic(7), 0)]);
+        let before = table.snapshot();
+        table.insert_all(vec![partition_at(topic(7), 1)]);
+        let found = |table: &Table| {
+            let indexes = table.partitions().map(|partition| partition.id().partition.value());
+            indexes.collect::<Vec<_>>()
+        };
+        assert_eq!((found(&before), found(&table.snapshot())), (vec![0, 2], vec![0, 1, 2]));
+        let gone = |index| (topic(7), PartitionIndex::new(index).unwrap());
+        assert_eq!(table.remove_all(&[gone(0), gone(0), gone(9)]).len(), 1);
+        assert_eq!(found(&table.snapshot()), [1, 2]);
+        assert_eq!(table.remove_all(&[gone(1), gone(2)]).len(), 2);
+        assert!(table.load().topic("t").is_none() && table.load().topic_by_id(topic(7)).is_none());
+        assert_eq!(found(&before), [0, 2]);
+    }
+
+    /// T1
+    #[test]
+    fn a_topic_that_was_made_again_takes_the_place_of_the_one_before() {
+        let table = PartitionTable::default();
+        table.insert_all(vec![partition(topic(7))]);
+        table.insert_all(vec![partition(topic(8))]);
+        assert!(table.load().topic_by_id(topic(7)).is_none());
+        assert_eq!(table.load().topic("t").map(|topic| topic.id), Some(topic(8)));
+        assert_eq!(table.load().partitions().count(), 1);
     }
 }

@@ -49,13 +49,19 @@ pub(crate) fn directory() -> LogDirectory {
 
 /// An empty partition on a disk in memory that answers from the page cache; its other replica is broker 2.
 pub(crate) fn partition(topic_id: TopicId) -> Arc<Partition> {
+    partition_at(topic_id, 0)
+}
+
+/// The same, with this index in its topic.
+pub(crate) fn partition_at(topic_id: TopicId, index: i32) -> Arc<Partition> {
     let directory = directory();
     let properties = Properties::parse("ottla.ack.durability=page-cache\n").unwrap();
     let layers = Layers::new(properties.settings());
     let settings = TopicSettings::resolve(&layers, &Settings::new(), Duration::from_secs(30)).unwrap();
     let options =
         LogOptions { config: Arc::clone(&settings.log), now: wall_now(), producer_expiration_ms: i64::MAX };
-    let name = TopicPartition::new(TopicName::new("t").unwrap(), PartitionIndex::default());
+    let index = PartitionIndex::new(index).unwrap();
+    let name = TopicPartition::new(TopicName::new("t").unwrap(), index);
     let log = directory.files().create_log(name, topic_id, &options).unwrap();
     let replica = replica_of(broker(ME), &log, &settings, Offset::ZERO);
     let (directory, settings) = (Arc::new(directory), Arc::new(settings));
