@@ -104,6 +104,8 @@ impl Partitions {
         for change in &changes.partitions {
             self.apply_one(change, &mut settings, (&mut fresh, &mut followed));
         }
+        // Emptied by now; at the start it had room for every log.
+        self.opened = HashMap::new();
         self.assign_directories(&fresh, image);
         self.node.partitions.insert_all(fresh);
         self.node.directories.iter().for_each(|directory| directory.on_logs_open());
@@ -113,7 +115,7 @@ impl Partitions {
 
     /// Sets aside what no topic has asked for: the metadata is complete now (M1).
     pub fn set_strays_aside(&mut self) {
-        for (partition, (directory, found)) in self.found.drain() {
+        for (partition, (directory, found)) in std::mem::take(&mut self.found) {
             let Ok(settings) = settings_of(&self.node, &MetadataImage::default(), &partition.topic) else {
                 continue;
             };
@@ -129,6 +131,7 @@ impl Partitions {
                 Err(error) => tracing::error!(%partition, error, "a stray partition cannot be set aside"),
             }
         }
+        self.node.directories.iter().for_each(|directory| directory.files().forget_checkpoints());
     }
 
     fn apply_one(
@@ -199,6 +202,8 @@ impl Partitions {
             // Of settings that do not fit, whoever makes the replica says that it is not available.
             let Ok(settings) = settings.of(&id.topic) else { continue };
             let Some((directory, found)) = self.found.remove(&id) else { continue };
+            // All partitions share the name that the metadata has.
+            let found = FoundLog { partition: id, ..found };
             let options = options(&self.node, &settings);
             by_directory.entry(directory.id()).or_default().push(ToOpen { directory, found, options });
         }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ottla_env::disk::{Disk, LockGuard, Space};
 use ottla_model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
 use ottla_mutant::mutant;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::checkpoint::{self, CheckpointError, PartitionOffsets};
 use crate::config::LogConfig;
@@ -58,7 +58,7 @@ pub struct LogDir {
     path: PathBuf,
     files: Arc<FileCache>,
     lock: Mutex<Option<LockGuard>>,
-    start: Start,
+    start: RwLock<Start>,
     logs: AtomicUsize,
     failure: OnceLock<String>,
 }
@@ -113,7 +113,7 @@ impl LogDir {
             path,
             files,
             lock: Mutex::new(Some(lock)),
-            start: Start::default(),
+            start: RwLock::default(),
             logs: AtomicUsize::new(0),
             failure: OnceLock::new(),
         })
@@ -165,28 +165,47 @@ impl LogDir {
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         let (clean, broker_epoch) = take_clean_mark(self.files.disk(), &self.path)
             .map_err(|source| LogDirError::Disk { path, source })?;
-        self.start = Start { clean, broker_epoch, recovery_points, log_starts, high_watermarks };
+        *self.start.get_mut() = Start { clean, broker_epoch, recovery_points, log_starts, high_watermarks };
         Ok(warnings)
     }
 
     /// Whether the last run ended in order.
     pub fn was_clean(&self) -> bool {
-        self.start.clean
+        self.start.read().clean
     }
 
     /// Broker epoch of the last run, if it ended in order and knew it (KIP-966).
     pub fn last_broker_epoch(&self) -> Option<BrokerEpoch> {
-        self.start.broker_epoch
+        self.start.read().broker_epoch
     }
 
     /// Recovery point that the last run wrote down.
     pub fn last_recovery_point(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.start.recovery_points.get(partition).copied()
+        self.start.read().recovery_points.get(partition).copied()
     }
 
     /// High watermark that the last run wrote down.
     pub fn last_high_watermark(&self, partition: &TopicPartition) -> Option<Offset> {
-        self.start.high_watermarks.get(partition).copied()
+        self.start.read().high_watermarks.get(partition).copied()
+    }
+
+    /// All logs of the last run are open, and what it wrote down of them is not needed any more.
+    pub fn forget_checkpoints(&self) {
+        let mut start = self.start.write();
+        *start = Start { clean: start.clean, broker_epoch: start.broker_epoch, ..Start::default() };
+    }
+
+    /// What the last run wrote down of a log.
+    fn known(&self, partition: &TopicPartition, options: &LogOptions) -> Known {
+        let start = self.start.read();
+        let offset_in = |offsets: &PartitionOffsets| offsets.get(partition).copied().unwrap_or(Offset::ZERO);
+        Known {
+            clean: start.clean,
+            recovery_point: offset_in(&start.recovery_points),
+            log_start: offset_in(&start.log_starts),
+            now: options.now,
+            producer_expiration_ms: options.producer_expiration_ms,
+        }
     }
 
     /// The partitions of the directory. Directories with other names, and files, are none of ours.
@@ -210,14 +229,7 @@ impl LogDir {
 
     /// Opens a partition that was listed. May be called from several threads.
     pub fn open_log(&self, found: &FoundLog, options: &LogOptions) -> Result<(Log, Report), OpenError> {
-        let offset_in = |offsets: &PartitionOffsets| offsets.get(&found.partition).copied();
-        let known = Known {
-            clean: self.start.clean,
-            recovery_point: offset_in(&self.start.recovery_points).unwrap_or(Offset::ZERO),
-            log_start: offset_in(&self.start.log_starts).unwrap_or(Offset::ZERO),
-            now: options.now,
-            producer_expiration_ms: options.producer_expiration_ms,
-        };
+        let known = self.known(&found.partition, options);
         let place = self.place(found.partition.clone(), found.path.clone(), options);
         let opened = Log::open(place, &known)?;
         self.logs.fetch_add(1, Ordering::Relaxed);
