@@ -44,8 +44,6 @@ pub struct DirEntry {
     /// Last component of the path. Names that are not UTF-8 are not ours and are left out.
     pub name: String,
     pub is_dir: bool,
-    /// Length in bytes; 0 for a directory.
-    pub len: u64,
 }
 
 /// Space of the file system a path lies on, in bytes.
@@ -67,7 +65,7 @@ pub struct FileMeta {
 /// A file system.
 pub trait Disk: Send + Sync + std::fmt::Debug {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
-    /// Entries of a directory, sorted by name.
+    /// Entries of a directory, sorted by name. Costs no call for each of them.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     fn metadata(&self, path: &Path) -> io::Result<FileMeta>;
     fn exists(&self, path: &Path) -> io::Result<bool>;
@@ -80,6 +78,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes everything durable that was written or named on the file system of `path`, whoever did it. Where the system
+    /// cannot promise that, `Unsupported`.
+    fn sync_file_system(&self, path: &Path) -> io::Result<()>;
     /// Takes the exclusive lock of a lock file, creating the file. `None`: another process (a Java broker
     /// too) or another part of this process holds it.
     /// A locked file must not be opened by other means: closing that handle would release the lock.

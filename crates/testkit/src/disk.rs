@@ -248,11 +248,9 @@ impl Disk for SimDisk {
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         self.call(Operation::Look, |state| {
             let dir = state.tree.find_dir(path)?;
-            let entry = |(name, entry): (&String, &Entry)| match entry {
-                Entry::Dir(_) => DirEntry { name: name.clone(), is_dir: true, len: 0 },
-                Entry::File(node) => {
-                    DirEntry { name: name.clone(), is_dir: false, len: node.content.lock().len() }
-                }
+            let entry = |(name, entry): (&String, &Entry)| DirEntry {
+                name: name.clone(),
+                is_dir: matches!(entry, Entry::Dir(_)),
             };
             Ok(state.tree.names(dir).iter().map(entry).collect())
         })
@@ -308,6 +306,25 @@ impl Disk for SimDisk {
                 return Err(faults::input_output_error());
             }
             state.tree.sync(dir);
+            Ok(())
+        })
+    }
+
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        self.call(Operation::Sync, |state| {
+            state.tree.find(path)?;
+            let fails = state.faults.sync_fails();
+            for node in state.tree.files() {
+                let mut content = node.content.lock();
+                match fails {
+                    true => content.fail_sync(&state.random),
+                    false => content.sync(),
+                }
+            }
+            if fails {
+                return Err(faults::input_output_error());
+            }
+            state.tree.sync_all();
             Ok(())
         })
     }

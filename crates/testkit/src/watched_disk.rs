@@ -102,6 +102,11 @@ impl<D: Disk, W: Watch + 'static> Disk for WatchedDisk<D, W> {
         self.disk.sync_dir(path)
     }
 
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        self.watch.before(Operation::Sync, path)?;
+        self.disk.sync_file_system(path)
+    }
+
     fn try_lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         self.watch.before(Operation::Look, path)?;
         self.disk.try_lock(path)

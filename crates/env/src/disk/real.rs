@@ -46,17 +46,18 @@ impl Disk for RealDisk {
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // Follows symbolic links, so that a linked directory counts as one. An entry that was
-            // removed meanwhile is left out.
-            match fs::metadata(entry.path()) {
-                Ok(meta) => entries.push(DirEntry {
-                    name,
-                    is_dir: meta.is_dir(),
-                    len: if meta.is_dir() { 0 } else { meta.len() },
-                }),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+            let kind = entry.file_type()?;
+            let is_dir = match kind.is_dir() || kind.is_file() {
+                true => kind.is_dir(),
+                // Follows symbolic links, so that a linked directory counts as one. An entry that was removed
+                // meanwhile is left out.
+                false => match fs::metadata(entry.path()) {
+                    Ok(meta) => meta.is_dir(),
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                },
+            };
+            entries.push(DirEntry { name, is_dir });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -97,6 +98,10 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         fs::OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path)?.sync_all()
+    }
+
+    fn sync_file_system(&self, path: &Path) -> io::Result<()> {
+        system::sync_file_system(&fs::File::open(path)?).map_err(lost)
     }
 
     fn try_lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {

@@ -3,7 +3,7 @@
 //! Owns: reads that must not wait for a device, reservation of space, early write-back, cache hints.
 //! Does not own: their portable stand-ins (`system_portable`), which have the same functions.
 //!
-//! Source: Linux man pages preadv2(2), fallocate(2), sync_file_range(2), posix_fadvise(2), cachestat(2).
+//! Source: Linux man pages preadv2(2), fallocate(2), sync_file_range(2), posix_fadvise(2), cachestat(2), syncfs(2).
 
 use std::fs;
 use std::io::{self, IoSliceMut};
@@ -124,6 +124,11 @@ pub(super) fn reserve(file: &fs::File, position: u64, len: u64) -> io::Result<()
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Since Linux 5.8 an error of writing back any file that nobody was told of yet is told here.
+pub(super) fn sync_file_system(file: &fs::File) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(file)?)
 }
 
 pub(super) fn start_writeback(file: &fs::File, position: u64, len: u64) -> io::Result<()> {

@@ -37,3 +37,7 @@ pub(super) fn reserve(_file: &fs::File, _position: u64, _len: u64) -> io::Result
 pub(super) fn start_writeback(_file: &fs::File, _position: u64, _len: u64) -> io::Result<()> {
     Ok(())
 }
+
+pub(super) fn sync_file_system(_file: &fs::File) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}

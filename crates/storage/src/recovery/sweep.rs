@@ -49,7 +49,7 @@ pub(super) struct Found {
 pub(super) fn sweep(directory: &Arc<PartitionDirectory>) -> io::Result<Found> {
     let mut sweep = Sweep { directory, changed: false };
     let mut names = sweep.names()?;
-    if names.iter().any(|(name, _)| name.stage != FileStage::Live) {
+    if names.iter().any(|name| name.stage != FileStage::Live) {
         sweep.remove_leftovers(names)?;
         sweep.finish_swaps()?;
         names = sweep.names()?;
@@ -69,10 +69,19 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn names(&self) -> io::Result<Vec<(SegmentFileName, u64)>> {
+    fn names(&self) -> io::Result<Vec<SegmentFileName>> {
         let entries = self.directory.disk().read_dir(&self.directory.path())?;
         let files = entries.into_iter().filter(|entry| !entry.is_dir);
-        Ok(files.filter_map(|entry| Some((SegmentFileName::parse(&entry.name)?, entry.len))).collect())
+        Ok(files.filter_map(|entry| SegmentFileName::parse(&entry.name)).collect())
+    }
+
+    /// The length of a file that was listed; `None` where it is gone.
+    fn len_of(&self, name: SegmentFileName) -> io::Result<Option<u64>> {
+        match self.directory.disk().metadata(&self.directory.join(name.to_string())) {
+            Ok(meta) => Ok(Some(meta.len)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn remove(&mut self, name: SegmentFileName) -> io::Result<()> {
@@ -80,10 +89,10 @@ impl Sweep<'_> {
         crate::small_file::remove(self.directory.disk(), &self.directory.join(name.to_string()))
     }
 
-    fn remove_leftovers(&mut self, names: Vec<(SegmentFileName, u64)>) -> io::Result<()> {
-        let cleaned = names.iter().filter(|(name, _)| name.stage == FileStage::Cleaned);
-        let first_cleaned = cleaned.map(|(name, _)| name.base).min();
-        for (name, _) in names {
+    fn remove_leftovers(&mut self, names: Vec<SegmentFileName>) -> io::Result<()> {
+        let cleaned = names.iter().filter(|name| name.stage == FileStage::Cleaned);
+        let first_cleaned = cleaned.map(|name| name.base).min();
+        for name in names {
             let unfinished =
                 name.stage == FileStage::Swap && first_cleaned.is_some_and(|first| name.base >= first);
             if unfinished || matches!(name.stage, FileStage::Deleted | FileStage::Cleaned) {
@@ -96,15 +105,10 @@ impl Sweep<'_> {
     fn finish_swaps(&mut self) -> io::Result<()> {
         let names = self.names()?;
         let swaps: Vec<SegmentFileName> =
-            names.iter().map(|(name, _)| *name).filter(|name| name.stage == FileStage::Swap).collect();
-        let logs: Vec<(SegmentFileName, u64)> = names
-            .iter()
-            .copied()
-            .filter(|(name, _)| name.kind == FileKind::Log && name.stage == FileStage::Swap)
-            .collect();
+            names.iter().copied().filter(|name| name.stage == FileStage::Swap).collect();
         let mut covered: Option<(Offset, Offset)> = None;
-        for (name, len) in logs {
-            let end = self.end_of(name, len)?;
+        for name in swaps.iter().copied().filter(|name| name.kind == FileKind::Log) {
+            let end = self.end_of(name)?;
             let (first, last) = covered.unwrap_or((name.base, end));
             covered = Some((first.min(name.base), last.max(end)));
         }
@@ -113,7 +117,7 @@ impl Sweep<'_> {
                 let at_segment = name.kind != FileKind::Snapshot && name.stage == FileStage::Live;
                 at_segment && name.base >= first && name.base < end
             };
-            for (name, _) in names.into_iter().filter(|(name, _)| replaced(name)) {
+            for name in names.into_iter().filter(replaced) {
                 self.remove(name)?;
             }
         }
@@ -127,8 +131,9 @@ impl Sweep<'_> {
     }
 
     /// The offset behind the last batch of a file.
-    fn end_of(&self, name: SegmentFileName, len: u64) -> io::Result<Offset> {
+    fn end_of(&self, name: SegmentFileName) -> io::Result<Offset> {
         let file = self.directory.disk().open(&self.directory.join(name.to_string()), OpenMode::Read)?;
+        let len = file.len()?;
         let mut walk = Scanner::new(file, 0..len, Waiting::Allowed);
         let mut end = name.base;
         loop {
@@ -140,24 +145,27 @@ impl Sweep<'_> {
         }
     }
 
-    fn sort(self, names: Vec<(SegmentFileName, u64)>) -> io::Result<Found> {
+    fn sort(self, names: Vec<SegmentFileName>) -> io::Result<Found> {
         let mut found = Found::default();
-        for (name, len) in names.iter().filter(|(name, _)| name.stage == FileStage::Live) {
+        for name in names.iter().filter(|name| name.stage == FileStage::Live) {
             match name.kind {
                 FileKind::Log => {
-                    found.segments.insert(name.base, FoundSegment { size: *len, ..FoundSegment::default() });
+                    if let Some(size) = self.len_of(*name)? {
+                        let segment = FoundSegment { size, ..FoundSegment::default() };
+                        found.segments.insert(name.base, segment);
+                    }
                 }
                 FileKind::Snapshot => found.snapshots.push(name.base),
                 FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex => {}
             }
         }
-        for (name, len) in names {
+        for name in names {
             let segment = found.segments.get_mut(&name.base);
             match (name.kind, segment) {
                 (FileKind::Log | FileKind::Snapshot, _) => {}
                 (FileKind::TxnIndex, Some(segment)) => segment.has_txn_index = true,
-                (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = Some(len),
-                (FileKind::TimeIndex, Some(segment)) => segment.time_index = Some(len),
+                (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = self.len_of(name)?,
+                (FileKind::TimeIndex, Some(segment)) => segment.time_index = self.len_of(name)?,
                 (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex, None) => {
                     found.orphans.push(name);
                 }

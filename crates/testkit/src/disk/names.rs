@@ -206,6 +206,12 @@ impl Tree {
         self.commit(wanted);
     }
 
+    /// Makes every name durable.
+    pub(super) fn sync_all(&mut self) {
+        self.journal.clear();
+        self.durable = self.live.clone();
+    }
+
     /// The power was cut: some of the unsynced changes survive. Returns the files that are still reachable.
     pub(super) fn crash(&mut self, random: &SeededRandom) -> Vec<Arc<FileNode>> {
         let wanted = self.journal.iter().map(|_| random.chance(50)).collect();

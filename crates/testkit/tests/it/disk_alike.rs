@@ -72,7 +72,8 @@ fn listing(disk: &dyn Disk, dir: &Path) -> Vec<(PathBuf, u64)> {
         if entry.is_dir {
             all.extend(listing(disk, &path));
         }
-        all.push((path, entry.len));
+        let len = if entry.is_dir { 0 } else { disk.metadata(&path).expect("it was listed").len };
+        all.push((path, len));
     }
     all
 }
