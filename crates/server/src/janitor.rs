@@ -134,6 +134,7 @@ impl Janitor {
                 }
                 Err(error) => on_failed_care(partition, &error),
             }
+            partition.rest_if_unused();
         }
     }
 

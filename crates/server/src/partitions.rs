@@ -24,7 +24,7 @@ use ottla_metadata::controller::{AssignReplicas, Assignment, Command};
 use ottla_metadata::image::{self, ConfigResource, ImageChanges, MetadataImage, PartitionAt, Topic};
 use ottla_model::{DirectoryId, Offset, PartitionIndex, TopicId, TopicName, TopicPartition};
 use ottla_replication::{PartitionState, StateChange};
-use ottla_storage::{FoundLog, Log, LogOptions, OpenError, Removal, Report};
+use ottla_storage::{FoundLog, KeptLog, LogOptions, OpenError, Removal};
 
 use crate::log_directory::LogDirectory;
 use crate::node::Node;
@@ -61,8 +61,11 @@ pub struct Partitions {
 /// A log that an earlier run left, opened now.
 struct Opened {
     directory: Arc<LogDirectory>,
-    result: Result<(Log, Report), OpenError>,
+    result: Result<FoundTopic, Box<OpenError>>,
 }
+
+/// A log with the topic it says it is of; one that does not say is open.
+type FoundTopic = (KeptLog, Option<TopicId>);
 
 /// A log to be opened.
 struct ToOpen {
@@ -122,7 +125,7 @@ impl Partitions {
             let opened = directory.files().open_log(&found, &options(&self.node, &settings));
             let aside = opened.map_err(|error| error.to_string()).and_then(|(log, _)| {
                 let unique = self.node.random.uuid();
-                directory.files().set_stray(log, unique).map_err(|error| error.to_string())
+                directory.files().set_stray(&partition, log.into(), unique).map_err(|error| error.to_string())
             });
             match aside {
                 Ok(_) => {
@@ -187,7 +190,8 @@ impl Partitions {
         let checkpointed = directory.files().last_high_watermark(id).unwrap_or(Offset::ZERO);
         let replica = replica_of(self.node.identity.id, &log, &settings, checkpointed);
         let topic_id = change.topic.id;
-        Ok(Arc::new(Partition::new(PartitionParts { log, topic_id, directory, settings, replica })))
+        let id = id.clone();
+        Ok(Arc::new(Partition::new(PartitionParts { id, log, topic_id, directory, settings, replica })))
     }
 
     /// Opens what an earlier run left of these partitions: all directories at once, in each of them as many logs as
@@ -212,7 +216,7 @@ impl Partitions {
         let directories = NonZeroUsize::new(by_directory.len()).unwrap_or(NonZeroUsize::MIN);
         let opened = in_parallel(directories, by_directory.into_values().collect(), |logs| {
             in_parallel(threads, logs, |ToOpen { directory, found, options }| {
-                let result = directory.files().open_log(&found, &options);
+                let result = open(&directory, &found, &options);
                 (found.partition, Opened { directory, result })
             })
         });
@@ -224,25 +228,22 @@ impl Partitions {
         &mut self,
         id: &TopicPartition,
         topic: TopicId,
-    ) -> Result<Option<(Arc<LogDirectory>, Log)>, String> {
+    ) -> Result<Option<(Arc<LogDirectory>, KeptLog)>, String> {
         let Some(Opened { directory, result }) = self.opened.remove(id) else { return Ok(None) };
-        let (mut log, report) = result.map_err(|error| {
+        let (mut log, own) = result.map_err(|error| {
             let text = format!("{error:#}");
             directory.fail_whole(&std::io::Error::other(error));
             text
         })?;
-        if let Some(cut) = &report.cut {
-            tracing::warn!(partition = %id, bytes = cut.bytes, reason = %cut.reason, "a torn end was cut off");
-        }
-        match log.topic_id() {
-            Some(own) if own != topic => {
+        match (own, log.as_open_mut()) {
+            (Some(own), _) if own != topic => {
                 tracing::warn!(partition = %id, %own, %topic, "a log of another topic of that name is set aside");
                 let unique = self.node.random.uuid();
-                directory.files().set_stray(log, unique).map_err(|error| error.to_string())?;
+                directory.files().set_stray(id, log, unique).map_err(|error| error.to_string())?;
                 return Ok(None);
             }
-            Some(_) => {}
-            None => log.set_topic_id(topic).map_err(|error| error.to_string())?,
+            (None, Some(log)) => log.set_topic_id(topic).map_err(|error| error.to_string())?,
+            (Some(_), _) | (None, None) => {}
         }
         Ok(Some((directory, log)))
     }
@@ -252,7 +253,7 @@ impl Partitions {
         id: &TopicPartition,
         change: &PartitionAt,
         options: &LogOptions,
-    ) -> Result<(Arc<LogDirectory>, Log), String> {
+    ) -> Result<(Arc<LogDirectory>, KeptLog), String> {
         let wanted = change.after.directory(self.node.identity.id);
         let named = self.node.directories.iter().find(|directory| Some(directory.id()) == wanted);
         let directory = match named {
@@ -271,6 +272,8 @@ impl Partitions {
             directory.fail(id, &error);
             text
         })?;
+        let mut log = KeptLog::from(log);
+        log.rest();
         Ok((Arc::clone(directory), log))
     }
 
@@ -324,7 +327,8 @@ impl Partitions {
             followed.lost.push(partition.id().clone());
             let delay = partition.settings().log.file_delete_delay_ms;
             let Some(log) = partition.on_removed() else { continue };
-            let deleted = partition.directory().files().delete_log(log, self.node.random.uuid());
+            let deleted =
+                partition.directory().files().delete_log(partition.id(), log, self.node.random.uuid());
             match deleted {
                 Ok(deleted) => {
                     let due = now() + Duration::from_millis(u64::try_from(delay).unwrap_or(0));
@@ -397,6 +401,23 @@ fn settings_of(node: &Node, image: &MetadataImage, topic: &TopicName) -> Result<
     let overrides = overrides.map_or(&none, |overrides| overrides.as_ref());
     let lag_max = node.config().registration.replica_lag_max;
     TopicSettings::resolve(&node.layers(), overrides, lag_max).map_err(|error| error.to_string())
+}
+
+/// Opens a log that an earlier run left. Most are not used soon, and rest until they are.
+fn open(
+    directory: &LogDirectory,
+    found: &FoundLog,
+    options: &LogOptions,
+) -> Result<FoundTopic, Box<OpenError>> {
+    let (log, report) = directory.files().open_log(found, options)?;
+    if let Some(cut) = &report.cut {
+        let partition = &found.partition;
+        tracing::warn!(%partition, bytes = cut.bytes, reason = %cut.reason, "a torn end was cut off");
+    }
+    let topic = log.topic_id();
+    let mut log = KeptLog::from(log);
+    log.rest();
+    Ok((log, topic))
 }
 
 fn options(node: &Node, settings: &TopicSettings) -> LogOptions {

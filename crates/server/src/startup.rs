@@ -37,7 +37,7 @@ use ottla_model::{
 use ottla_protocol::codec;
 use ottla_protocol::compression::{Compression, Encoding};
 use ottla_security::{AllowAll, Authorizer};
-use ottla_storage::{Durability, FileCache, LogConfig, LogDir, LogDirError, LogOptions};
+use ottla_storage::{Durability, FileCache, KeptLog, LogConfig, LogDir, LogDirError, LogOptions};
 
 use crate::access::Access;
 use crate::broker_lifecycle::{BrokerLifecycle, LifecycleError, Registration, Told};
@@ -646,9 +646,13 @@ fn close_logs(node: &Node) -> bool {
         // A file system syncs for all who wait at once.
         let closed = in_parallel(CLOSING_THREADS, here.collect(), |partition| {
             let high_watermark = partition.high_watermark();
-            partition.take_log().map(|log| (partition, high_watermark, log.close()))
+            let log = partition.take_log()?;
+            let fresh = matches!(&log, KeptLog::Resting(resting) if resting.names_are_fresh());
+            Some((partition, high_watermark, log.close(), fresh))
         });
-        for (partition, high_watermark, closed) in closed.into_iter().flatten() {
+        let mut fresh = Vec::new();
+        for (partition, high_watermark, closed, has_fresh_names) in closed.into_iter().flatten() {
+            fresh.extend(has_fresh_names.then(|| partition.id()));
             match closed {
                 Ok(closed) => {
                     ends.insert(partition.id(), closed.log_end);
@@ -664,6 +668,10 @@ fn close_logs(node: &Node) -> bool {
             }
         }
         let files = directory.files();
+        if let Err(error) = files.sync_names(fresh) {
+            tracing::error!(%error, "the names of new partitions may not be durable");
+            clean = false;
+        }
         let metadata = metadata_recovery_point(node, directory);
         let metadata = metadata.as_ref().map(|(metadata, point)| (metadata, *point));
         let written = files.write_recovery_points(ends.into_iter().chain(metadata));

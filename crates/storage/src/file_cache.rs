@@ -192,24 +192,38 @@ impl SegmentFiles {
         kind != FileKind::Log && !self.is_out_of_use()
     }
 
-    /// Creates the files that every segment has, empty. What an attempt that failed left behind is reused; a
-    /// segment with content is an error.
+    /// Makes the files that every segment has, and keeps the segment open: it is about to be written to.
     pub(crate) fn create(self: &Arc<SegmentFiles>) -> io::Result<()> {
-        let disk = self.directory.disk();
-        let log = disk.open(&self.path(FileKind::Log), OpenMode::Create)?;
-        if !log.is_empty()? {
-            let path = self.path(FileKind::Log);
-            let text = format!("segment {} has content already", path.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-        }
-        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
-            disk.open(&self.path(kind), OpenMode::Truncate)?;
-        }
-        crate::small_file::remove(disk, &self.path(FileKind::TxnIndex))?;
+        let log = self.make()?;
         *self.log.handle.lock() = Some(log);
         self.log.used.store(true, Ordering::Relaxed);
         self.directory.cache.on_opened(self, FileKind::Log);
         Ok(())
+    }
+
+    /// Makes the files that every segment has, empty. What an attempt that failed left behind is reused; a segment
+    /// with content is an error.
+    pub(crate) fn make(&self) -> io::Result<Arc<dyn File>> {
+        let disk = self.directory.disk();
+        let log = match disk.open(&self.path(FileKind::Log), OpenMode::CreateNew) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.reuse()?,
+            made => made?,
+        };
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            disk.open(&self.path(kind), OpenMode::Truncate)?;
+        }
+        Ok(log)
+    }
+
+    fn reuse(&self) -> io::Result<Arc<dyn File>> {
+        let path = self.path(FileKind::Log);
+        let log = self.directory.disk().open(&path, OpenMode::Write)?;
+        if !log.is_empty()? {
+            let text = format!("segment {} has content already", path.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        crate::small_file::remove(self.directory.disk(), &self.path(FileKind::TxnIndex))?;
+        Ok(log)
     }
 
     /// Whether the segment, or its whole log, is out of use: its files may be gone at any time.

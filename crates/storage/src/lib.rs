@@ -31,8 +31,8 @@ pub use epochs::{EpochEnd, EpochStart};
 pub use file_cache::FileCache;
 pub use log::{
     AppendError, Appended, CheckpointedAt, Closed, DeletedLog, FlushJob, FollowerAppend, FoundTimestamp,
-    LeaderAppend, LeaderAppended, Log, LogPlace, LogRead, LogSlice, LookupError, ReadError, ReadLimits,
-    ReadPlan, RemovedFiles, ReserveJob, Retention, TimestampSearch,
+    KeptLog, LeaderAppend, LeaderAppended, Log, LogPlace, LogRead, LogSlice, LookupError, ReadError,
+    ReadLimits, ReadPlan, RemovedFiles, ReserveJob, RestingLog, Retention, TimestampSearch,
 };
 pub use log_dir::{FoundLog, LogDir, LogDirError, LogDirListing, LogOptions, choose_log_dir};
 pub use meta_properties::{ForeignDirectory, MetaProperties, MetaPropertiesError};

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ottla_env::disk::{Disk, LockGuard, Space};
+use ottla_env::disk::{Disk, LockGuard, OpenMode, Space};
 use ottla_model::{BrokerEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid};
 use ottla_mutant::mutant;
 use parking_lot::{Mutex, RwLock};
@@ -28,14 +28,17 @@ use parking_lot::{Mutex, RwLock};
 use crate::checkpoint::{self, CheckpointError, PartitionOffsets};
 use crate::config::LogConfig;
 use crate::file_cache::FileCache;
-use crate::log::{DeletedLog, Log, LogPlace};
+use crate::log::{DeletedLog, KeptLog, Log, LogPlace, RestingLog};
 use crate::meta_properties::{MetaProperties, MetaPropertiesError};
 use crate::names::{
     CLEAN_SHUTDOWN_FILE, DirectoryStage, HIGH_WATERMARK_FILE, LOCK_FILE, LOG_START_FILE,
-    META_PROPERTIES_FILE, RECOVERY_POINT_FILE, parse_partition_directory,
+    META_PROPERTIES_FILE, PARTITION_METADATA_FILE, RECOVERY_POINT_FILE, parse_partition_directory,
 };
 use crate::recovery::{Known, OpenError, Report};
 use crate::{clean_shutdown, small_file};
+
+/// Partitions whose names are made durable one by one: each takes two syncs. Of more, the whole file system is synced.
+const NAMES_SYNCED_ALONE: usize = 64;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -243,22 +246,81 @@ impl LogDir {
         topic_id: TopicId,
         options: &LogOptions,
     ) -> io::Result<Log> {
-        let path = self.path.join(partition.to_string());
+        let path = self.path_of(&partition);
         let log = Log::create(self.place(partition, path, options), topic_id, options.now)?;
         self.logs.fetch_add(1, Ordering::Relaxed);
         Ok(log)
     }
 
+    /// Opens a log again that rests. It is not used where it is of another topic by now.
+    pub fn wake_log(
+        &self,
+        (partition, topic): (&TopicPartition, TopicId),
+        resting: &RestingLog,
+        options: &LogOptions,
+    ) -> Result<Log, OpenError> {
+        let place = self.place(partition.clone(), self.path_of(partition), options);
+        let log = resting.wake(place, (options.now, options.producer_expiration_ms))?;
+        match log.topic_id() {
+            Some(own) if own == topic => Ok(log),
+            own => Err(OpenError::OtherTopic { own, topic }),
+        }
+    }
+
     /// Takes a partition out of use; its directory is removed later.
-    pub fn delete_log(&self, log: Log, unique: Uuid) -> io::Result<DeletedLog> {
-        self.logs.fetch_sub(1, Ordering::Relaxed);
-        log.delete(unique)
+    pub fn delete_log(
+        &self,
+        partition: &TopicPartition,
+        log: KeptLog,
+        unique: Uuid,
+    ) -> io::Result<DeletedLog> {
+        self.set_aside(partition, log, (DirectoryStage::Delete, unique))
     }
 
     /// Sets a partition aside that the metadata does not know.
-    pub fn set_stray(&self, log: Log, unique: Uuid) -> io::Result<DeletedLog> {
+    pub fn set_stray(
+        &self,
+        partition: &TopicPartition,
+        log: KeptLog,
+        unique: Uuid,
+    ) -> io::Result<DeletedLog> {
+        self.set_aside(partition, log, (DirectoryStage::Stray, unique))
+    }
+
+    fn set_aside(
+        &self,
+        partition: &TopicPartition,
+        log: KeptLog,
+        (stage, unique): (DirectoryStage, Uuid),
+    ) -> io::Result<DeletedLog> {
         self.logs.fetch_sub(1, Ordering::Relaxed);
-        log.mark_stray(unique)
+        match (log, stage) {
+            (KeptLog::Open(log), DirectoryStage::Stray) => log.mark_stray(unique),
+            (KeptLog::Open(log), _) => log.delete(unique),
+            (KeptLog::Resting(resting), _) => {
+                let directory = (Arc::clone(&self.files), self.path_of(partition));
+                resting.leave(directory, partition, (stage, unique))
+            }
+        }
+    }
+
+    /// Makes the names in the directories of these partitions durable, and which topic each of them is of.
+    pub fn sync_names<'a>(&self, partitions: impl IntoIterator<Item = &'a TopicPartition>) -> io::Result<()> {
+        let paths: Vec<PathBuf> = partitions.into_iter().map(|partition| self.path_of(partition)).collect();
+        if paths.is_empty() {
+            return Ok(());
+        }
+        if paths.len() > NAMES_SYNCED_ALONE {
+            match self.disk().sync_file_system(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+                synced => return synced,
+            }
+        }
+        for path in paths {
+            self.disk().open(&path.join(PARTITION_METADATA_FILE), OpenMode::Write)?.sync_all()?;
+            self.disk().sync_dir(&path)?;
+        }
+        self.disk().sync_dir(&self.path)
     }
 
     /// Partitions that are open in the directory.
@@ -328,6 +390,10 @@ impl LogDir {
 
     fn place(&self, partition: TopicPartition, directory: PathBuf, options: &LogOptions) -> LogPlace {
         LogPlace { partition, directory, files: Arc::clone(&self.files), config: Arc::clone(&options.config) }
+    }
+
+    fn path_of(&self, partition: &TopicPartition) -> PathBuf {
+        self.path.join(partition.to_string())
     }
 
     fn disk(&self) -> &dyn Disk {

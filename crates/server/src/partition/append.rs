@@ -14,7 +14,7 @@ use ottla_protocol::record::{Arrival, Refusal, Validator};
 use ottla_replication::{Ack, AckDurability, AckOutcome, AppendRefused, RequestId};
 use ottla_storage::{AppendError, LeaderAppend, LeaderAppended, Origin};
 
-use super::{Partition, State};
+use super::{Partition, State, opened_mut};
 use crate::waiting::ProduceWait;
 
 thread_local! {
@@ -128,7 +128,10 @@ impl Partition {
         append: &LeaderAppend,
     ) -> Result<Last, ProduceError> {
         let log_start = state.replica.log_start();
-        let Some(log) = &mut state.log else {
+        if self.log_in(state).is_none() {
+            return Err(AppendRefused::Unavailable(state.replica.standing()).into());
+        }
+        let Some(log) = opened_mut(&mut state.log) else {
             return Err(AppendRefused::Unavailable(state.replica.standing()).into());
         };
         match log.append_as_leader(records, append) {
@@ -177,7 +180,8 @@ impl Partition {
                 true
             }
             None => {
-                state.acks.insert(producing.request, (Arc::clone(producing.wait), producing.slot));
+                let waiting = state.waiting.get_or_insert_default();
+                waiting.acks.insert(producing.request, (Arc::clone(producing.wait), producing.slot));
                 true
             }
         }

@@ -12,9 +12,9 @@ use ottla_env::time::{now, wall_now};
 use ottla_model::{Offset, Timestamp};
 use ottla_mutant::mutant;
 use ottla_replication::AckDurability;
-use ottla_storage::{RemovedFiles, Retention};
+use ottla_storage::{KeptLog, RemovedFiles, Retention};
 
-use super::Partition;
+use super::{Partition, opened, opened_mut};
 use crate::flusher::{Flush, Mark};
 
 /// The positions the checkpoints of a log directory keep.
@@ -46,7 +46,7 @@ impl Partition {
     fn try_flush(&self) -> io::Result<()> {
         let job = {
             let state = self.state.lock();
-            let Some(log) = &state.log else { return Ok(()) };
+            let Some(log) = opened(&state.log) else { return Ok(()) };
             let Some(job) = log.flush_job()? else { return Ok(()) };
             job
         };
@@ -55,7 +55,7 @@ impl Partition {
             run => run?,
         }
         let mut state = self.state.lock();
-        let Some(log) = &mut state.log else { return Ok(()) };
+        let Some(log) = opened_mut(&mut state.log) else { return Ok(()) };
         log.on_flushed(&job);
         let flushed = log.flushed();
         state.replica.on_flushed(flushed, now());
@@ -68,7 +68,7 @@ impl Partition {
     pub fn flush_what_was_found(self: &Arc<Partition>) {
         let is_unflushed = |log: &ottla_storage::Log| log.flushed() < log.log_end();
         if self.settings().replication.durability == AckDurability::Flushed
-            && self.with_log(is_unflushed) == Some(true)
+            && opened(&self.state.lock().log).is_some_and(is_unflushed)
         {
             self.directory.flusher().flush_soon(Arc::<Partition>::clone(self));
         }
@@ -79,10 +79,10 @@ impl Partition {
     pub fn tidy_segments(&self) -> io::Result<()> {
         let mut closed = false;
         loop {
-            let job = self.state.lock().log.as_mut().and_then(ottla_storage::Log::seal_job);
+            let job = opened_mut(&mut self.state.lock().log).and_then(ottla_storage::Log::seal_job);
             let Some(job) = job else { break };
             job.run()?;
-            if let Some(log) = &mut self.state.lock().log {
+            if let Some(log) = opened_mut(&mut self.state.lock().log) {
                 log.on_sealed(&job);
             }
             closed = true;
@@ -90,7 +90,7 @@ impl Partition {
         if closed {
             self.try_flush()?;
         }
-        let reserve = match &mut self.state.lock().log {
+        let reserve = match opened_mut(&mut self.state.lock().log) {
             Some(log) => log.reserve_job()?,
             None => None,
         };
@@ -104,7 +104,10 @@ impl Partition {
     pub fn apply_retention(&self, wall: Timestamp) -> io::Result<RemovedFiles> {
         let mut state = self.state.lock();
         let high_watermark = state.replica.high_watermark();
-        let Some(log) = &mut state.log else { return Ok(RemovedFiles::default()) };
+        if !matches!(&state.log, Some(KeptLog::Resting(resting)) if resting.size() == 0) {
+            self.wake(&mut state);
+        }
+        let Some(log) = opened_mut(&mut state.log) else { return Ok(RemovedFiles::default()) };
         let removed = log.apply_retention(Retention { now: wall, high_watermark })?;
         let (start, end) = (log.log_start(), log.log_end());
         if end > state.replica.log_end() {
@@ -120,7 +123,7 @@ impl Partition {
     /// Deletes all records below `to`; the caller has checked that it is not above the high watermark (TOP-07).
     pub fn delete_records_below(&self, to: Offset) {
         let mut state = self.state.lock();
-        let Some(log) = &mut state.log else { return };
+        let Some(log) = self.log_in(&mut state) else { return };
         if to <= log.log_start() && !mutant!(move_log_start_backward) {
             return;
         }
@@ -132,31 +135,41 @@ impl Partition {
     /// Forgets producers that have been silent for too long (IDM-06).
     pub fn expire_producers(&self, wall: Timestamp, expiration_ms: i64) -> usize {
         let mut state = self.state.lock();
-        state.log.as_mut().map_or(0, |log| log.expire_producers(wall, expiration_ms))
+        opened_mut(&mut state.log).map_or(0, |log| log.expire_producers(wall, expiration_ms))
     }
 
     /// Whether what was appended has waited for a flush as long as `flush.messages` and `flush.ms` allow (LOG-05).
     pub fn is_flush_due(&self) -> bool {
         let state = self.state.lock();
-        state.log.as_ref().is_some_and(|log| log.flush_is_due(wall_now()))
+        opened(&state.log).is_some_and(|log| log.flush_is_due(wall_now()))
     }
 
     /// What the checkpoints should say now; `None` once the log is gone.
     pub fn positions(&self) -> Option<Positions> {
         let state = self.state.lock();
-        let log = state.log.as_ref()?;
-        Some(Positions {
-            recovery_point: log.recovery_point(),
-            log_start: log.log_start(),
-            high_watermark: state.replica.high_watermark(),
-            log_end: log.log_end(),
-            first_base: log.segment_bases().next().unwrap_or(Offset::ZERO),
-            size: log.size(),
+        let high_watermark = state.replica.high_watermark();
+        Some(match state.log.as_ref()? {
+            KeptLog::Open(log) => Positions {
+                recovery_point: log.recovery_point(),
+                log_start: log.log_start(),
+                high_watermark,
+                log_end: log.log_end(),
+                first_base: log.segment_bases().next().unwrap_or(Offset::ZERO),
+                size: log.size(),
+            },
+            KeptLog::Resting(resting) => Positions {
+                recovery_point: resting.recovery_point(),
+                log_start: resting.log_start(),
+                high_watermark,
+                log_end: resting.log_end(),
+                first_base: resting.first_base(),
+                size: resting.size(),
+            },
         })
     }
 
     /// Runs `look` on the log, where there is one.
     pub fn with_log<T>(&self, look: impl FnOnce(&ottla_storage::Log) -> T) -> Option<T> {
-        self.state.lock().log.as_ref().map(look)
+        self.log_in(&mut self.state.lock()).map(|log| look(log))
     }
 }

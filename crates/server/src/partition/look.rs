@@ -13,10 +13,11 @@ use ottla_replication::{
     Divergence, FetchWaiter, Limit, OffsetUnavailable, ReadAttempt, ReadRefused, Readable, Reader, RequestId,
 };
 use ottla_storage::{
-    AbortedTransaction, EpochEnd, LogRead, LookupError, ReadError, ReadLimits, ReadPlan, TimestampSearch,
+    AbortedTransaction, EpochEnd, KeptLog, LogRead, LookupError, ReadError, ReadLimits, ReadPlan,
+    TimestampSearch,
 };
 
-use super::{Partition, State};
+use super::{Partition, State, opened};
 use crate::waiting::PollWait;
 
 /// One partition of a fetch.
@@ -87,12 +88,13 @@ impl Partition {
     /// Reads what a fetch may see now. Positions come from memory; bytes may be touched at the borders of old
     /// segments.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadOutcome, LookError> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        self.log_in(&mut state);
         if let Some(outcome) = diverged(&state, request)? {
             return Ok(outcome);
         }
         let limits = state.replica.readable(&request.attempt)?;
-        let Some(log) = &state.log else {
+        let Some(log) = opened(&state.log) else {
             return Err(ReadRefused::Unavailable(state.replica.standing()).into());
         };
         let plan = plan(&state, request, &limits)?;
@@ -116,7 +118,7 @@ impl Partition {
     /// Parks a fetch here until enough was added, something changed, or `waiter.deadline`.
     pub fn park(&self, waiter: FetchWaiter, wait: &Arc<PollWait>) {
         let mut state = self.state.lock();
-        state.polls.insert(waiter.request, Arc::clone(wait));
+        state.waiting.get_or_insert_default().polls.insert(waiter.request, Arc::clone(wait));
         state.replica.wait_for_bytes(waiter);
         self.settle(&mut state);
     }
@@ -129,21 +131,27 @@ impl Partition {
     /// The end of what a reader may read: ListOffsets "latest" (−1).
     pub fn latest(&self, asker: Asker) -> Result<FoundOffset, LookError> {
         let Asker { reader, epoch, from_any_replica } = asker;
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.replica.may_serve(epoch, from_any_replica)?;
         if reader.limit() != Limit::LogEnd {
             state.replica.positions_are_known()?;
         }
-        let epoch = state.log.as_ref().and_then(|log| log.latest_epoch()).map(|latest| latest.epoch);
+        let epoch = match &state.log {
+            // Tools ask this of every partition; the latest epoch is the one that began last.
+            Some(KeptLog::Resting(resting)) if resting.begun().is_some() => resting.begun(),
+            Some(_) | None => {
+                self.log_in(&mut state).and_then(|log| log.latest_epoch()).map(|latest| latest.epoch)
+            }
+        };
         Ok(FoundOffset { offset: state.replica.latest(reader), timestamp: None, epoch })
     }
 
     /// The first offset that can be read: ListOffsets "earliest" (−2, −4).
     pub fn earliest(&self, asker: Asker) -> Result<FoundOffset, LookError> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.replica.may_serve(asker.epoch, asker.from_any_replica)?;
         let start = state.replica.log_start();
-        let first = state.log.as_ref().and_then(|log| log.epochs().first().copied());
+        let first = self.log_in(&mut state).and_then(|log| log.epochs().first().copied());
         let epoch = first.filter(|first| first.start <= start).map(|first| first.epoch);
         Ok(FoundOffset { offset: start, timestamp: None, epoch })
     }
@@ -152,9 +160,10 @@ impl Partition {
     /// what the reader may read (LO-02).
     pub fn by_time(&self, time: Option<Timestamp>, asker: Asker) -> Result<Option<FoundOffset>, LookError> {
         let Asker { reader, epoch, from_any_replica } = asker;
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.replica.may_serve(epoch, from_any_replica)?;
-        let Some(log) = &state.log else {
+        self.log_in(&mut state);
+        let Some(log) = opened(&state.log) else {
             return Err(ReadRefused::Unavailable(state.replica.standing()).into());
         };
         let latest = state.replica.latest(reader);
@@ -182,22 +191,22 @@ impl Partition {
         epoch: LeaderEpoch,
         current: Option<LeaderEpoch>,
     ) -> Result<Option<EpochEnd>, LookError> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.replica.may_serve(current, false)?;
-        Ok(state.log.as_ref().and_then(|log| log.epoch_end(epoch)))
+        Ok(self.log_in(&mut state).and_then(|log| log.epoch_end(epoch)))
     }
 
     /// Where the first epoch that is known here begins.
     pub fn first_epoch(&self, current: Option<LeaderEpoch>) -> Result<Option<Offset>, LookError> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         state.replica.may_serve(current, false)?;
-        let first = state.log.as_ref().and_then(|log| log.epochs().first());
+        let first = self.log_in(&mut state).and_then(|log| log.epochs().first());
         Ok(first.map(|epoch| epoch.start))
     }
 
     fn aborted(&self, from: Offset, to: Offset) -> Result<Vec<AbortedTransaction>, LookError> {
-        let state = self.state.lock();
-        let Some(log) = &state.log else { return Ok(Vec::new()) };
+        let mut state = self.state.lock();
+        let Some(log) = self.log_in(&mut state) else { return Ok(Vec::new()) };
         log.aborted_transactions(from, to).map_err(|error| LookError::Read(ReadError::Disk(error)))
     }
 
@@ -222,7 +231,7 @@ impl Partition {
 }
 
 fn plan(state: &State, request: &ReadRequest, limits: &Readable) -> Result<ReadPlan, LookError> {
-    let Some(log) = &state.log else {
+    let Some(log) = opened(&state.log) else {
         return Err(ReadRefused::Unavailable(state.replica.standing()).into());
     };
     let read = ReadLimits {
@@ -236,7 +245,7 @@ fn plan(state: &State, request: &ReadRequest, limits: &Readable) -> Result<ReadP
 /// Whether the reader's log went another way (FET-31). Looked at before the range: a reader that is ahead of this log is
 /// told where the logs part, not that its offset is out of range. Below the log start the range decides.
 fn diverged(state: &State, request: &ReadRequest) -> Result<Option<ReadOutcome>, LookError> {
-    let (Some(epoch), Some(log)) = (request.last_fetched_epoch, &state.log) else { return Ok(None) };
+    let (Some(epoch), Some(log)) = (request.last_fetched_epoch, opened(&state.log)) else { return Ok(None) };
     let at_end = ReadAttempt { offset: state.replica.log_end(), ..request.attempt };
     let limits = state.replica.readable(&at_end)?;
     let offset = request.attempt.offset;

@@ -15,6 +15,7 @@
 mod append;
 mod care;
 mod look;
+mod rest;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -29,7 +30,7 @@ use ottla_model::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use ottla_replication::{
     LogPositions, PartitionState, Replica, ReplicationConfig, RequestId, Standing, StateChange,
 };
-use ottla_storage::Log;
+use ottla_storage::{KeptLog, Log};
 use parking_lot::Mutex;
 
 pub use append::{AppendRequest, ProduceError, Producing};
@@ -65,14 +66,24 @@ struct State {
     /// The high watermark that the log and those who follow it know of.
     committed: Offset,
     /// `None` once the directory failed or the replica was removed.
-    log: Option<Log>,
+    log: Option<KeptLog>,
+    /// Somebody asked for the log since the janitor last looked.
+    is_used: bool,
+    /// Nothing is allocated before the first request waits.
+    waiting: Option<Box<Waiting>>,
+}
+
+/// Requests that wait here.
+#[derive(Default)]
+struct Waiting {
     acks: HashMap<RequestId, (Arc<ProduceWait>, usize)>,
     polls: HashMap<RequestId, Arc<PollWait>>,
 }
 
 /// What a partition is made of.
 pub struct PartitionParts {
-    pub log: Log,
+    pub id: TopicPartition,
+    pub log: KeptLog,
     pub topic_id: TopicId,
     pub directory: Arc<LogDirectory>,
     pub settings: Arc<TopicSettings>,
@@ -89,7 +100,7 @@ impl Partition {
     /// A partition on a log that was opened or made; it follows nobody until [`Partition::on_state`].
     pub fn new(parts: PartitionParts) -> Partition {
         Partition {
-            id: parts.log.partition().clone(),
+            id: parts.id,
             topic_id: parts.topic_id,
             directory: parts.directory,
             settings: ArcSwap::new(parts.settings),
@@ -97,8 +108,8 @@ impl Partition {
                 committed: parts.replica.high_watermark(),
                 replica: parts.replica,
                 log: Some(parts.log),
-                acks: HashMap::new(),
-                polls: HashMap::new(),
+                is_used: false,
+                waiting: None,
             }),
             flush_mark: Mark::default(),
             followers: Followers::default(),
@@ -160,7 +171,10 @@ impl Partition {
         let mut state = self.state.lock();
         let change = state.replica.on_state(word, now());
         if let (StateChange::Led { epoch, .. }, Some(log)) = (&change, &mut state.log) {
-            log.begin_epoch(*epoch);
+            match log {
+                KeptLog::Open(log) => log.begin_epoch(*epoch),
+                KeptLog::Resting(resting) => resting.begin_epoch(*epoch),
+            }
         }
         self.settle(&mut state);
         change
@@ -170,7 +184,7 @@ impl Partition {
     pub fn on_settings(&self, settings: Arc<TopicSettings>) {
         let mut state = self.state.lock();
         state.replica.on_config(settings.replication, now());
-        if let Some(log) = &mut state.log {
+        if let Some(log) = opened_mut(&mut state.log) {
             log.set_config(Arc::clone(&settings.log));
         }
         self.settings.store(settings);
@@ -186,7 +200,7 @@ impl Partition {
     }
 
     /// The replica is removed: everyone who waits is told. Returns the log, for its directory to be deleted.
-    pub fn on_removed(&self) -> Option<Log> {
+    pub fn on_removed(&self) -> Option<KeptLog> {
         let mut state = self.state.lock();
         let log = state.log.take();
         state.replica.on_removed();
@@ -195,7 +209,7 @@ impl Partition {
     }
 
     /// Takes the log out at a clean stop; the partition then answers as one whose directory is gone.
-    pub fn take_log(&self) -> Option<Log> {
+    pub fn take_log(&self) -> Option<KeptLog> {
         let mut state = self.state.lock();
         let log = state.log.take();
         state.replica.on_offline();
@@ -214,8 +228,10 @@ impl Partition {
     pub fn forget(&self, request: RequestId) {
         let mut state = self.state.lock();
         state.replica.forget(request);
-        state.acks.remove(&request);
-        state.polls.remove(&request);
+        if let Some(waiting) = &mut state.waiting {
+            waiting.acks.remove(&request);
+            waiting.polls.remove(&request);
+        }
     }
 
     /// The current leader epoch, where this broker leads.
@@ -236,7 +252,7 @@ impl Partition {
         let committed = state.replica.high_watermark();
         if state.committed != committed {
             state.committed = committed;
-            if let Some(log) = &mut state.log {
+            if let Some(log) = opened_mut(&mut state.log) {
                 log.on_high_watermark(committed);
                 state.replica.on_first_unstable(log.first_unstable(), now());
             }
@@ -249,22 +265,34 @@ impl Partition {
             followed.send_if_modified(|known| std::mem::replace(known, low) != low);
         }
         while let Some(acked) = state.replica.poll_acked() {
-            if let Some((wait, slot)) = state.acks.remove(&acked.request) {
+            let waiting = state.waiting.as_mut();
+            if let Some((wait, slot)) = waiting.and_then(|waiting| waiting.acks.remove(&acked.request)) {
                 wait.finish(slot, acked.outcome);
             }
         }
         while let Some(woken) = state.replica.poll_wake() {
-            if let Some(wait) = state.polls.remove(&woken.request) {
+            let waiting = state.waiting.as_mut();
+            if let Some(wait) = waiting.and_then(|waiting| waiting.polls.remove(&woken.request)) {
                 wait.wake();
             }
         }
     }
 }
 
+/// A log that is open.
+fn opened(log: &Option<KeptLog>) -> Option<&Log> {
+    log.as_ref().and_then(KeptLog::as_open)
+}
+
+/// As [`opened`].
+fn opened_mut(log: &mut Option<KeptLog>) -> Option<&mut Log> {
+    log.as_mut().and_then(KeptLog::as_open_mut)
+}
+
 /// The machine of a replica on a log that was just opened.
 pub fn replica_of(
     me: ottla_model::BrokerId,
-    log: &Log,
+    log: &KeptLog,
     settings: &TopicSettings,
     checkpointed_high_watermark: Offset,
 ) -> Replica {

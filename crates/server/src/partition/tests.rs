@@ -15,7 +15,7 @@ use ottla_model::{
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
 use ottla_replication::{FollowerFetch, PartitionState, ReadAttempt, Reader};
-use ottla_storage::{FileCache, LogDir, LogOptions};
+use ottla_storage::{FileCache, KeptLog, LogDir, LogOptions};
 use ottla_testkit::disk::SimDisk;
 
 use super::{AppendRequest, Asker, LookError, Partition, PartitionParts, ReadRequest, replica_of};
@@ -62,10 +62,11 @@ pub(crate) fn partition_at(topic_id: TopicId, index: i32) -> Arc<Partition> {
         LogOptions { config: Arc::clone(&settings.log), now: wall_now(), producer_expiration_ms: i64::MAX };
     let index = PartitionIndex::new(index).unwrap();
     let name = TopicPartition::new(TopicName::new("t").unwrap(), index);
-    let log = directory.files().create_log(name, topic_id, &options).unwrap();
+    let log = directory.files().create_log(name.clone(), topic_id, &options).unwrap();
+    let log = KeptLog::from(log);
     let replica = replica_of(broker(ME), &log, &settings, Offset::ZERO);
     let (directory, settings) = (Arc::new(directory), Arc::new(settings));
-    Arc::new(Partition::new(PartitionParts { log, topic_id, directory, settings, replica }))
+    Arc::new(Partition::new(PartitionParts { id: name, log, topic_id, directory, settings, replica }))
 }
 
 fn fresh() -> Arc<Partition> {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_env::disk::{File, OpenMode};
-use ottla_model::{Offset, Timestamp};
+use ottla_model::{LeaderEpoch, Offset, Timestamp};
 use ottla_mutant::mutant;
 use parking_lot::Mutex;
 
@@ -45,6 +45,8 @@ pub(super) struct FlushState {
     /// The directory itself is new.
     created: Option<u64>,
     epochs: Option<u64>,
+    /// An epoch that began and has no record yet: the file is told of it with the first one.
+    begun: Option<LeaderEpoch>,
     /// Files beside the segments that were written to.
     side_files: Vec<(u64, Arc<dyn File>)>,
     /// Changes whenever the log is cut: a job of before says nothing about what is appended after.
@@ -67,6 +69,7 @@ impl FlushState {
             names: None,
             created: None,
             epochs: None,
+            begun: None,
             side_files: Vec::new(),
             cuts: 0,
             reserved: 0,
@@ -97,7 +100,20 @@ impl FlushState {
     }
 
     pub(super) fn on_appended(&mut self, now: Timestamp) {
+        if self.begun.take().is_some() {
+            self.on_epochs_changed();
+        }
         self.unflushed_since.get_or_insert(now);
+    }
+
+    /// An epoch without records is dropped when a log is opened, so it is not worth a write: a node begins one in each
+    /// of its logs whenever it starts.
+    pub(super) fn on_epoch_begun(&mut self, epoch: LeaderEpoch) {
+        self.begun = Some(epoch);
+    }
+
+    pub(super) fn begun(&self) -> Option<LeaderEpoch> {
+        self.begun
     }
 
     pub(super) fn on_epochs_changed(&mut self) {
@@ -115,12 +131,24 @@ impl FlushState {
     pub(super) fn on_cut(&mut self, end: Offset) {
         self.flushed = self.flushed.min(end);
         self.cuts += 1;
+        self.begun = None;
         (self.reserved, self.progress) = (0, 0);
     }
 
     /// The log begins at `start` now, perhaps behind what was flushed.
     pub(super) fn on_start_moved(&mut self, start: Offset) {
         self.flushed = self.flushed.max(start);
+    }
+
+    /// Whether a flush would find nothing but names and `partition.metadata`; and whether it would find these.
+    pub(super) fn only_names(&self) -> (bool, bool) {
+        let only = self.epochs.is_none() && self.side_files.is_empty();
+        (only, self.names.is_some() || self.created.is_some())
+    }
+
+    /// Whether nothing was made, cut or removed since the log was opened.
+    pub(super) fn is_as_opened(&self) -> bool {
+        self.stamp == 0 && self.cuts == 0
     }
 
     fn nothing_beside_segments(&self) -> bool {

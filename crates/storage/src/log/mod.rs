@@ -33,6 +33,7 @@ mod flush;
 mod lookup;
 pub(crate) mod producers;
 mod read;
+mod rest;
 mod retention;
 mod truncate;
 
@@ -49,6 +50,7 @@ pub use append::{AppendError, Appended, FollowerAppend, LeaderAppend, LeaderAppe
 pub use flush::{FlushJob, ReserveJob};
 pub use lookup::{FoundTimestamp, LookupError, TimestampSearch};
 pub use read::{LogRead, LogSlice, ReadError, ReadLimits, ReadPlan};
+pub use rest::{KeptLog, RestingLog};
 pub use retention::{RemovedFiles, Retention};
 pub use truncate::CheckpointedAt;
 
@@ -119,7 +121,8 @@ impl Log {
         disk.open(&place.directory.join(LEADER_EPOCH_FILE), OpenMode::Create)?;
         let directory = PartitionDirectory::new(Arc::clone(&place.files), place.directory);
         let files = SegmentFiles::new(Arc::clone(&directory), Offset::ZERO);
-        files.create()?;
+        // Nothing is kept open: many are made at once, and most are used later or never.
+        files.make()?;
         let recovery = Recovery {
             sealed: VecDeque::new(),
             active: Active::new(files, now),
@@ -298,7 +301,9 @@ impl Log {
 
     /// REP-07: the leader of `epoch` begins to write at the log end.
     pub fn begin_epoch(&mut self, epoch: LeaderEpoch) {
-        self.note_epoch(epoch, self.log_end);
+        if self.epochs.assign(epoch, self.log_end) {
+            self.flush.on_epoch_begun(epoch);
+        }
     }
 
     fn note_epoch(&mut self, epoch: LeaderEpoch, start: Offset) {
@@ -358,10 +363,7 @@ impl Log {
 
     fn leave(self, stage: DirectoryStage, unique: Uuid) -> io::Result<DeletedLog> {
         self.unsealed.iter().for_each(|unsealed| unsealed.gate.shut());
-        let name = staged_directory_name(&self.partition, stage, unique);
-        let path = self.directory.path();
-        let path = path.parent().unwrap_or(Path::new("")).join(name);
-        self.directory.leave(path.clone())?;
+        let path = leave(&self.directory, &self.partition, (stage, unique))?;
         Ok(DeletedLog { files: Arc::clone(&self.directory.cache), path, size: self.size() })
     }
 
@@ -408,6 +410,19 @@ impl Log {
         debug_assert!(self.first_base() <= self.log_start);
         debug_assert!(self.sealed.iter().zip(self.segment_bases().skip(1)).all(|(s, next)| s.end == next));
     }
+}
+
+/// Renames the directory of a log that is out of use; returns where it is now.
+fn leave(
+    directory: &PartitionDirectory,
+    partition: &TopicPartition,
+    (stage, unique): (DirectoryStage, Uuid),
+) -> io::Result<PathBuf> {
+    let name = staged_directory_name(partition, stage, unique);
+    let path = directory.path();
+    let path = path.parent().unwrap_or(Path::new("")).join(name);
+    directory.leave(path.clone())?;
+    Ok(path)
 }
 
 /// What a closed log leaves for the checkpoints of its data directory.

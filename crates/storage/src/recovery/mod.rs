@@ -25,7 +25,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ottla_env::disk::File;
-use ottla_model::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use ottla_model::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 use ottla_protocol::record::BatchError;
 
 use crate::checkpoint::{self, CheckpointError};
@@ -110,6 +110,13 @@ pub enum OpenError {
     StartsBehindEnd { log_start: Offset, log_end: Offset },
     #[error("segment {segment} has an index and no records, below the recovery point {recovery_point}")]
     NoRecords { segment: Offset, recovery_point: Offset },
+    #[error(
+        "the files of a log that was not in use have changed: it began at {log_start} and ended at {log_end}, and begins at \
+         {start} and ends at {end} now"
+    )]
+    Changed { log_start: Offset, log_end: Offset, start: Offset, end: Offset },
+    #[error("the directory of a log that was not in use is of topic {own:?} now, and was of {topic}")]
+    OtherTopic { own: Option<TopicId>, topic: TopicId },
     #[error(transparent)]
     Metadata(#[from] PartitionMetadataError),
     #[error(transparent)]

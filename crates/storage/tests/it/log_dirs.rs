@@ -157,7 +157,7 @@ fn new_partitions_go_to_the_directory_with_the_fewest_that_has_not_failed() {
     assert_eq!(chosen, ["/a", "/b", "/c", "/a", "/c", "/a", "/c"]);
     assert_eq!(dirs[1].failure(), Some("broken"));
     assert!(dirs[0].is_online() && !dirs[1].is_online());
-    dirs[0].delete_log(logs.remove(0), Uuid::from_bytes([1; 16])).unwrap();
+    dirs[0].delete_log(&partition("t", 0), logs.remove(0).into(), Uuid::from_bytes([1; 16])).unwrap();
     assert_eq!(dirs[0].log_count(), 2);
     for dir in &dirs {
         dir.fail(&std::io::Error::other("all"));
