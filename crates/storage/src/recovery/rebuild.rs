@@ -193,6 +193,12 @@ impl<'a> Rebuild<'a> {
 
     /// Reads a segment again, as far as its indexes do not say enough. `end` is where the next one begins.
     fn scan(&mut self, segment: &Segment, end: Option<Offset>) -> Result<(Active, Option<Bad>), OpenError> {
+        if segment.is_empty() {
+            let mut active = Active::new(Arc::clone(&segment.files), self.known.now);
+            active.touched = !self.known.clean;
+            self.next = Some(segment.files.base);
+            return Ok((active, None));
+        }
         let (files, size) = (&segment.files, segment.found.size);
         let tail_only = self.known.clean && segment.has_indexes();
         let indexes = self.usable_indexes(segment)?;
@@ -207,10 +213,6 @@ impl<'a> Rebuild<'a> {
         let replayed_from = self.replay.from();
         self.next = (start == 0).then_some(files.base);
         let mut aborted = Vec::new();
-        if segment.is_empty() {
-            active.touched = !self.known.clean;
-            return Ok((active, None));
-        }
         let mut walk = Scanner::new(files.open(FileKind::Log)?, start..size, Waiting::Allowed);
         let bad = loop {
             let batch = match self.next_good(&mut walk, (files.base, end)) {
