@@ -2,6 +2,8 @@
 //!
 //! Owns: the cases, how memory is told apart. Does not own: reading it (`processor`).
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Bench, Case};
@@ -12,10 +14,13 @@ use crate::driver::paced::{self, Pace};
 use crate::figures::{Load, mebibytes};
 use crate::frames::{Batch, ProduceFrame};
 use crate::processor::{float, kernel_memory, memory_of};
-use crate::system::{Durability, Start, System, Validation};
+use crate::system::{Durability, Start, System, Validation, told};
 
 /// How long a system is left alone before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long until the allocator of a node has given back what nobody uses: ten seconds, and a little.
+const GIVEN_BACK: Duration = Duration::from_secs(12);
 
 /// Row 8: connections that were used once, and the latency of one that is in use beside them.
 pub async fn connections(bench: &mut Bench) -> Fallible<()> {
@@ -91,13 +96,14 @@ pub async fn partitions(bench: &mut Bench) -> Fallible<()> {
                 let begin = Instant::now();
                 Client::create_topic(system, &[]).await?;
                 let created = begin.elapsed();
-                tokio::time::sleep(SETTLE).await;
+                let plain = plain_creation(&system.directory.join("plain"))?;
+                tokio::time::sleep(GIVEN_BACK).await;
                 let after = memory_of(system.session())?.0;
                 let metadata = metadata_time(system, (*count).min(PARTITIONS_PER_TOPIC)).await?;
                 system.stop().await?;
                 system.start_again().await?;
                 let ready = all_led(system, *count).await?;
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(GIVEN_BACK).await;
                 let again = memory_of(system.session())?.0;
                 let each = float(after.saturating_sub(before)) / 1024.0 / f64::from(*count);
                 let figures = vec![
@@ -105,6 +111,7 @@ pub async fn partitions(bench: &mut Bench) -> Fallible<()> {
                     ("MiB after a new start", mebibytes(again)),
                     ("create ms", created.as_secs_f64() * 1e3),
                     ("create us each", created.as_secs_f64() * 1e6 / f64::from(*count)),
+                    ("files alone us each", plain),
                     ("metadata ms", metadata.as_secs_f64() * 1e3),
                     ("start again ms", system.started_in.as_secs_f64() * 1e3),
                     ("start to all led ms", ready.as_secs_f64() * 1e3),
@@ -114,6 +121,26 @@ pub async fn partitions(bench: &mut Bench) -> Fallible<()> {
             .await?;
     }
     Ok(())
+}
+
+/// Microseconds to make the files of a partition and nothing else, in the same file system. ext4 passes over inodes that were
+/// freed in the last seconds or minutes one by one, so where much was deleted just before, as by an earlier case, this is
+/// most of what a creation takes.
+fn plain_creation(directory: &Path) -> Fallible<f64> {
+    const COUNT: u32 = 2_000;
+    let names = ["partition.metadata", "leader-epoch-checkpoint", "0.log", "0.index", "0.timeindex"];
+    let begin = Instant::now();
+    for at in 0..COUNT {
+        let partition = directory.join(at.to_string());
+        fs::create_dir_all(&partition).map_err(told("create", &partition))?;
+        for name in names {
+            let path = partition.join(name);
+            fs::File::create_new(&path).map_err(told("create", &path))?;
+        }
+    }
+    let each = begin.elapsed().as_secs_f64() * 1e6 / f64::from(COUNT);
+    fs::remove_dir_all(directory).map_err(told("remove", directory))?;
+    Ok(each)
 }
 
 /// The shortest of several questions for a topic's partitions.

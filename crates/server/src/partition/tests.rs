@@ -38,7 +38,11 @@ fn at(offset: i64) -> Offset {
 
 /// A log directory on a disk in memory.
 pub(crate) fn directory() -> LogDirectory {
-    let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+    directory_on(&SimDisk::new(1))
+}
+
+fn directory_on(disk: &SimDisk) -> LogDirectory {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let files = LogDir::open(FileCache::new(disk, 8), PathBuf::from("/d")).unwrap();
     let (failures, _) = mpsc::channel(1);
     let (care, _) = mpsc::channel(1);
@@ -54,7 +58,10 @@ pub(crate) fn partition(topic_id: TopicId) -> Arc<Partition> {
 
 /// The same, with this index in its topic.
 pub(crate) fn partition_at(topic_id: TopicId, index: i32) -> Arc<Partition> {
-    let directory = directory();
+    partition_on(directory(), topic_id, index)
+}
+
+fn partition_on(directory: LogDirectory, topic_id: TopicId, index: i32) -> Arc<Partition> {
     let properties = Properties::parse("ottla.ack.durability=page-cache\n").unwrap();
     let layers = Layers::new(properties.settings());
     let settings = TopicSettings::resolve(&layers, &Settings::new(), Duration::from_secs(30)).unwrap();
@@ -244,4 +251,81 @@ fn followers_read_what_is_not_committed() {
     );
     fetched(&partition, 3);
     assert_eq!(read(&partition, attempt(Reader::Uncommitted)), Ok((3 * one, 3)));
+}
+
+fn rests(partition: &Partition) -> bool {
+    matches!(partition.state.lock().log, Some(KeptLog::Resting(_)))
+}
+
+/// Bytes a consumer gets from offset 0.
+fn consumed(partition: &Partition) -> u32 {
+    let attempt = ReadAttempt {
+        reader: Reader::Uncommitted,
+        offset: Offset::ZERO,
+        leader_epoch: None,
+        from_any_replica: false,
+    };
+    let request = ReadRequest {
+        attempt,
+        last_fetched_epoch: None,
+        bytes_max: u32::MAX,
+        at_least_one_batch: true,
+        may_wait: true,
+    };
+    partition.read(&request).unwrap().read.bytes
+}
+
+/// Performance 4.10: whoever asks finds it as if it had been open.
+#[test]
+fn a_partition_that_nobody_uses_rests_until_somebody_does() {
+    let partition = fresh();
+    partition.rest_if_unused();
+    assert!(rests(&partition));
+    word(&partition, ME, 3);
+    let before = partition.positions().unwrap();
+    assert_eq!((before.log_end, before.size), (Offset::ZERO, 0));
+    let asker = Asker { reader: Reader::Uncommitted, epoch: None, from_any_replica: true };
+    let latest = partition.latest(asker);
+    assert_eq!(latest.unwrap().epoch, LeaderEpoch::new(3));
+    assert!(partition.apply_retention(wall_now()).unwrap().is_empty());
+    assert!(rests(&partition), "neither the end nor an empty log's retention needs its files");
+    assert_eq!(consumed(&partition), 0);
+    assert!(!rests(&partition));
+    assert_eq!(partition.positions().unwrap(), before);
+    partition.rest_if_unused();
+    assert!(!rests(&partition), "it was used since the last look");
+    partition.rest_if_unused();
+    assert!(rests(&partition));
+    append(&partition, 5);
+    partition.rest_if_unused();
+    partition.rest_if_unused();
+    assert!(!rests(&partition), "what was appended is not flushed");
+    assert_eq!(partition.first_epoch(None).unwrap(), Some(Offset::ZERO));
+}
+
+/// LOG-07: files that changed while nobody used them take the directory offline, as any that cannot be read.
+#[test]
+fn a_partition_whose_files_changed_while_it_rested_goes_offline() {
+    let disk = SimDisk::new(1);
+    let topic_id = TopicId::new(Uuid::from_bytes([7; 16])).unwrap();
+    let partition = partition_on(directory_on(&disk), topic_id, 0);
+    word(&partition, ME, 3);
+    partition.rest_if_unused();
+    let path = std::path::Path::new("/d/t-0/partition.metadata");
+    let file = disk.open(path, ottla_env::disk::OpenMode::Truncate).unwrap();
+    file.write_all_at(b"version: 0\ntopic_id: AAECAwQFBgcICQoLDA0ODw", 0).unwrap();
+    let attempt = partition.with_log(|log| log.log_end());
+    assert_eq!(attempt, None);
+    assert_eq!(partition.standing(), ottla_replication::Standing::Offline);
+    let failure = partition.directory().files().failure().unwrap_or_default().to_owned();
+    assert!(failure.starts_with("the directory of a log that was not in use is of topic"), "{failure}");
+}
+
+/// Performance 4.10: 100 000 idle partitions fit into 100 MB. With each come its place in the table and in the image.
+#[test]
+fn an_idle_partition_takes_less_than_a_kibibyte() {
+    let counters = 2 * 2 * size_of::<usize>();
+    let lists = 2 * 32;
+    let bytes = size_of::<Partition>() + size_of::<ottla_metadata::image::Partition>() + counters + lists;
+    assert!(bytes <= 700, "{bytes} bytes");
 }

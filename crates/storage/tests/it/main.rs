@@ -18,3 +18,5 @@ mod model;
 mod old_formats;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod place;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod rest;
