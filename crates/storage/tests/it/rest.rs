@@ -164,6 +164,22 @@ fn a_log_does_not_rest_while_anything_depends_on_it() {
     stays_open(log);
 }
 
+/// What is known of a producer beyond its last batch is not in the snapshot that a woken log reads.
+#[test]
+fn a_log_that_was_written_to_does_not_rest_while_it_knows_producers() {
+    let disk = SimDisk::new(1);
+    stopped(&disk);
+    let dir = open_dir(&disk);
+    let mut log = found(&dir);
+    let retention = Retention { now: time(10_000_000_000), high_watermark: offset(6) };
+    log.apply_retention(retention).unwrap().remove().unwrap();
+    flush(&mut log);
+    assert_eq!((log.size(), log.producer_count()), (0, 1));
+    let mut log = stays_open(log);
+    log.expire_producers(time(i64::MAX), 0);
+    assert_eq!(at_rest(log).log_end(), offset(6));
+}
+
 /// LOG-04: a log whose files are not what they were is not used.
 #[test]
 fn what_happened_to_the_files_of_a_log_at_rest_is_noticed() {
@@ -262,6 +278,23 @@ fn the_names_of_new_logs_at_rest_survive_a_crash_once_they_are_synced() {
             assert_eq!(log.topic_id(), Some(topic_id(TOPIC_ID)));
             assert!(!at_rest(log).names_are_fresh());
         }
+    }
+}
+
+/// LOG-06: the first flush of a new log makes its names durable, also where it rested before.
+#[test]
+fn what_is_flushed_into_a_new_log_that_rested_survives_a_crash() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        disk.prepare_dir(Path::new("/d")).unwrap();
+        let dir = open_dir(&disk);
+        let resting = at_rest(dir.create_log(t(), topic_id(TOPIC_ID), &options()).unwrap());
+        let mut log = woken(&dir, &resting).unwrap();
+        log.append_as_leader(&mut batch_at_times(&[1, 2]), &as_client(0)).unwrap();
+        flush(&mut log);
+        disk.crash(seed);
+        let log = found(&open_dir(&disk));
+        assert_eq!((log.log_end(), log.topic_id()), (offset(2), Some(topic_id(TOPIC_ID))));
     }
 }
 
