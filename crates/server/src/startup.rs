@@ -368,8 +368,7 @@ fn open_metadata_log(
         .iter()
         .find(|directory| *directory.files.path() == *config.metadata_log.dir)
         .ok_or_else(|| failed(&"its directory is not among those of the node"))?;
-    let listing = directory.files.list().map_err(|error| failed(&error))?;
-    let found = listing.logs.iter().find(|found| found.partition == partition);
+    let found = directory.files.find(&partition).map_err(|error| failed(&error))?;
     // A formatted node has the directory with a snapshot in it, and no log yet.
     let has_log = |found: &ottla_storage::FoundLog| {
         let entries = disk.read_dir(&found.path);
@@ -377,7 +376,7 @@ fn open_metadata_log(
     };
     match found.filter(|found| has_log(found)) {
         Some(found) => {
-            let (log, report) = directory.files.open_log(found, &options).map_err(|error| failed(&error))?;
+            let (log, report) = directory.files.open_log(&found, &options).map_err(|error| failed(&error))?;
             if let Some(cut) = &report.cut {
                 tracing::warn!(bytes = cut.bytes, reason = %cut.reason, "a torn end of the metadata log was cut off");
             }

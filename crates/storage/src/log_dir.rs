@@ -230,6 +230,13 @@ impl LogDir {
         Ok(listing)
     }
 
+    /// A partition's directory, if there is one.
+    pub fn find(&self, partition: &TopicPartition) -> io::Result<Option<FoundLog>> {
+        let path = self.path_of(partition);
+        let found = self.disk().is_dir(&path)?;
+        Ok(found.then(|| FoundLog { partition: partition.clone(), path }))
+    }
+
     /// Opens a partition that was listed. May be called from several threads.
     pub fn open_log(&self, found: &FoundLog, options: &LogOptions) -> Result<(Log, Report), OpenError> {
         let known = self.known(&found.partition, options);

@@ -165,7 +165,7 @@ pub(crate) fn recover(
     (partition, config): (&TopicPartition, &LogConfig),
     known: &Known,
 ) -> Result<Recovery, OpenError> {
-    let found = sweep::sweep(directory)?;
+    let found = sweep::sweep(directory, known.clean)?;
     refuse_lost_segment(&found, known)?;
     sweep::remove_orphans(directory, &found)?;
     let epochs = checkpoint::read_epochs(directory.disk(), &directory.join(LEADER_EPOCH_FILE))?;

@@ -45,9 +45,10 @@ pub(super) struct Found {
     pub(super) changed: bool,
 }
 
-/// Puts a directory in order and lists it.
-pub(super) fn sweep(directory: &Arc<PartitionDirectory>) -> io::Result<Found> {
-    let mut sweep = Sweep { directory, changed: false };
+/// Puts a directory in order and lists it. After a `clean` stop the indexes of an empty segment count as empty without a
+/// look: none of their entries could be used.
+pub(super) fn sweep(directory: &Arc<PartitionDirectory>, clean: bool) -> io::Result<Found> {
+    let mut sweep = Sweep { directory, changed: false, clean };
     let mut names = sweep.names()?;
     if names.iter().any(|name| name.stage != FileStage::Live) {
         sweep.remove_leftovers(names)?;
@@ -66,6 +67,7 @@ pub(super) fn remove_orphans(directory: &Arc<PartitionDirectory>, found: &Found)
 struct Sweep<'a> {
     directory: &'a Arc<PartitionDirectory>,
     changed: bool,
+    clean: bool,
 }
 
 impl Sweep<'_> {
@@ -161,11 +163,13 @@ impl Sweep<'_> {
         }
         for name in names {
             let segment = found.segments.get_mut(&name.base);
+            let is_blank = self.clean && segment.as_ref().is_some_and(|segment| segment.size == 0);
+            let len = || if is_blank { Ok(Some(0)) } else { self.len_of(name) };
             match (name.kind, segment) {
                 (FileKind::Log | FileKind::Snapshot, _) => {}
                 (FileKind::TxnIndex, Some(segment)) => segment.has_txn_index = true,
-                (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = self.len_of(name)?,
-                (FileKind::TimeIndex, Some(segment)) => segment.time_index = self.len_of(name)?,
+                (FileKind::OffsetIndex, Some(segment)) => segment.offset_index = len()?,
+                (FileKind::TimeIndex, Some(segment)) => segment.time_index = len()?,
                 (FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex, None) => {
                     found.orphans.push(name);
                 }
