@@ -168,8 +168,14 @@ pub(crate) fn recover(
     let found = sweep::sweep(directory, known.clean)?;
     refuse_lost_segment(&found, known)?;
     sweep::remove_orphans(directory, &found)?;
-    let epochs = checkpoint::read_epochs(directory.disk(), &directory.join(LEADER_EPOCH_FILE))?;
-    let epochs = Epochs::from_entries(epochs);
+    // Epochs without records are dropped below, so of a log that was never written to the file says nothing.
+    let epochs = match found.was_never_written() {
+        true => Epochs::default(),
+        false => {
+            let path = directory.join(LEADER_EPOCH_FILE);
+            Epochs::from_entries(checkpoint::read_epochs(directory.disk(), &path)?)
+        }
+    };
     let changed_disk = found.changed;
     let snapshots = found.snapshots.clone();
     if found.segments.is_empty() {

@@ -45,6 +45,16 @@ pub(super) struct Found {
     pub(super) changed: bool,
 }
 
+impl Found {
+    /// Whether no segment but the first was ever begun, and nothing is in that one.
+    pub(super) fn was_never_written(&self) -> bool {
+        let mut segments = self.segments.iter();
+        let first_is_empty =
+            segments.next().is_some_and(|(base, first)| *base == Offset::ZERO && first.size == 0);
+        first_is_empty && segments.next().is_none()
+    }
+}
+
 /// Puts a directory in order and lists it. After a `clean` stop the indexes of an empty segment count as empty without a
 /// look: none of their entries could be used.
 pub(super) fn sweep(directory: &Arc<PartitionDirectory>, clean: bool) -> io::Result<Found> {
