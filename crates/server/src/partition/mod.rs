@@ -49,16 +49,16 @@ pub struct Partition {
     settings: ArcSwap<TopicSettings>,
     state: Mutex<State>,
     flush_mark: Mark,
-    followers: Followers,
+    /// Most partitions never have any, so the channels are made for the first one.
+    followers: OnceLock<Box<Followers>>,
 }
 
-/// Those who follow a partition's watermarks. Most partitions never have any, so the channels are made for the first one.
-#[derive(Default)]
+/// Those who follow a partition's watermarks.
 struct Followers {
     /// Tells coordinators how far their log is committed.
-    committed: OnceLock<watch::Sender<Offset>>,
+    committed: watch::Sender<Offset>,
     /// Tells DeleteRecords how far all replicas have deleted.
-    low_watermark: OnceLock<watch::Sender<Option<Offset>>>,
+    low_watermark: watch::Sender<Option<Offset>>,
 }
 
 struct State {
@@ -112,7 +112,7 @@ impl Partition {
                 waiting: None,
             }),
             flush_mark: Mark::default(),
-            followers: Followers::default(),
+            followers: OnceLock::new(),
         }
     }
 
@@ -150,8 +150,7 @@ impl Partition {
 
     /// Follows the high watermark. Values may be skipped, the latest one is never missed.
     pub fn committed(&self) -> watch::Receiver<Offset> {
-        let state = self.state.lock();
-        self.followers.committed.get_or_init(|| watch::channel(state.committed).0).subscribe()
+        self.followers(&self.state.lock()).committed.subscribe()
     }
 
     /// The smallest log start of all replicas; `None` where this broker does not lead.
@@ -161,9 +160,14 @@ impl Partition {
 
     /// Follows the low watermark.
     pub fn low_watermark_moves(&self) -> watch::Receiver<Option<Offset>> {
-        let state = self.state.lock();
-        let low = state.replica.low_watermark();
-        self.followers.low_watermark.get_or_init(|| watch::channel(low).0).subscribe()
+        self.followers(&self.state.lock()).low_watermark.subscribe()
+    }
+
+    fn followers(&self, state: &State) -> &Followers {
+        self.followers.get_or_init(|| {
+            let committed = watch::channel(state.committed).0;
+            Box::new(Followers { committed, low_watermark: watch::channel(state.replica.low_watermark()).0 })
+        })
     }
 
     /// The controller's word on the partition.
@@ -256,13 +260,13 @@ impl Partition {
                 log.on_high_watermark(committed);
                 state.replica.on_first_unstable(log.first_unstable(), now());
             }
-            if let Some(followed) = self.followers.committed.get() {
-                followed.send_replace(committed);
+            if let Some(followers) = self.followers.get() {
+                followers.committed.send_replace(committed);
             }
         }
-        if let Some(followed) = self.followers.low_watermark.get() {
+        if let Some(followers) = self.followers.get() {
             let low = state.replica.low_watermark();
-            followed.send_if_modified(|known| std::mem::replace(known, low) != low);
+            followers.low_watermark.send_if_modified(|known| std::mem::replace(known, low) != low);
         }
         while let Some(acked) = state.replica.poll_acked() {
             let waiting = state.waiting.as_mut();
