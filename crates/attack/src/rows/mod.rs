@@ -9,7 +9,9 @@ mod floods;
 mod frames;
 mod impostors;
 mod requests;
+mod sequences;
 mod state;
+mod strangers;
 
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,10 @@ const ROWS: &[Row] = &[
     Row { name: "pipeline", peak_mib_max: 256, settings: "" },
     Row { name: "slow-readers", peak_mib_max: 256, settings: "" },
     Row { name: "impostors", peak_mib_max: 128, settings: "" },
+    Row { name: "strangers", peak_mib_max: 128, settings: "" },
+    Row { name: "reborn", peak_mib_max: 256, settings: "" },
+    Row { name: "sequences", peak_mib_max: 128, settings: "" },
+    Row { name: "checksums", peak_mib_max: 128, settings: "" },
     Row { name: "state", peak_mib_max: 400, settings: "group.max.size=500\n" },
 ];
 
@@ -149,6 +155,10 @@ async fn attack(name: &str, stage: &Stage<'_>, prepared: Prepared) -> Fallible<F
         "pipeline" => floods::pipeline(stage).await,
         "slow-readers" => floods::slow_readers(stage).await,
         "impostors" => impostors::impostors(stage).await,
+        "strangers" => strangers::members(stage).await,
+        "reborn" => strangers::reborn(stage).await,
+        "sequences" => sequences::sequences(stage).await,
+        "checksums" => sequences::checksums(stage).await,
         "state" => state::state(stage).await,
         unknown => Err(format!("there is no row {unknown}").into()),
     }
