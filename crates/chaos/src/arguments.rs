@@ -9,7 +9,7 @@ use crate::Fallible;
 use crate::cases::Case;
 
 pub const USAGE: &str = "ottla-chaos --node FILE [--minutes N] [--seconds N] [--seed S] [--cases a,b] [--kills N] [--cuts N] \
-                         [--set KEY=VALUE]... [--work DIR] [--output FILE]";
+                         [--until end|violation] [--set KEY=VALUE]... [--work DIR] [--output FILE]";
 
 /// Minutes of a run that names none.
 const MINUTES: u64 = 10;
@@ -28,6 +28,8 @@ pub struct Plan {
     pub kills: Option<u64>,
     /// Power cuts of the case `power`, however long they take.
     pub cuts: Option<u64>,
+    /// Whether a case ends at the first thing that is wrong.
+    pub hasty: bool,
     /// Further lines of the node's properties.
     pub settings: Vec<String>,
     pub work: PathBuf,
@@ -40,7 +42,7 @@ impl Plan {
     pub fn parse(arguments: &[String], chance: u64) -> Fallible<Plan> {
         let (mut node, mut cases, mut seconds, mut output) = (None, None, None, None);
         let (mut seed, mut minutes, mut kills, mut cuts) = (chance, MINUTES, None, None);
-        let (mut work, mut settings) = (PathBuf::from("target/chaos"), Vec::new());
+        let (mut work, mut settings, mut hasty) = (PathBuf::from("target/chaos"), Vec::new(), false);
         let mut words = arguments.iter();
         while let Some(flag) = words.next() {
             let value = words.next().ok_or_else(|| format!("{flag} needs a value; usage: {USAGE}"))?;
@@ -52,6 +54,7 @@ impl Plan {
                 "--cases" => cases = Some(cases_in(value)?),
                 "--kills" => kills = Some(number(flag, value)?),
                 "--cuts" => cuts = Some(number(flag, value)?),
+                "--until" => hasty = is_hasty(value)?,
                 "--set" => settings.push(value.clone()),
                 "--work" => work = PathBuf::from(value),
                 "--output" => output = Some(PathBuf::from(value)),
@@ -70,7 +73,7 @@ impl Plan {
         let share = Duration::from_secs(minutes * 60) / u32::try_from(cases.len().max(1))?;
         // A third of a case is its beginning and its end.
         let time = seconds.map_or_else(|| (share * 2 / 3).max(SHORTEST), Duration::from_secs);
-        Ok(Plan { node, seed, cases, time, kills, cuts, settings, work, output })
+        Ok(Plan { node, seed, cases, time, kills, cuts, hasty, settings, work, output })
     }
 
     /// The command that runs one case again as this run did.
@@ -89,6 +92,14 @@ impl Plan {
 
 fn cases_in(value: &str) -> Fallible<Vec<Case>> {
     value.split(',').map(Case::of_name).collect()
+}
+
+fn is_hasty(value: &str) -> Fallible<bool> {
+    match value {
+        "end" => Ok(false),
+        "violation" => Ok(true),
+        other => Err(format!("--until takes end or violation, not '{other}'").into()),
+    }
 }
 
 fn number<N: std::str::FromStr>(flag: &str, value: &str) -> Fallible<N> {
@@ -110,6 +121,7 @@ mod tests {
         assert_eq!(told(&["--seed", "x"]), "--seed takes a number, not 'x'");
         assert_eq!(told(&["--seed"]), format!("--seed needs a value; usage: {USAGE}"));
         assert_eq!(told(&["--fast", "1"]), format!("unknown flag --fast; usage: {USAGE}"));
+        assert_eq!(told(&["--until", "noon"]), "--until takes end or violation, not 'noon'");
         let unknown = told(&["--cases", "kill,flood"]);
         assert!(unknown.starts_with("'flood' is no case; there are kill, "), "{unknown}");
     }
@@ -120,7 +132,8 @@ mod tests {
         assert_eq!((plan.time, plan.seed), (Duration::from_secs(60), 7));
         assert_eq!(plan.cases, [Case::Kill, Case::Power]);
         let short = parsed(&["--node", "n", "--minutes", "0"]).unwrap();
-        assert_eq!((short.time, short.cases.len()), (SHORTEST, Case::ALL.len()));
+        assert_eq!((short.time, short.cases.len(), short.hasty), (SHORTEST, Case::ALL.len(), false));
+        assert!(parsed(&["--node", "n", "--until", "violation"]).unwrap().hasty);
     }
 
     #[test]

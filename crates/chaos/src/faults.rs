@@ -2,6 +2,7 @@
 //!
 //! Owns: the list and what follows from it for acknowledgements. Does not own: the faults themselves (`cases`).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::notes::Notes;
@@ -48,6 +49,15 @@ impl Faults {
         }
     }
 
+    /// How often each kind came.
+    pub fn kinds(&self) -> String {
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        for fault in &self.0 {
+            *kinds.entry(fault.kind).or_default() += 1;
+        }
+        kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
+    }
+
     /// How long acknowledgements, whose times are sorted, were away. A fault that was followed by the next one before
     /// any acknowledgement tells nothing by itself.
     pub fn waits(&self, acks: &[u64]) -> Waits {
@@ -90,6 +100,7 @@ mod tests {
         let faults = Faults(vec![fault(10, 12), fault(30, 40)]);
         let waits = faults.waits(&[5, 9, 20, 25, 32, 47, 60]);
         assert_eq!(waits, Waits { gaps: vec![10, 15], recoveries: vec![7, 8] });
+        assert_eq!(faults.kinds(), "kill 2");
     }
 
     #[test]

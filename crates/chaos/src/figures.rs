@@ -36,6 +36,8 @@ pub struct Figures {
     pub duplicated: u64,
     pub reordered: u64,
     pub phantom: u64,
+    /// Rules that were broken.
+    pub broken: BTreeSet<Rule>,
     /// Median and longest time without an acknowledgement, in nanoseconds.
     pub gap: Option<(u64, u64)>,
     /// Median and longest time from the end of a fault to the first acknowledgement, in nanoseconds.
@@ -58,6 +60,7 @@ impl Figures {
             duplicated: broken(&[Rule::R8]),
             reordered: broken(&[Rule::R3]),
             phantom: broken(&[Rule::R2, Rule::R9]),
+            broken: verdict.violations.iter().map(|violation| violation.rule).collect(),
             gap: median_and_longest(&waits.gaps),
             recovery: median_and_longest(&waits.recoveries),
         }

@@ -103,8 +103,15 @@ async fn run_case(plan: &Plan, case: Case) -> Row {
     match case.act(&mut stage, plan).await {
         Ok(()) => {
             let time = begun.elapsed();
-            println!("{case}: {} faults in {} s; the proof begins", stage.faults.0.len(), time.as_secs());
-            if let Err(error) = stage.prove().await {
+            let kinds = stage.faults.kinds();
+            println!(
+                "{case}: {} faults in {} s ({kinds}); the proof begins",
+                stage.faults.0.len(),
+                time.as_secs()
+            );
+            if !stage.is_over()
+                && let Err(error) = stage.prove().await
+            {
                 reasons.push(error.to_string());
             }
         }

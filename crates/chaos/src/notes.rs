@@ -56,6 +56,11 @@ impl Notes {
         self.events.lock().push(event);
     }
 
+    /// All events so far.
+    pub fn copy(&self) -> Vec<Event> {
+        self.events.lock().clone()
+    }
+
     /// All events; the history is empty afterwards.
     pub fn take(&self) -> Vec<Event> {
         std::mem::take(&mut self.events.lock())

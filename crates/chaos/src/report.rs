@@ -91,7 +91,9 @@ impl Report {
                 }
                 Outcome::Failed(reasons) => {
                     let reasons = reasons.join("\n  ");
-                    text += &format!("\nFAIL {case}: {reasons}\n  again: {}\n", plan.repeat(case));
+                    let rules = rules_of(row).join(", ");
+                    let rules = if rules.is_empty() { rules } else { format!(" ({rules})") };
+                    text += &format!("\nFAIL {case}{rules}: {reasons}\n  again: {}\n", plan.repeat(case));
                 }
             }
         }
@@ -135,6 +137,11 @@ fn reasons_of(outcome: &Outcome) -> Vec<String> {
     }
 }
 
+/// The rules of the history that were broken.
+fn rules_of(row: &Row) -> Vec<String> {
+    row.figures.broken.iter().map(ToString::to_string).collect()
+}
+
 fn cells(row: &Row) -> [String; 14] {
     let Figures { faults, hit, counts, lost, duplicated, reordered, phantom, gap, recovery, .. } =
         &row.figures;
@@ -173,6 +180,7 @@ fn json_of(row: &Row, plan: &Plan) -> Value {
         "case": row.case.name(),
         "outcome": name_of(&row.outcome).to_lowercase(),
         "reasons": reasons_of(&row.outcome),
+        "rules": rules_of(row),
         "again": plan.repeat(row.case),
         "seconds": figures.seconds,
         "faults": {"injected": figures.faults, "hit_while_traffic_flowed": figures.hit},
@@ -198,6 +206,8 @@ fn json_of(row: &Row, plan: &Plan) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use ottla_testkit::history::Rule;
+
     use super::*;
 
     fn row(case: Case, outcome: Outcome) -> Row {
@@ -230,6 +240,9 @@ mod tests {
         let failed =
             "\nFAIL kill: one\n  two\n  again: cargo xtask chaos --cases kill --seed 7 --seconds 12\n";
         assert!(table.contains(failed), "{table}");
+        let mut broken = report.clone();
+        broken.0[1].figures.broken = [Rule::R8, Rule::R1].into();
+        assert!(broken.table(&plan()).contains("\nFAIL kill (R1, R8): one\n"));
         let json = report.json(&plan());
         assert_eq!((&json["passed"], &json["skipped"]), (&json!(false), &json!(1)));
         assert_eq!(json["cases"][1]["reasons"], json!(["one", "two"]));

@@ -9,11 +9,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_env::task::JoinHandle;
 use ottla_env::{task, time};
-use ottla_testkit::history::{Event, Name};
+use ottla_testkit::history::{Event, History, Name, check};
 use ottla_testkit::random::SeededRandom;
 
 use crate::Fallible;
@@ -28,7 +30,6 @@ use crate::volume::Volume;
 const PRODUCERS: u64 = 3;
 /// Partitions of the topic.
 const PARTITIONS: i32 = 3;
-const LOAD: Load = Load { in_flight: 200, per_second: Some(400), filling_max: 300 };
 /// Longest from the end of a fault until the node acknowledges again.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a process may take to give back what it holds for clients that are gone.
@@ -38,6 +39,21 @@ const RESIDENT_GROWTH_KIB: u64 = 256 * 1024;
 
 /// Name of the node in the history.
 const NODE: &str = "node-1";
+
+/// While acknowledgements are waited for, whether the node is there at all is looked at so often.
+const LOOK_AT_NODE_EVERY: Duration = Duration::from_millis(100);
+/// Shortest time between two looks at a history that grows.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether a case goes on once something is wrong.
+enum Hurry {
+    /// Everything is judged at the end.
+    No,
+    /// The history is looked at from this time on, again and again.
+    From(Instant),
+    /// Something was found.
+    Over,
+}
 
 /// A running case.
 pub struct Stage {
@@ -50,6 +66,7 @@ pub struct Stage {
     pub faults: Faults,
     /// When the faults shall end.
     pub until: Instant,
+    hurry: Hurry,
     /// What is wrong and stands in no history.
     pub findings: Vec<String>,
     clients: Vec<(String, JoinHandle<Fallible<()>>)>,
@@ -74,7 +91,8 @@ impl Stage {
         };
         let node = Node::start(setup)?;
         let bootstrap = format!("127.0.0.1:{}", node.port);
-        let cluster = Cluster::new(bootstrap, &format!("{case}-{seed}"), PARTITIONS, LOAD);
+        let load = Load { in_flight: 200, per_second: Some(400), filling_max: case.filling_max() };
+        let cluster = Cluster::new(bootstrap, &format!("{case}-{seed}"), PARTITIONS, load);
         let made = time::timeout(PATIENCE, cluster.create_topic(case.topic_settings())).await;
         made.map_err(|_| node.failed("does not create a topic"))??;
         let base = node.held()?;
@@ -86,6 +104,7 @@ impl Stage {
             random: SeededRandom::new(seed),
             faults: Faults::default(),
             until: time::now() + plan.time,
+            hurry: if plan.hasty { Hurry::From(time::now()) } else { Hurry::No },
             findings: Vec::new(),
             clients: Vec::new(),
             foreign: kcat(),
@@ -117,17 +136,45 @@ impl Stage {
     }
 
     /// Whether more faults shall come: so many in all, or as many as time allows.
-    pub fn goes_on(&self, count: Option<u64>) -> bool {
+    pub fn goes_on(&mut self, count: Option<u64>) -> bool {
+        if self.is_over() {
+            return false;
+        }
         match count {
             Some(count) => (self.faults.0.len() as u64) < count,
             None => time::now() < self.until,
         }
     }
 
+    /// Whether something is wrong already and that is enough. What a part of a history breaks, the whole of it breaks too.
+    pub fn is_over(&mut self) -> bool {
+        let Hurry::From(next) = self.hurry else { return matches!(self.hurry, Hurry::Over) };
+        let begun = time::now();
+        let broken = !self.findings.is_empty()
+            || (begun >= next
+                && History::load(self.cluster.notes.copy())
+                    .is_ok_and(|history| !check(&history).violations.is_empty()));
+        if broken {
+            self.hurry = Hurry::Over;
+        } else if begun >= next {
+            // The longer the history, the less often.
+            self.hurry = Hurry::From(begun + LOOK_EVERY + begun.elapsed() * 3);
+        }
+        broken
+    }
+
     /// Waits for so many acknowledgements; a node that gives none is not alive.
     pub async fn acks(&mut self, count: u64) -> Fallible<()> {
-        if time::timeout(PATIENCE, self.cluster.notes.more_acks(count)).await.is_ok() {
-            return Ok(());
+        let notes = Arc::clone(&self.cluster.notes);
+        let mut more = pin!(notes.more_acks(count));
+        let until = time::now() + PATIENCE;
+        while time::now() < until {
+            if time::timeout(LOOK_AT_NODE_EVERY, &mut more).await.is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.node.ended()? {
+                return Err(self.node.failed(&format!("has ended by itself ({status})")));
+            }
         }
         Err(self.node.failed(&format!("does not acknowledge {count} records in {PATIENCE:?}")))
     }

@@ -27,10 +27,20 @@ pub struct Tracer {
 impl Tracer {
     /// Attaches to all threads of a process. `inject` is what `strace -e inject=` takes.
     pub async fn attach(process: u32, home: &Path, inject: &str) -> Fallible<Tracer> {
-        let (output, said) = (home.join("strace.out"), home.join("strace.err"));
         let calls = inject.split(':').next().unwrap_or_default();
+        Tracer::start(process, home, &["-e", &format!("trace={calls}"), "-e", &format!("inject={inject}")])
+            .await
+    }
+
+    /// Attaches to all threads of a process, and only looks at these calls.
+    pub async fn watch(process: u32, home: &Path, calls: &str) -> Fallible<Tracer> {
+        Tracer::start(process, home, &["-y", "-s", "4096", "-e", &format!("trace={calls}")]).await
+    }
+
+    async fn start(process: u32, home: &Path, arguments: &[&str]) -> Fallible<Tracer> {
+        let (output, said) = (home.join("strace.out"), home.join("strace.err"));
         let mut command = Command::new("strace");
-        command.args(["-f", "-e", &format!("trace={calls}"), "-e", &format!("inject={inject}"), "-o"]);
+        command.arg("-f").args(arguments).arg("-o");
         command.arg(&output).args(["-p", &process.to_string()]);
         fs::write(&output, "")?;
         let child =
@@ -48,6 +58,11 @@ impl Tracer {
             time::sleep(LOOK_EVERY).await;
         }
         Err(format!("strace does not attach to process {process}").into())
+    }
+
+    /// All lines so far.
+    pub fn said(&self) -> Fallible<String> {
+        Ok(fs::read_to_string(&self.output)?)
     }
 
     /// How many calls have been tampered with.

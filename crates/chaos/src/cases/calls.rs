@@ -13,10 +13,12 @@ use crate::Fallible;
 use crate::stage::Stage;
 use crate::tracer::Tracer;
 
+/// The fault of a flush.
+const FLUSH: &str = "io fdatasync";
 /// Calls that fail with EIO: the fault's name and the call.
 const CALLS: [(&str, &str); 6] = [
-    ("io fdatasync", "fdatasync"),
-    ("io fdatasync", "fdatasync"),
+    (FLUSH, "fdatasync"),
+    (FLUSH, "fdatasync"),
     ("io write", "pwrite64,pwritev,pwritev2"),
     ("io read", "pread64,preadv,preadv2"),
     ("io rename", "rename,renameat,renameat2"),
@@ -33,7 +35,9 @@ pub(super) async fn io(stage: &mut Stage) -> Fallible<()> {
     while stage.goes_on(None) {
         let acks = stage.random.between(50, 400);
         stage.acks(acks).await?;
-        let (kind, call) = *stage.random.pick(&CALLS).ok_or("no calls")?;
+        // A run of any length has a flush that fails.
+        let calls = if stage.faults.0.is_empty() { &CALLS[..1] } else { &CALLS };
+        let (kind, call) = *stage.random.pick(calls).ok_or("no calls")?;
         let nth = stage.random.between(1, 8);
         let logged = fs::read_to_string(stage.node.log())?.len();
         stage.fault(kind);
@@ -45,7 +49,7 @@ pub(super) async fn io(stage: &mut Stage) -> Fallible<()> {
         if injected {
             time::sleep(CONCLUDE).await;
             let log = fs::read_to_string(stage.node.log())?;
-            conclude(stage, log.get(logged..).unwrap_or_default()).await?;
+            conclude(stage, (kind, log.get(logged..).unwrap_or_default())).await?;
         }
         stage.healed();
         stage.acks(100).await?;
@@ -53,8 +57,9 @@ pub(super) async fn io(stage: &mut Stage) -> Fallible<()> {
     Ok(())
 }
 
-/// Sees which directories the node has given up, and starts it anew if any.
-async fn conclude(stage: &mut Stage, log: &str) -> Fallible<()> {
+/// Sees which directories the node has given up, and starts it anew if any. After a flush that failed it must have given
+/// something up: nobody knows what the device has of the bytes, and the next flush says nothing about them.
+async fn conclude(stage: &mut Stage, (kind, log): (&str, &str)) -> Fallible<()> {
     let offline: Vec<PathBuf> =
         log.lines().filter(|line| line.contains("goes offline")).filter_map(path_in).collect();
     if let Some(status) = stage.node.ended()? {
@@ -65,6 +70,9 @@ async fn conclude(stage: &mut Stage, log: &str) -> Fallible<()> {
             stage.findings.push(stage.node.failed(&what).to_string());
         }
         return stage.node.start_again();
+    }
+    if offline.is_empty() && kind == FLUSH {
+        stage.findings.push("a flush failed, and the node goes on with every directory".to_owned());
     }
     if !offline.is_empty() {
         let lost: Vec<&std::path::Path> = offline.iter().map(PathBuf::as_path).collect();

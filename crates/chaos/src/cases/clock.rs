@@ -1,14 +1,15 @@
-//! Jumps of the wall clock.
+//! Jumps of the wall clock, and files whose times are wrong.
 //!
 //! Owns: how far and how often. Does not own: how a process is shown another time (`native`).
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ottla_env::time;
 
 use crate::Fallible;
+use crate::clients::TOPIC;
 use crate::stage::Stage;
 
 /// Jumps in seconds: an hour and a day, both ways.
@@ -34,20 +35,48 @@ pub(super) async fn clock(stage: &mut Stage) -> Fallible<()> {
     while stage.goes_on(None) {
         let acks = stage.random.between(50, 400);
         stage.acks(acks).await?;
-        let jump = *stage.random.pick(&JUMPS).ok_or("no jumps")?;
+        // A run of any length has a node that starts while its clock is behind, and one behind it that knows better.
+        let first = stage.faults.0.is_empty();
+        let jump = if first { JUMPS[3] } else { *stage.random.pick(&JUMPS).ok_or("no jumps")? };
         let lasting = Duration::from_millis(stage.random.between(1_000, 4_000));
         stage.fault(if jump > 0 { "clock forward" } else { "clock back" });
         set(&stage.home, jump)?;
+        age_files(stage)?;
         time::sleep(lasting).await;
         // Some nodes are started while the clock is behind. One that starts while it is ahead believes it, as every node does.
-        if jump < 0 && stage.random.chance(30) {
-            stage.node.stop().await?;
-            stage.node.start_again()?;
-            stage.acks(20).await?;
+        if first || jump < 0 && stage.random.chance(50) {
+            start_anew(stage, jump).await?;
+            time::sleep(lasting).await;
+        }
+        // Put right under a node that runs, or before the next one starts.
+        if first || jump < 0 && stage.random.chance(50) {
+            start_anew(stage, 0).await?;
         }
         set(&stage.home, 0)?;
         stage.healed();
         stage.acks(100).await?;
+    }
+    Ok(())
+}
+
+/// The node is stopped, and started with a clock that is off by so many seconds.
+async fn start_anew(stage: &mut Stage, seconds: i64) -> Fallible<()> {
+    stage.node.stop().await?;
+    set(&stage.home, seconds)?;
+    stage.node.start_again()?;
+    stage.acks(20).await
+}
+
+/// All files of the topic are a day old, as after they were copied from elsewhere. The age of records is in the records.
+fn age_files(stage: &Stage) -> Fallible<()> {
+    let yesterday = SystemTime::now() - Duration::from_secs(86_400);
+    for directory in stage.node.directories_of(TOPIC)?.into_values() {
+        for entry in fs::read_dir(directory)? {
+            // One that was removed or renamed meanwhile has no age.
+            if let Ok(file) = fs::File::open(entry?.path()) {
+                file.set_modified(yesterday)?;
+            }
+        }
     }
     Ok(())
 }

@@ -5,8 +5,10 @@
 
 mod calls;
 mod clock;
+mod names;
 mod process;
 mod storage;
+mod torn;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,6 +42,8 @@ pub enum Case {
     Slow,
     /// The wall clock jumps.
     Clock,
+    /// Nothing: whether names are durable is looked at.
+    Names,
     /// Many kinds, one after the other.
     Mixed,
 }
@@ -57,7 +61,7 @@ enum Disks {
 }
 
 impl Case {
-    pub const ALL: [Case; 10] = [
+    pub const ALL: [Case; 11] = [
         Case::Kill,
         Case::Term,
         Case::Stop,
@@ -67,6 +71,7 @@ impl Case {
         Case::Io,
         Case::Slow,
         Case::Clock,
+        Case::Names,
         Case::Mixed,
     ];
 
@@ -81,6 +86,7 @@ impl Case {
             Case::Io => "io",
             Case::Slow => "slow",
             Case::Clock => "clock",
+            Case::Names => "names",
             Case::Mixed => "mixed",
         }
     }
@@ -97,7 +103,7 @@ impl Case {
         match self {
             Case::Kill | Case::Term | Case::Stop => None,
             Case::Power | Case::Full | Case::ReadOnly => volume(),
-            Case::Io | Case::Slow => tracer::missing(),
+            Case::Io | Case::Slow | Case::Names => tracer::missing(),
             Case::Clock => build(&CLOCK, &work.join("probe")).err().map(|error| error.to_string()),
             Case::Mixed => volume().or_else(tracer::missing),
         }
@@ -105,7 +111,7 @@ impl Case {
 
     fn disks(self) -> Disks {
         match self {
-            Case::Kill | Case::Term | Case::Stop | Case::Slow | Case::Clock => Disks::One,
+            Case::Kill | Case::Term | Case::Stop | Case::Slow | Case::Clock | Case::Names => Disks::One,
             Case::Power => Disks::OneOfItsOwn(1024),
             Case::Full | Case::Mixed => Disks::OneOfItsOwn(512),
             Case::Io => Disks::Several,
@@ -118,6 +124,23 @@ impl Case {
         match self.disks() {
             Disks::OneOfItsOwn(size) | Disks::OneMoreOfItsOwn(size) => Some(size),
             Disks::One | Disks::Several => None,
+        }
+    }
+
+    /// Most bytes of filling in a record.
+    pub fn filling_max(self) -> u64 {
+        match self {
+            // So that segments are closed while the clock is wrong, or somebody looks.
+            Case::Clock | Case::Names => 6_000,
+            Case::Kill
+            | Case::Term
+            | Case::Stop
+            | Case::Power
+            | Case::Full
+            | Case::ReadOnly
+            | Case::Io
+            | Case::Slow
+            | Case::Mixed => 300,
         }
     }
 
@@ -138,19 +161,18 @@ impl Case {
         let metadata = format!("metadata.log.dir={}\n", home.join("metadata").display());
         match self {
             Case::Io => metadata,
+            // Small files are replaced often.
+            Case::Names | Case::Power => "log.flush.offset.checkpoint.interval.ms=200\n\
+                            log.flush.start.offset.checkpoint.interval.ms=200\n"
+                .to_owned(),
             // Whoever keeps half an hour deletes nothing in a run of minutes, and looks often.
             Case::Clock => "log.retention.check.interval.ms=200\nlog.initial.task.delay.ms=100\n\
                             offsets.retention.minutes=30\noffsets.retention.check.interval.ms=500\n\
                             producer.id.expiration.check.interval.ms=500\n"
                 .to_owned(),
-            Case::Kill
-            | Case::Term
-            | Case::Stop
-            | Case::Power
-            | Case::Full
-            | Case::ReadOnly
-            | Case::Slow
-            | Case::Mixed => String::new(),
+            Case::Kill | Case::Term | Case::Stop | Case::Full | Case::ReadOnly | Case::Slow | Case::Mixed => {
+                String::new()
+            }
         }
     }
 
@@ -168,6 +190,7 @@ impl Case {
             | Case::ReadOnly
             | Case::Io
             | Case::Slow
+            | Case::Names
             | Case::Mixed => &[],
         }
     }
@@ -191,7 +214,9 @@ impl Case {
             // Whether it may end so is judged where the call failed.
             Case::Io => &["Input/output error", "os error 5", "the node cannot go on without it"],
             Case::Full | Case::Mixed => &["No space left on device", "os error 28"],
-            Case::Kill | Case::Term | Case::Stop | Case::Power | Case::Slow | Case::Clock => &[],
+            Case::Kill | Case::Term | Case::Stop | Case::Power | Case::Slow | Case::Clock | Case::Names => {
+                &[]
+            }
         };
         words.iter().any(|word| line.contains(word))
     }
@@ -208,6 +233,7 @@ impl Case {
             Case::Io => calls::io(stage).await,
             Case::Slow => calls::slow(stage).await,
             Case::Clock => clock::clock(stage).await,
+            Case::Names => names::names(stage).await,
             Case::Mixed => mixed(stage).await,
         }
     }

@@ -1,6 +1,7 @@
 //! Faults of the disk as a whole: power cut, full, read-only.
 //!
-//! Owns: their order and lengths, and what the node must do meanwhile. Does not own: how a file system is damaged (`volume`).
+//! Owns: their order and lengths, and what the node must do meanwhile. Does not own: how a file system is damaged (`volume`),
+//! what a write that was cut off leaves (`torn`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,10 +9,12 @@ use std::time::Duration;
 use ottla_client::error::ErrorCode;
 use ottla_env::time;
 
-use super::process::some_moment;
+use super::process::{some_moment, stop_cleanly};
+use super::torn;
 use crate::Fallible;
 use crate::clients::{Probed, TOPIC};
 use crate::stage::Stage;
+use crate::tracer::{self, Tracer};
 use crate::volume::Volume;
 
 /// Space that is left when a disk is filled, in KiB: clients use it up.
@@ -23,11 +26,21 @@ fn volume(stage: &Stage) -> Fallible<&Volume> {
     stage.volume.as_ref().ok_or_else(|| "the case needs a volume".into())
 }
 
-/// Power fails again and again, also while the node starts.
+/// Power fails again and again, also while the node starts, and while much is on its way to a slow disk.
 pub(super) async fn power(stage: &mut Stage, count: Option<u64>) -> Fallible<()> {
+    let traced = tracer::missing().is_none();
     while stage.goes_on(count) {
         some_moment(stage).await?;
-        cut_power(stage).await?;
+        if traced && stage.random.chance(30) {
+            cut_power_of_a_slow_disk(stage).await?;
+        } else {
+            cut_power(stage).await?;
+        }
+        // What a start has made of the ends is believed by the one behind a clean stop.
+        if stage.random.chance(20) {
+            stage.acks(1).await?;
+            stop_cleanly(stage).await?;
+        }
     }
     Ok(())
 }
@@ -35,10 +48,34 @@ pub(super) async fn power(stage: &mut Stage, count: Option<u64>) -> Fallible<()>
 /// One power cut, and the start after it.
 pub(super) async fn cut_power(stage: &mut Stage) -> Fallible<()> {
     stage.fault("power");
+    lose_power(stage).await
+}
+
+/// One power cut while each flush takes long: whoever was told too early is seen to be.
+async fn cut_power_of_a_slow_disk(stage: &mut Stage) -> Fallible<()> {
+    let delay = stage.random.between(300_000, 900_000);
+    let lasting = Duration::from_millis(stage.random.between(200, 2_000));
+    // One that a cut has hit in the middle of its start comes first.
+    stage.acks(1).await?;
+    stage.fault("power of a slow disk");
+    // What is written down about the logs may be faster than they are.
+    let calls = if stage.random.chance(50) { "fdatasync" } else { "fdatasync,fsync" };
+    let inject = format!("{calls}:delay_enter={delay}");
+    let tracer = Tracer::attach(stage.node.id(), &stage.home, &inject).await?;
+    time::sleep(lasting).await;
+    let lost = lose_power(stage).await;
+    drop(tracer);
+    lost?;
+    // Before members commit anew, which hides what they have lost.
+    stage.cluster.look_at_commits().await
+}
+
+async fn lose_power(stage: &mut Stage) -> Fallible<()> {
     stage.node.freeze().await?;
     volume(stage)?.cut_off()?;
     stage.node.kill()?;
     volume(stage)?.mount_again()?;
+    torn::tear_ends(&stage.node, &stage.random)?;
     stage.node.start_again()?;
     stage.healed();
     Ok(())

@@ -34,6 +34,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Asks a node that was started, as soon as it answers, what the group has committed.
+    pub async fn look_at_commits(&self) -> Fallible<()> {
+        let admin = self.admin()?;
+        let asked = async {
+            while !self.ask_committed(&admin).await? {}
+            Fallible::Ok(())
+        };
+        // One that does not answer has other things to be told about.
+        time::timeout(PATIENCE, asked).await.unwrap_or(Ok(()))
+    }
+
     async fn ask_bounds(&self, admin: &Admin) -> Fallible<()> {
         let since = self.notes.now();
         let (dirty, clean) = (IsolationLevel::ReadUncommitted, IsolationLevel::ReadCommitted);
@@ -62,21 +73,24 @@ impl Cluster {
         Ok(())
     }
 
-    /// Partitions without an answer are no news; a partition that the answer leaves out has no offset.
-    async fn ask_committed(&self, admin: &Admin) -> Fallible<()> {
+    /// Partitions without an answer are no news; a partition that the answer leaves out has no offset. Whether any was told.
+    async fn ask_committed(&self, admin: &Admin) -> Fallible<bool> {
         let (since, partitions) = (self.notes.now(), self.partitions()?);
-        let Ok(told) = admin.list_group_offsets(GROUP, Some(&partitions), false).await else { return Ok(()) };
-        let at = self.notes.now();
+        let Ok(told) = admin.list_group_offsets(GROUP, Some(&partitions), false).await else {
+            return Ok(false);
+        };
+        let (at, mut told_any) = (self.notes.now(), false);
         for partition in partitions {
             let offset = match told.get(&partition) {
                 None => None,
                 Some(Ok(committed)) => Some(committed.offset.value()),
                 Some(Err(_)) => continue,
             };
+            told_any = true;
             let (client, group) = (Name::from("watcher"), Name::from(GROUP));
             let partition = name_of(partition.partition.value());
             self.notes.add(Event::Fetched { since, at, client, group, partition, offset });
         }
-        Ok(())
+        Ok(told_any)
     }
 }
