@@ -59,7 +59,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "mutants",
-        usage: "mutants [--only NAME,...] [--report FILE]   build in deliberate bugs, one after the other, and name those no test finds",
+        usage: "mutants [--only NAME,...] [--layers NAME,...] [--report FILE]   build in deliberate bugs, one after the other, and name those that no test, and with --layers chaos,attack no fault and no attack, shows",
         run: mutants::run,
     },
     Task {

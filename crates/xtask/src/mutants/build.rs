@@ -1,4 +1,4 @@
-//! The test binaries with all mutants in them.
+//! The binaries with all mutants in them: tests, and what runs as it ships.
 //!
 //! Owns: how they are built and where they lie. Does not own: what is run of them.
 //!
@@ -40,24 +40,65 @@ impl Binaries {
     }
 }
 
+/// What runs a node and judges it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The program `ottla`, with all mutants.
+    pub node: PathBuf,
+    /// Where the tools lie, without any.
+    pub tools: PathBuf,
+    /// Where the tools lie that have all mutants: a bug of the client is one of theirs.
+    pub tools_with_mutants: PathBuf,
+    /// Where nodes may have their files.
+    pub work: PathBuf,
+}
+
+/// Builds the node and the tools as `cargo build` does.
+pub fn build_live(root: &Path) -> Result<Live, String> {
+    let target = target_of(root);
+    let mutants = target.join("mutants");
+    let tools = ["-p", "ottla-chaos", "-p", "ottla-attack"];
+    println!("building chaos and attack, and a node with all mutants");
+    cargo(root, (&["build"], &tools), &target, None)?;
+    let wrapper = write_wrapper(&mutants).map_err(|error| format!("{}: {error}", mutants.display()))?;
+    cargo(root, (&["build"], &["-p", "ottla-cli", "-p", "ottla-chaos"]), &mutants, Some(&wrapper))?;
+    let (plain, with) = (target.join("debug"), mutants.join("debug"));
+    let work = mutants.join("live");
+    Ok(Live { node: with.join("ottla"), tools: plain, tools_with_mutants: with, work })
+}
+
+fn target_of(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+/// Runs cargo; answers what it said.
+fn cargo(
+    root: &Path,
+    (command, packages): (&[&str], &[&str]),
+    target: &Path,
+    wrapper: Option<&Path>,
+) -> Result<String, String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(command).args(packages).current_dir(root).env("CARGO_TARGET_DIR", target);
+    if let Some(wrapper) = wrapper {
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", wrapper);
+    }
+    let built = cargo.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    let said = String::from_utf8_lossy(&built.stderr).into_owned();
+    match built.status.success() {
+        true => Ok(said),
+        false => Err(format!("{} does not build:\n{said}", packages.join(" "))),
+    }
+}
+
 pub fn build(root: &Path) -> Result<Binaries, String> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let target = target.join("mutants");
+    let target = target_of(root).join("mutants");
     let wrapper = write_wrapper(&target).map_err(|error| format!("{}: {error}", target.display()))?;
     let mut binaries = Vec::new();
     for package in PACKAGES {
         println!("building the tests of ottla-{package} with all mutants");
-        let built = Command::new("cargo")
-            .args(["test", "--no-run", "-p", &format!("ottla-{package}")])
-            .current_dir(root)
-            .env("CARGO_TARGET_DIR", &target)
-            .env("RUSTC_WORKSPACE_WRAPPER", &wrapper)
-            .output()
-            .map_err(|error| format!("cargo cannot be run: {error}"))?;
-        let said = String::from_utf8_lossy(&built.stderr);
-        if !built.status.success() {
-            return Err(format!("the tests of ottla-{package} do not build with mutants:\n{said}"));
-        }
+        let name = format!("ottla-{package}");
+        let said = cargo(root, (&["test", "--no-run"], &["-p", &name]), &target, Some(&wrapper))?;
         let directory = root.join("crates").join(package);
         binaries.extend(said.lines().filter_map(executable).map(|(target, path)| Binary {
             package,

@@ -10,8 +10,13 @@
 //! | node | a whole node on a real directory, spoken to in frames |
 //! | client | the client library against a node |
 //! | kill | the binary, killed while it works |
+//!
+//! Two more are no tests but tools with a node of their own, and are run where they are asked for: `chaos` and `attack` (`live`).
 
 use super::table::Mutant;
+
+/// Their names.
+pub const NAMES: [&str; 6] = ["unit", "crate", "simulator", "node", "client", "kill"];
 
 /// Crates whose tests are built, from the ground up.
 pub const PACKAGES: [&str; 8] =
@@ -73,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_mutant_s_own_crate_comes_first_and_no_binary_runs_twice() {
-        let mutant = Mutant { name: "x".to_owned(), home: "storage".to_owned(), bug: "y".to_owned() };
+        let live = super::super::table::Live::No("z".to_owned());
+        let mutant = Mutant { name: "x".to_owned(), home: "storage".to_owned(), bug: "y".to_owned(), live };
         let order: Vec<(&str, &str)> = of(&mutant).iter().map(|layer| (layer.name, layer.package)).collect();
         let expected = [
             ("unit", "storage"),

@@ -7,10 +7,14 @@
 //! with no mutant chosen. Then for each mutant the layers are run in order until a test fails. That test is run again
 //! without the mutant: one that fails then too proves nothing.
 //!
+//! `--layers chaos,attack` runs a node with the mutant under the faults and attacks that the table names, each of which must
+//! show it, whatever tests find it before.
+//!
 //! Source: reliability design 4.5; `docs/decisions/0004-mutants.md`.
 
 mod build;
 mod layers;
+mod live;
 mod report;
 pub mod table;
 mod trial;
@@ -21,8 +25,8 @@ use std::time::Instant;
 
 use build::{Binaries, Binary};
 use layers::Layer;
-use report::{Fate, Row};
-use table::Mutant;
+use report::{Fate, LiveRow, Row};
+use table::{Mutant, Tool};
 use trial::{Bounds, End, Run};
 
 /// Runs the table, or the mutants behind `--only`.
@@ -31,25 +35,62 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let all = table::read(table::TEXT)?;
     let chosen = options.choose(&all)?;
-    let binaries = build::build(&root)?;
-    let mut laboratory = Laboratory { binaries, bounds: Bounds::default(), passed: BTreeSet::new() };
-    let mut rows = Vec::new();
-    for mutant in chosen {
-        let row = laboratory.judge(mutant)?;
-        println!("{}", report::line(&row));
-        rows.push(row);
-    }
+    let rows = judge_by_tests(&root, &options, &chosen)?;
+    let live = judge_by_tools(&root, &options, &chosen)?;
     if let Some(path) = &options.report {
-        let text = report::page(&rows);
+        let mut text = String::new();
+        if !rows.is_empty() {
+            text += &report::page(&rows);
+        }
+        if !live.is_empty() {
+            text += &report::live_page(&live);
+        }
         std::fs::write(path, text).map_err(|error| format!("{path}: {error}"))?;
     }
-    report::verdict(&rows)
+    report::verdict(&rows, &live)
+}
+
+fn judge_by_tests(root: &Path, options: &Options, chosen: &[&Mutant]) -> Result<Vec<Row>, String> {
+    let layers: Vec<&str> =
+        options.layers().into_iter().filter(|name| layers::NAMES.contains(name)).collect();
+    if layers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let binaries = build::build(root)?;
+    let mut laboratory = Laboratory { binaries, bounds: Bounds::default(), passed: BTreeSet::new() };
+    let judge = |mutant: &&Mutant| {
+        let row = laboratory.judge(mutant, &layers)?;
+        println!("{}", report::line(&row));
+        Ok(row)
+    };
+    chosen.iter().map(judge).collect()
+}
+
+/// Runs every case that the table names, also where one before has shown the mutant.
+fn judge_by_tools(root: &Path, options: &Options, chosen: &[&Mutant]) -> Result<Vec<LiveRow>, String> {
+    let layers = options.layers();
+    let tools: Vec<Tool> = Tool::ALL.into_iter().filter(|tool| layers.contains(&tool.name())).collect();
+    if tools.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut bench = live::Bench::new(build::build_live(root)?);
+    let mut rows = Vec::new();
+    for mutant in chosen {
+        for case in tools.iter().flat_map(|tool| mutant.cases(*tool)) {
+            let row = LiveRow { mutant: (*mutant).clone(), tried: bench.attempt(mutant, case)? };
+            println!("{}", report::live_line(&row));
+            rows.push(row);
+        }
+    }
+    Ok(rows)
 }
 
 /// What was typed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options {
     only: Vec<String>,
+    /// Empty for the tests.
+    layers: Vec<String>,
     report: Option<String>,
 }
 
@@ -61,11 +102,28 @@ impl Options {
             let value = arguments.next().ok_or_else(|| format!("'{argument}' has no value behind it"))?;
             match argument.as_str() {
                 "--only" => options.only.extend(value.split(',').map(str::to_owned)),
+                "--layers" => options.layers.extend(value.split(',').map(str::to_owned)),
                 "--report" => options.report = Some(value.clone()),
-                other => return Err(format!("unknown argument '{other}'; known are --only and --report")),
+                other => {
+                    return Err(format!(
+                        "unknown argument '{other}'; known are --only, --layers and --report"
+                    ));
+                }
             }
         }
-        Ok(options)
+        let known: Vec<&str> = layers::NAMES.into_iter().chain(Tool::ALL.map(Tool::name)).collect();
+        match options.layers.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(unknown) => Err(format!("there is no layer '{unknown}'; there are {}", known.join(", "))),
+            None => Ok(options),
+        }
+    }
+
+    /// The layers that are run.
+    fn layers(&self) -> Vec<&str> {
+        match self.layers.is_empty() {
+            true => layers::NAMES.to_vec(),
+            false => self.layers.iter().map(String::as_str).collect(),
+        }
     }
 
     fn choose<'a>(&self, all: &'a [Mutant]) -> Result<Vec<&'a Mutant>, String> {
@@ -86,10 +144,10 @@ struct Laboratory {
 }
 
 impl Laboratory {
-    fn judge(&mut self, mutant: &Mutant) -> Result<Row, String> {
+    fn judge(&mut self, mutant: &Mutant, names: &[&str]) -> Result<Row, String> {
         let begin = Instant::now();
         let mut fate = Fate::Survived;
-        for layer in layers::of(mutant) {
+        for layer in layers::of(mutant).into_iter().filter(|layer| names.contains(&layer.name)) {
             for binary in self.binaries.of(&layer)? {
                 match self.attempt(mutant, (&layer, &binary)) {
                     Ok(None) => continue,
@@ -167,5 +225,13 @@ mod tests {
         assert_eq!(names, ["skip_flush", "keep_torn_end"]);
         assert!(typed(&["--only", "no_such"]).unwrap().choose(&all).is_err());
         assert!(typed(&["--only"]).is_err() && typed(&["--all", "x"]).is_err());
+    }
+
+    #[test]
+    fn tests_are_run_unless_other_layers_are_named() {
+        assert_eq!(typed(&[]).unwrap().layers(), layers::NAMES);
+        assert_eq!(typed(&["--layers", "unit,chaos"]).unwrap().layers(), ["unit", "chaos"]);
+        let wrong = typed(&["--layers", "luck"]).unwrap_err();
+        assert!(wrong.starts_with("there is no layer 'luck'; there are unit, crate,"), "{wrong}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: lines, page, and verdict. Does not own: how it came about.
 
+use super::live::{End, Tried};
 use super::table::Mutant;
 
 /// What became of a mutant.
@@ -57,11 +58,59 @@ pub fn page(rows: &[Row]) -> String {
     text
 }
 
+/// One mutant under one fault or attack.
+#[derive(Clone, Debug)]
+pub struct LiveRow {
+    pub mutant: Mutant,
+    pub tried: Tried,
+}
+
+impl LiveRow {
+    fn case(&self) -> String {
+        format!("{} {}", self.tried.case.tool.name(), self.tried.case.name)
+    }
+
+    /// What was broken, by its rule where there is one, and what was seen.
+    fn by(&self) -> (&str, &str) {
+        match &self.tried.end {
+            End::Broken { rule, what } if rule.is_empty() => ("-", what),
+            End::Broken { rule, what } => (rule, what),
+            End::Held => ("SURVIVED", ""),
+            End::Nothing { why } => ("UNPROVEN", why),
+        }
+    }
+}
+
+/// For the terminal, as soon as it is known.
+pub fn live_line(row: &LiveRow) -> String {
+    let (rule, what) = row.by();
+    format!("{:<34} {:<22} {:<8} {:>6.1} s  {what}", row.mutant.name, row.case(), rule, row.tried.seconds)
+}
+
+/// The second table of the documentation.
+pub fn live_page(rows: &[LiveRow]) -> String {
+    let mut text =
+        String::from("| mutant | case | rule | what was seen | seconds |\n|---|---|---|---|---|\n");
+    for row in rows {
+        let (rule, what) = row.by();
+        // A cell ends at a bar.
+        let what = what.replace('|', "/");
+        let (name, case) = (&row.mutant.name, row.case());
+        text += &format!("| `{name}` | {case} | {rule} | {what} | {:.1} |\n", row.tried.seconds);
+    }
+    text
+}
+
 /// Survivors are named, and the run has failed.
-pub fn verdict(rows: &[Row]) -> Result<(), String> {
+pub fn verdict(rows: &[Row], live: &[LiveRow]) -> Result<(), String> {
     let lives = |row: &&Row| !matches!(row.fate, Fate::Killed { .. });
-    let survivors: Vec<&str> = rows.iter().filter(lives).map(|row| row.mutant.name.as_str()).collect();
+    let mut survivors: Vec<String> = rows.iter().filter(lives).map(|row| row.mutant.name.clone()).collect();
     println!("{} mutants, {} killed", rows.len(), rows.len() - survivors.len());
+    let lives = |row: &&LiveRow| !matches!(row.tried.end, End::Broken { .. });
+    let unseen = |row: &LiveRow| format!("{} ({})", row.mutant.name, row.case());
+    let unseen: Vec<String> = live.iter().filter(lives).map(unseen).collect();
+    println!("{} of them under a fault or an attack, {} killed", live.len(), live.len() - unseen.len());
+    survivors.extend(unseen);
     match survivors.is_empty() {
         true => Ok(()),
         false => Err(format!("survived: {}", survivors.join(", "))),
@@ -70,11 +119,21 @@ pub fn verdict(rows: &[Row]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::{Case, Live, Tool};
     use super::*;
 
     fn row(fate: Fate) -> Row {
-        let mutant = Mutant { name: "skip_flush".into(), home: "storage".into(), bug: "no flush".into() };
-        Row { mutant, fate, seconds: 1.25 }
+        Row { mutant: mutant(), fate, seconds: 1.25 }
+    }
+
+    fn mutant() -> Mutant {
+        let live = Live::No("none".into());
+        Mutant { name: "skip_flush".into(), home: "storage".into(), bug: "no flush".into(), live }
+    }
+
+    fn tried(end: End) -> LiveRow {
+        let case = Case { tool: Tool::Chaos, name: "power".into() };
+        LiveRow { mutant: mutant(), tried: Tried { case, end, seconds: 2.5 } }
     }
 
     fn killed(how: &str) -> Fate {
@@ -83,10 +142,21 @@ mod tests {
 
     #[test]
     fn a_survivor_is_named_and_fails_the_run() {
-        assert_eq!(verdict(&[row(killed("")), row(killed("hang"))]), Ok(()));
-        assert!(verdict(&[row(Fate::Unproven { why: "flaky".into() })]).is_err());
-        let failed = verdict(&[row(killed("")), row(Fate::Survived)]);
+        assert_eq!(verdict(&[row(killed("")), row(killed("hang"))], &[]), Ok(()));
+        assert!(verdict(&[row(Fate::Unproven { why: "flaky".into() })], &[]).is_err());
+        let failed = verdict(&[row(killed("")), row(Fate::Survived)], &[]);
         assert_eq!(failed, Err("survived: skip_flush".to_owned()));
+    }
+
+    #[test]
+    fn what_a_case_must_show_and_does_not_fails_the_run_though_a_test_shows_it() {
+        let shown = || tried(End::Broken { rule: "R1".into(), what: "R1: a | b".into() });
+        assert_eq!(verdict(&[row(killed(""))], &[shown()]), Ok(()));
+        let failed = verdict(&[row(killed(""))], &[shown(), tried(End::Held)]);
+        assert_eq!(failed, Err("survived: skip_flush (chaos power)".to_owned()));
+        assert!(verdict(&[], &[tried(End::Nothing { why: "no strace".into() })]).is_err());
+        let page = live_page(&[shown()]);
+        assert!(page.ends_with("| `skip_flush` | chaos power | R1 | R1: a / b | 2.5 |\n"), "{page}");
     }
 
     #[test]

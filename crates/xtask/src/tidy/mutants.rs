@@ -83,12 +83,13 @@ mod tests {
 
     #[test]
     fn the_four_places_agree() {
-        assert!(found("a\tstorage\tx\n", "//! B.\nfn b() { mutant!(a) }\n").is_empty());
-        let missing = found("a\tstorage\tx\nc\tstorage\ty\n", "//! B.\nfn b() { mutant!(a) }\n");
+        assert!(found("a\tstorage\tx\tno: y\n", "//! B.\nfn b() { mutant!(a) }\n").is_empty());
+        let missing =
+            found("a\tstorage\tx\tno: y\nc\tstorage\ty\tno: y\n", "//! B.\nfn b() { mutant!(a) }\n");
         assert_eq!(missing.len(), 4, "{missing:?}");
-        let elsewhere = found("a\tserver\tx\n", "//! B.\nfn b() { mutant!(a) }\n");
+        let elsewhere = found("a\tserver\tx\tno: y\n", "//! B.\nfn b() { mutant!(a) }\n");
         assert_eq!(elsewhere, ["'a' does not stand in crates/server/"]);
-        let unused = found("a\tstorage\tx\n", "//! B.\nfn b() { mutant!(z) }\n");
+        let unused = found("a\tstorage\tx\tno: y\n", "//! B.\nfn b() { mutant!(z) }\n");
         assert_eq!(unused.len(), 3, "{unused:?}");
     }
 }
