@@ -317,20 +317,21 @@ pub(crate) struct Sealed {
     pub(crate) size: u64,
     indexes: OnceLock<Indexes>,
     timed: OnceLock<Timed>,
-    is_sound: OnceLock<()>,
+    /// What came of the look at its files; a failure of the disk is no answer.
+    verdict: OnceLock<Arc<Result<(), Unsound>>>,
 }
 
 impl Sealed {
     /// A segment whose indexes lie in their files.
     pub(crate) fn on_disk(files: Arc<SegmentFiles>, end: Offset, size: u64) -> Sealed {
-        let (indexes, timed, is_sound) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Sealed { files, end, size, indexes, timed, is_sound }
+        let (indexes, timed, verdict) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Sealed { files, end, size, indexes, timed, verdict }
     }
 
     /// The same segment, whose indexes lie in their files now.
     pub(crate) fn without_indexes(&self) -> Sealed {
-        let (timed, is_sound) = (self.timed.clone(), self.is_sound.clone());
-        Sealed { timed, is_sound, ..Sealed::on_disk(Arc::clone(&self.files), self.end, self.size) }
+        let (timed, verdict) = (self.timed.clone(), self.verdict.clone());
+        Sealed { timed, verdict, ..Sealed::on_disk(Arc::clone(&self.files), self.end, self.size) }
     }
 
     /// The active segment, closed.
@@ -338,8 +339,8 @@ impl Sealed {
         let Active { files, size, indexes, .. } = active;
         // What was just written, or read again as a whole, needs no second look.
         let timed = Timed { largest: indexes.largest(files.base), index_is_right: true };
-        let (timed, is_sound) = (OnceLock::from(timed), OnceLock::from(()));
-        Sealed { files, end, size, indexes: OnceLock::from(indexes), timed, is_sound }
+        let (timed, verdict) = (OnceLock::from(timed), OnceLock::from(Arc::new(Ok(()))));
+        Sealed { files, end, size, indexes: OnceLock::from(indexes), timed, verdict }
     }
 
     pub(crate) fn base(&self) -> Offset {
@@ -375,16 +376,26 @@ impl Sealed {
 
     /// Whether they were looked at, and can be.
     pub(crate) fn is_checked(&self) -> bool {
-        self.is_sound.get().is_some()
+        self.verdict.get().is_some_and(|verdict| verdict.is_ok())
     }
 
-    /// Looks once whether the files can be what was written.
+    /// Looks once whether the files can be what was written; one that was found damaged stays so until the next start.
     pub(crate) fn check(&self) -> Result<(), Unsound> {
-        if self.is_sound.get().is_none() {
-            sound::check(&self.files, self.indexes()?, (self.size, self.end))?;
-            let _ = self.is_sound.set(());
+        match self.verdict.get().map(AsRef::as_ref) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(known)) if let Some(known) = known.lasting() => return Err(known),
+            Some(Err(_)) | None => {}
         }
-        Ok(())
+        let found = sound::check(&self.files, self.indexes()?, (self.size, self.end));
+        let verdict = match &found {
+            Ok(()) => Some(Ok(())),
+            Err(unsound) => unsound.lasting().map(Err),
+        };
+        if let Some(verdict) = verdict {
+            // Another reader may have looked meanwhile.
+            let _ = self.verdict.set(Arc::new(verdict));
+        }
+        found
     }
 }
 

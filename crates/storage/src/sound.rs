@@ -35,6 +35,20 @@ pub(crate) enum Unsound {
     Short { ends_at: Offset },
 }
 
+impl Unsound {
+    /// The same again, if it says something about the files: that they cannot be read now says nothing.
+    pub(crate) fn lasting(&self) -> Option<Unsound> {
+        match *self {
+            Unsound::Scan(ScanError::Disk(_)) => None,
+            Unsound::Scan(ScanError::Bad { position, reason }) => {
+                Some(Unsound::Scan(ScanError::Bad { position, reason }))
+            }
+            Unsound::Misplaced { position, offset } => Some(Unsound::Misplaced { position, offset }),
+            Unsound::Short { ends_at } => Some(Unsound::Short { ends_at }),
+        }
+    }
+}
+
 impl From<io::Error> for Unsound {
     fn from(error: io::Error) -> Unsound {
         Unsound::Scan(ScanError::Disk(error))

@@ -507,6 +507,34 @@ fn a_read_is_checked_for_checksums_offsets_and_its_end() {
     }
 }
 
+/// Reliability design 2.1: a closed segment that was found damaged is not looked at again by every fetch.
+#[test]
+fn a_segment_that_was_found_damaged_stays_so_until_the_next_start() {
+    let place = TestDir::new("verdict");
+    let original = write(&place.path, Left::Cleanly);
+    let (name, content) = original.files.iter().find(|(name, _)| kind(name) == "*.log").unwrap();
+    // An offset of another segment.
+    let mut damaged = content.clone();
+    damaged[5] ^= 0x40;
+    fs::write(place.path.join(name), damaged).unwrap();
+    let open = || {
+        let mut dir = open_dir(&place.path).unwrap();
+        assert!(dir.begin().unwrap().is_empty());
+        let (log, _) = dir.open_log(&dir.list().unwrap().logs[0], &options()).unwrap();
+        log
+    };
+    let read = |log: &Log| {
+        let limits = ReadLimits { bytes_max: u32::MAX, upper_bound: log.log_end(), at_least_one_batch: true };
+        log.read(log.log_start(), limits).map(drop).map_err(|error| error.to_string())
+    };
+    let log = open();
+    let told = read(&log).unwrap_err();
+    fs::write(place.path.join(name), content).unwrap();
+    assert_eq!(read(&log), Err(told));
+    drop(log);
+    assert_eq!(read(&open()), Ok(()));
+}
+
 /// LOG-04, IDM-09; reliability design 2.1.
 #[test]
 fn a_damaged_file_is_recovered_or_refused_and_never_served() {
