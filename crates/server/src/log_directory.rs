@@ -21,6 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::flusher::Flusher;
 use crate::formatting::Identified;
+use crate::startup::chain;
 
 /// Most partitions that wait for the janitor at once; those beyond are found by its next round.
 pub const CARE_QUEUE_LENGTH: usize = 1024;
@@ -133,7 +134,7 @@ impl LogDirectory {
             return;
         }
         let path = self.path().display();
-        tracing::error!(%path, %partition, %error, "the log directory failed and goes offline");
+        tracing::error!(%path, %partition, error = %chain(error), "the log directory failed and goes offline");
         // The channel holds one message per directory, so it cannot be full.
         if self.failures.try_send(self.id).is_err() {
             tracing::warn!(%path, "the node is stopping, the failure is not reported");
@@ -145,9 +146,10 @@ impl LogDirectory {
         if !self.files.fail(error) {
             return;
         }
-        tracing::error!(path = %self.path().display(), %error, "the log directory cannot be used and goes offline");
+        let path = self.path().display();
+        tracing::error!(%path, error = %chain(error), "the log directory cannot be used and goes offline");
         if self.failures.try_send(self.id).is_err() {
-            tracing::warn!("the node is stopping, the failure is not reported");
+            tracing::warn!(%path, "the node is stopping, the failure is not reported");
         }
     }
 
@@ -160,6 +162,18 @@ impl LogDirectory {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
+    /// Reliability 2.1: what is logged of a directory that fails is enough to find out why.
+    #[test]
+    fn a_failure_is_told_with_all_that_caused_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the log cannot be opened")]
+        struct Opening(#[source] io::Error);
+        let error = io::Error::other(Opening(io::Error::other("segment 7 is missing")));
+        assert_eq!(super::chain(&error), "the log cannot be opened: segment 7 is missing");
+    }
+
     /// LOG-04: a node that is killed before it knows its logs leaves the checkpoints of the run before.
     #[test]
     fn checkpoints_are_written_only_while_all_logs_are_open() {
