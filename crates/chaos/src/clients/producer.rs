@@ -69,14 +69,19 @@ impl Cluster {
         Payload::new(origin, filling)
     }
 
+    /// A record of an idempotent producer is on its way.
     pub(super) fn note_send(&self, (client, seq): (&Name, u64), partition: i32, payload: &Payload) {
+        self.note_sent((client, seq, true), partition, payload);
+    }
+
+    fn note_sent(&self, (client, seq, idempotent): (&Name, u64, bool), partition: i32, payload: &Payload) {
         self.notes.add(Event::Send {
             at: self.notes.now(),
             client: client.clone(),
             seq,
             partition: name_of(partition),
             digest: payload.digest(),
-            idempotent: true,
+            idempotent,
             durable: true,
         });
     }
@@ -154,15 +159,7 @@ impl Cluster {
             ("retries", retries),
         ];
         let producer = Producer::new(ProducerConfig::from_properties(&self.properties(&settings))?)?;
-        self.notes.add(Event::Send {
-            at: self.notes.now(),
-            client: client.clone(),
-            seq,
-            partition: name_of(partition),
-            digest: payload.digest(),
-            idempotent: false,
-            durable: true,
-        });
+        self.note_sent((&client, seq, false), partition, &payload);
         let topic = topic()?;
         let headers = [Header { key: HEADER.as_bytes(), value: Some(payload.header.as_bytes()) }];
         let record = ProducerRecord::to(&topic)
