@@ -80,6 +80,11 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_names_for_others_is_that_of_the_rows() {
+        assert_eq!(include_str!("../rows.txt").lines().collect::<Vec<_>>(), rows::names());
+    }
+
+    #[test]
     fn unless_said_otherwise_every_row_is_run() {
         let plan = parsed(&["--node", "n", "--settings", "s"]).unwrap();
         assert_eq!(plan.rows, rows::names());

@@ -127,6 +127,12 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_names_for_others_is_that_of_the_cases() {
+        let names: Vec<&str> = Case::ALL.iter().map(|case| case.name()).collect();
+        assert_eq!(include_str!("../cases.txt").lines().collect::<Vec<_>>(), names);
+    }
+
+    #[test]
     fn time_is_shared_out_and_each_case_gets_some() {
         let plan = parsed(&["--node", "n", "--minutes", "3", "--cases", "kill,power"]).unwrap();
         assert_eq!((plan.time, plan.seed), (Duration::from_secs(60), 7));

@@ -1,21 +1,20 @@
 //! `cargo xtask attack [--rows a,b] [--seed S] [--node FILE] [--work DIR] [--output FILE]`: hostile clients against a node.
 //!
-//! Owns: release builds of the node and of `ottla-attack`. Does not own: the attacks (`crates/attack`).
+//! Owns: how `ottla-attack` is started. Does not own: the attacks (`crates/attack`), the builds (`tools`).
 
 use std::process::Command;
 
-use crate::compat::{build_release, root};
+use crate::compat::root;
+use crate::tools::ATTACK;
 
 /// Builds the node, unless one is named, and attacks it.
 pub fn run(arguments: &[String]) -> Result<(), String> {
-    let names_node = arguments.iter().any(|word| word == "--node");
-    let node: &[&str] = if names_node { &[] } else { &["--package", "ottla-cli"] };
-    let built = build_release(&[&["--package", "ottla-attack"], node].concat())?;
+    let (built, node) = ATTACK.build(arguments)?;
     let program = built.join("ottla-attack");
     let mut command = Command::new(&program);
     command.arg("run").arg("--settings").arg(root().join("tests/attack/node.properties"));
-    if !names_node {
-        command.arg("--node").arg(built.join("ottla"));
+    if let Some(node) = node {
+        command.arg("--node").arg(node);
     }
     if !arguments.iter().any(|word| word == "--work") {
         command.arg("--work").arg(built.with_file_name("attack"));

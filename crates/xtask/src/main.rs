@@ -13,6 +13,7 @@ mod differential;
 mod docs;
 mod mutants;
 mod tidy;
+mod tools;
 
 /// A task: its name, its usage and what runs it with the arguments behind its name.
 struct Task {

@@ -85,7 +85,7 @@ impl Bench {
                 command.arg("run").arg("--settings").arg(settings).args(["--rows", &case.name]);
             }
         }
-        command.arg("--node").arg(&self.live.node).args(["--seed", SEED]).arg("--work").arg(work);
+        command.arg("--node").arg(&self.live.node).args(["--seed", SEED]).arg("--work").arg(&work);
         match mutant {
             Some(mutant) => command.env("OTTLA_MUTANT", &mutant.name),
             None => command.env_remove("OTTLA_MUTANT"),
@@ -96,7 +96,10 @@ impl Bench {
             let what = format!("has not ended after {:?}", Duration::from_secs(BOUND_SECONDS));
             return Ok(End::Broken { rule: "hang".to_owned(), what });
         }
-        let (said, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        // Where the run lay says nothing.
+        let place = format!("{}/", work.display());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place, "");
+        let (said, errors) = (text(&ran.stdout), text(&ran.stderr));
         Ok(match case.tool {
             Tool::Chaos => end_of_chaos(&said, &case.name),
             Tool::Attack => end_of_attack(&said, &errors),
@@ -112,9 +115,14 @@ fn end_of_chaos(said: &str, case: &str) -> End {
         if let Some(behind) = about("FAIL ") {
             let (rules, what) = behind.split_once(": ").unwrap_or_default();
             let rule = rules.trim().trim_matches(['(', ')']).to_owned();
-            // The verdict of the history begins with its counts; the first violation says more.
-            let violation = lines[at..].iter().find(|line| !rule.is_empty() && is_violation(line));
-            return End::Broken { rule, what: violation.unwrap_or(&what).trim().to_owned() };
+            // The verdict of the history begins with its counts; the first violation says more. So does a node that ends.
+            let violation = lines[at..].iter().copied().find(|line| !rule.is_empty() && is_violation(line));
+            let last = lines[at..].iter().rev().find_map(|line| Some(line.split_once(" ERROR ")?.1));
+            let what = match what.strip_suffix("; it said last:") {
+                Some(what) => format!("{what}: {}", last.unwrap_or_default()),
+                None => what.to_owned(),
+            };
+            return End::Broken { rule, what: violation.map_or(what, |line| line.trim().to_owned()) };
         }
         if let Some(why) = about("INVALID ").or_else(|| about("SKIP ")) {
             return End::Nothing { why: why.trim_start_matches(": ").to_owned() };
@@ -164,6 +172,8 @@ mod tests {
     fn chaos_tells_the_rules_and_the_first_violation() {
         let said = "case  outcome\npower FAIL 3\n\nFAIL power (R1, R2): FAIL: 2 violations; 9 sends\nR1 acked is durable: it is gone\n  {}\n";
         assert_eq!(end_of_chaos(said, "power"), broken("R1, R2", "R1 acked is durable: it is gone"));
+        let said = "\nFAIL power: the node has ended; it said last:\n7 INFO  starts\n8 ERROR the log is short (ottla)\n";
+        assert_eq!(end_of_chaos(said, "power"), broken("", "the node has ended: the log is short (ottla)"));
         let said = "\nFAIL io: a flush failed, and the node goes on\n  again: cargo xtask chaos\n";
         assert_eq!(end_of_chaos(said, "io"), broken("", "a flush failed, and the node goes on"));
     }
