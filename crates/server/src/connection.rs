@@ -408,7 +408,7 @@ impl ConnectionTask {
         }
     }
 
-    /// An idle connection keeps no buffer.
+    /// An idle connection keeps no buffer, and one that waits for the rest of a small request a small one.
     fn release_buffer(&mut self) {
         if self.pending.is_empty()
             && self.next.is_none()

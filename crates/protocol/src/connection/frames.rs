@@ -6,7 +6,8 @@
 //! Invariants
 //! - I1 memory is at most `GROWTH` times the bytes that arrived, or one `READ_BYTES`: a size field alone allocates
 //!   nothing beyond it;
-//! - I2 a frame is handed out once, whole, as a part of the buffer that can be changed in place.
+//! - I2 a frame is handed out once, whole, as a part of the buffer that can be changed in place;
+//! - I3 a part of a frame of at most `PARKED_BYTES_MAX` that waits for the rest needs no read buffer.
 //!
 //! Source: Kafka protocol guide, "Network"; requirement WIRE-01; performance 4.2.
 
@@ -26,6 +27,10 @@ const GROWTH: usize = 4;
 /// Less room than this is not worth a read.
 const ROOM_BYTES_MIN: usize = 16 * 1024;
 
+/// A part of a frame up to this size is copied aside when the read buffer is given away. One that is larger came from a
+/// client that sends something.
+const PARKED_BYTES_MAX: usize = 4 * 1024;
+
 /// A size field that no frame can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadSize {
@@ -36,6 +41,8 @@ pub(super) struct BadSize {
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     buffer: BytesMut,
+    /// Whether the buffer is no read buffer, but only holds a small part of a frame.
+    is_parked: bool,
 }
 
 impl Frames {
@@ -45,6 +52,7 @@ impl Frames {
         let wanted = self.wanted().unwrap_or(have + ROOM_BYTES_MIN);
         if self.buffer.capacity() < wanted {
             self.buffer.reserve(wanted.max(READ_BYTES) - have);
+            self.is_parked = false;
         }
         &mut self.buffer
     }
@@ -85,24 +93,37 @@ impl Frames {
         self.buffer.len()
     }
 
-    /// Gives the buffer away while nothing is in it.
+    /// Gives the buffer away while little or nothing is in it; what is in it stays.
     pub(super) fn take_buffer(&mut self) -> Option<BytesMut> {
-        (self.buffer.is_empty() || mutant!(reuse_read_buffer)).then(|| std::mem::take(&mut self.buffer))
+        if self.buffer.is_empty() || mutant!(reuse_read_buffer) {
+            return Some(std::mem::take(&mut self.buffer));
+        }
+        if self.is_parked || self.buffer.len() > PARKED_BYTES_MAX {
+            return None;
+        }
+        self.is_parked = true;
+        let parked = BytesMut::from(self.buffer.as_ref());
+        let mut buffer = std::mem::replace(&mut self.buffer, parked);
+        buffer.clear();
+        Some(buffer)
     }
 
     /// Whether there is memory to read into.
     pub(super) fn has_buffer(&self) -> bool {
-        self.buffer.capacity() > 0
+        self.buffer.capacity() > 0 && !self.is_parked
     }
 
     /// Takes a buffer to read into; one that is already there stays.
     pub(super) fn put_buffer(&mut self, mut buffer: BytesMut) {
-        if self.buffer.is_empty() {
-            if !mutant!(reuse_read_buffer) {
-                buffer.clear();
-            }
-            self.buffer = buffer;
+        if self.has_buffer() {
+            return;
         }
+        if !mutant!(reuse_read_buffer) {
+            buffer.clear();
+        }
+        buffer.extend_from_slice(&self.buffer);
+        self.buffer = buffer;
+        self.is_parked = false;
     }
 }
 
@@ -161,6 +182,23 @@ mod tests {
         frames.room();
         let last = frames.buffer.as_ptr();
         assert!(last.addr().abs_diff(first.addr()) < READ_BYTES, "another buffer was allocated");
+    }
+
+    /// Performance 4.2
+    #[test]
+    fn a_small_part_of_a_frame_that_waits_keeps_no_read_buffer() {
+        let (mut frames, bytes) = (Frames::default(), frame(10_000));
+        frames.room().extend_from_slice(&bytes[..7]);
+        let buffer = frames.take_buffer().unwrap();
+        assert!(buffer.capacity() >= READ_BYTES && frames.buffer.capacity() < 64);
+        assert!(frames.take_buffer().is_none() && !frames.has_buffer());
+        assert_eq!((frames.len(), frames.announced()), (7, Some(10_004)));
+        frames.put_buffer(buffer);
+        assert!(frames.has_buffer() && frames.room().capacity() >= READ_BYTES);
+        frames.room().extend_from_slice(&bytes[7..5_000]);
+        assert!(frames.take_buffer().is_none(), "there is more than a small part");
+        frames.room().extend_from_slice(&bytes[5_000..]);
+        assert_eq!(frames.next(u32::MAX).unwrap().unwrap(), bytes[SIZE_BYTES..]);
     }
 
     proptest! {

@@ -283,7 +283,7 @@ impl<R: From<Bytes>> Connection<R> {
         self.frames.wanted()
     }
 
-    /// Gives the read buffer away while nothing is in it: an idle connection owns none (performance 4.2).
+    /// Gives the read buffer away while little or nothing is in it: an idle connection owns none (performance 4.2).
     pub fn take_buffer(&mut self) -> Option<BytesMut> {
         self.frames.take_buffer()
     }
