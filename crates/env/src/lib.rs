@@ -19,5 +19,6 @@ pub mod time;
 
 pub mod memory;
 pub mod metrics;
+pub mod spare;
 
 pub mod failpoint;

@@ -9,12 +9,12 @@
 //!
 //! Source: requirements LOG-04, FET-12, OLD-01.
 
-use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use ottla_env::disk::File;
+use ottla_env::spare::{Spare, SpareLimits};
 use ottla_model::{LeaderEpoch, Offset, Timestamp};
 use ottla_protocol::record::{
     Batch, BatchError, BatchHeader, BatchPrefix, HEADER_BYTES, MAGIC, PREFIX_BYTES,
@@ -30,7 +30,9 @@ const CHUNK_BYTES_MAX: usize = 256 * 1024;
 const SPARE_BUFFERS_MAX: usize = 4;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// Buffers that did not grow for a large batch.
+    static SPARE: Spare =
+        const { Spare::new(SpareLimits { pieces_max: SPARE_BUFFERS_MAX, piece_bytes_max: CHUNK_BYTES_MAX }) };
 }
 
 /// Bytes of an old message up to its timestamp, which follows attributes and is there in magic 1.
@@ -191,7 +193,7 @@ impl Scanner {
         let left = usize::try_from(self.end - position).unwrap_or(usize::MAX);
         let size = len.max(self.chunk.min(left));
         if self.buffer.capacity() == 0 {
-            self.buffer = SPARE.with_borrow_mut(|spare| spare.pop()).unwrap_or_default();
+            self.buffer = SPARE.with(Spare::take);
         }
         self.buffer.resize(size, 0);
         self.buffer_at = position;
@@ -213,20 +215,11 @@ impl Scanner {
 }
 
 impl Drop for Scanner {
-    /// The buffer serves the next walk, unless it grew for a large batch.
+    /// The buffer serves the next walk.
     fn drop(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        if buffer.capacity() == 0 || buffer.capacity() > CHUNK_BYTES_MAX {
-            return;
-        }
-        buffer.clear();
+        let buffer = std::mem::take(&mut self.buffer);
         // A thread that ends has no spare buffers any more.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_BUFFERS_MAX {
-                spare.push(buffer);
-            }
-        });
+        let _ = SPARE.try_with(|spare| spare.give(buffer));
     }
 }
 

@@ -5,12 +5,12 @@
 //!
 //! Source: requirements FET-01 to FET-04, FET-15 to FET-22; performance design 4.3.
 
-use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_env::disk::File;
+use ottla_env::spare::{Spare, SpareLimits};
 use ottla_env::time::wall_now;
 use ottla_model::Offset;
 use ottla_mutant::mutant;
@@ -49,7 +49,8 @@ const SPARE_BYTES_MAX: usize = 64 * 1024;
 const SPARE_FRAMES_MAX: usize = 16;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: Spare =
+        const { Spare::new(SpareLimits { pieces_max: SPARE_FRAMES_MAX, piece_bytes_max: SPARE_BYTES_MAX }) };
 }
 
 /// An answer that was sent leaves its memory behind.
@@ -63,24 +64,15 @@ impl AsRef<[u8]> for Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        let mut memory = std::mem::take(&mut self.0);
-        if memory.capacity() > SPARE_BYTES_MAX {
-            return;
-        }
-        memory.clear();
+        let memory = std::mem::take(&mut self.0);
         // A thread that ends keeps nothing.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < SPARE_FRAMES_MAX {
-                spare.push(memory);
-            }
-        });
+        let _ = SPARE.try_with(|spare| spare.give(memory));
     }
 }
 
 /// Empty memory for a frame of about so many bytes.
 fn take_memory(bytes: usize) -> Vec<u8> {
-    let mut memory = SPARE.with_borrow_mut(|spare| spare.pop()).unwrap_or_default();
+    let mut memory = SPARE.with(Spare::take);
     memory.reserve(bytes);
     memory
 }
