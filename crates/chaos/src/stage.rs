@@ -32,6 +32,8 @@ const PRODUCERS: u64 = 3;
 const PARTITIONS: i32 = 3;
 /// Longest from the end of a fault until the node acknowledges again.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest until readers come to the ends where a case ends at the first thing that is wrong.
+const HURRIED: Duration = Duration::from_secs(25);
 /// How long a process may take to give back what it holds for clients that are gone.
 const RELEASE: Duration = Duration::from_secs(15);
 /// What a process may hold in memory beyond what it held before the load.
@@ -219,7 +221,8 @@ impl Stage {
         let readers: &[&str] =
             if self.foreign.is_some() { &[FOLLOWER, MEMBERS, FOREIGN] } else { &[FOLLOWER, MEMBERS] };
         self.cluster.await_settled().await?;
-        self.cluster.notes.every_end(readers, &ends, PATIENCE).await?;
+        let patience = if matches!(self.hurry, Hurry::No) { PATIENCE } else { HURRIED };
+        self.cluster.notes.every_end(readers, &ends, patience).await?;
         self.cluster.stop_reading.store(true, std::sync::atomic::Ordering::Release);
         self.clients_end(|_| true).await?;
         self.cluster.note_drained(&ends);

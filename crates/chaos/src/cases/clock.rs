@@ -13,7 +13,10 @@ use crate::clients::TOPIC;
 use crate::stage::Stage;
 
 /// Jumps in seconds: an hour and a day, both ways.
-const JUMPS: [i64; 4] = [3_600, -3_600, 86_400, -86_400];
+const JUMPS: [i64; 4] = [3_600, -3_600, 86_400, DAY_BACK];
+const DAY_BACK: i64 = -86_400;
+/// Every partition closes a segment within this time.
+const LONG: Duration = Duration::from_secs(4);
 /// What the topic keeps: more than a run, less than a jump.
 const RETENTION_MS: u64 = 1_800_000;
 /// Bytes of the file that the preloaded library maps.
@@ -35,21 +38,29 @@ pub(super) async fn clock(stage: &mut Stage) -> Fallible<()> {
     while stage.goes_on(None) {
         let acks = stage.random.between(50, 400);
         stage.acks(acks).await?;
-        // A run of any length has a node that starts while its clock is behind, and one behind it that knows better.
-        let first = stage.faults.0.is_empty();
-        let jump = if first { JUMPS[3] } else { *stage.random.pick(&JUMPS).ok_or("no jumps")? };
-        let lasting = Duration::from_millis(stage.random.between(1_000, 4_000));
+        // A run of any length has a node that starts while its clock is behind and one after it that knows better, and one that
+        // closes segments while its clock is behind and learns better as it runs.
+        let (restarts, jump, lasting) = match stage.faults.0.len() {
+            0 => ([true; 2], DAY_BACK, LONG),
+            1 => ([false; 2], DAY_BACK, LONG),
+            _ => {
+                let jump = *stage.random.pick(&JUMPS).ok_or("no jumps")?;
+                // Some nodes are started while the clock is behind. One that starts while it is ahead believes it, as every node
+                // does.
+                let restarts = [(); 2].map(|()| jump < 0 && stage.random.chance(50));
+                (restarts, jump, Duration::from_millis(stage.random.between(1_000, 4_000)))
+            }
+        };
         stage.fault(if jump > 0 { "clock forward" } else { "clock back" });
         set(&stage.home, jump)?;
         age_files(stage)?;
         time::sleep(lasting).await;
-        // Some nodes are started while the clock is behind. One that starts while it is ahead believes it, as every node does.
-        if first || jump < 0 && stage.random.chance(50) {
+        if restarts[0] {
             start_anew(stage, jump).await?;
             time::sleep(lasting).await;
         }
         // Put right under a node that runs, or before the next one starts.
-        if first || jump < 0 && stage.random.chance(50) {
+        if restarts[1] {
             start_anew(stage, 0).await?;
         }
         set(&stage.home, 0)?;

@@ -65,7 +65,9 @@ impl Cluster {
             wall_ms: time::wall_now().millis(),
             since_ns: self.notes.now(),
         };
-        let filling = usize::try_from(seq % self.load.filling_max.max(1)).unwrap_or(0);
+        // Small and large ones by turns, from the first on.
+        let filling = seq.wrapping_mul(31) % self.load.filling_max.max(1);
+        let filling = usize::try_from(filling).unwrap_or(0);
         Payload::new(origin, filling)
     }
 
