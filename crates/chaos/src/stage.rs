@@ -97,6 +97,7 @@ impl Stage {
         let cluster = Cluster::new(bootstrap, &format!("{case}-{seed}"), PARTITIONS, load);
         let made = time::timeout(PATIENCE, cluster.create_topic(case.topic_settings())).await;
         made.map_err(|_| node.failed("does not create a topic"))??;
+        case.begin(home)?;
         let base = node.held()?;
         let mut stage = Stage {
             node,

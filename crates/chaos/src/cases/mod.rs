@@ -7,6 +7,7 @@ mod calls;
 mod clock;
 mod names;
 mod process;
+mod rot;
 mod storage;
 mod torn;
 
@@ -44,6 +45,8 @@ pub enum Case {
     Clock,
     /// Nothing: whether names are durable is looked at.
     Names,
+    /// Files are damaged between two runs.
+    Rot,
     /// Many kinds, one after the other.
     Mixed,
 }
@@ -61,7 +64,7 @@ enum Disks {
 }
 
 impl Case {
-    pub const ALL: [Case; 11] = [
+    pub const ALL: [Case; 12] = [
         Case::Kill,
         Case::Term,
         Case::Stop,
@@ -72,6 +75,7 @@ impl Case {
         Case::Slow,
         Case::Clock,
         Case::Names,
+        Case::Rot,
         Case::Mixed,
     ];
 
@@ -87,6 +91,7 @@ impl Case {
             Case::Slow => "slow",
             Case::Clock => "clock",
             Case::Names => "names",
+            Case::Rot => "rot",
             Case::Mixed => "mixed",
         }
     }
@@ -101,7 +106,7 @@ impl Case {
     pub fn missing(self, work: &Path) -> Option<String> {
         let volume = || volume::missing(&work.join("probe"));
         match self {
-            Case::Kill | Case::Term | Case::Stop => None,
+            Case::Kill | Case::Term | Case::Stop | Case::Rot => None,
             Case::Power | Case::Full | Case::ReadOnly => volume(),
             Case::Io | Case::Slow | Case::Names => tracer::missing(),
             Case::Clock => build(&CLOCK, &work.join("probe")).err().map(|error| error.to_string()),
@@ -111,7 +116,9 @@ impl Case {
 
     fn disks(self) -> Disks {
         match self {
-            Case::Kill | Case::Term | Case::Stop | Case::Slow | Case::Clock | Case::Names => Disks::One,
+            Case::Kill | Case::Term | Case::Stop | Case::Slow | Case::Clock | Case::Names | Case::Rot => {
+                Disks::One
+            }
             Case::Power => Disks::OneOfItsOwn(1024),
             Case::Full | Case::Mixed => Disks::OneOfItsOwn(512),
             Case::Io => Disks::Several,
@@ -130,8 +137,8 @@ impl Case {
     /// Most bytes of filling in a record.
     pub fn filling_max(self) -> u64 {
         match self {
-            // So that segments are closed while the clock is wrong, or somebody looks.
-            Case::Clock | Case::Names => 6_000,
+            // So that many segments are closed.
+            Case::Clock | Case::Names | Case::Rot => 6_000,
             Case::Kill
             | Case::Term
             | Case::Stop
@@ -162,12 +169,15 @@ impl Case {
         match self {
             Case::Io => metadata,
             // Small files are replaced often.
+            Case::Rot => "log.retention.check.interval.ms=200\nlog.initial.task.delay.ms=100\n\
+                          log.flush.offset.checkpoint.interval.ms=200\n"
+                .to_owned(),
             Case::Names | Case::Power => "log.flush.offset.checkpoint.interval.ms=200\n\
                             log.flush.start.offset.checkpoint.interval.ms=200\n"
                 .to_owned(),
             // Whoever keeps half an hour deletes nothing in a run of minutes, and looks often.
             Case::Clock => "log.retention.check.interval.ms=200\nlog.initial.task.delay.ms=100\n\
-                            offsets.retention.minutes=30\noffsets.retention.check.interval.ms=500\n\
+                            offsets.retention.minutes=30\noffsets.retention.check.interval.ms=10\n\
                             producer.id.expiration.check.interval.ms=500\n"
                 .to_owned(),
             Case::Kill | Case::Term | Case::Stop | Case::Full | Case::ReadOnly | Case::Slow | Case::Mixed => {
@@ -178,6 +188,7 @@ impl Case {
 
     pub fn topic_settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
+            Case::Rot => &[("retention.ms", "1800000")],
             // Clients keep the right time, which to the node may lie a day ahead.
             Case::Clock => {
                 &[("retention.ms", "1800000"), ("message.timestamp.after.max.ms", "9223372036854775807")]
@@ -214,11 +225,18 @@ impl Case {
             // Whether it may end so is judged where the call failed.
             Case::Io => &["Input/output error", "os error 5", "the node cannot go on without it"],
             Case::Full | Case::Mixed => &["No space left on device", "os error 28"],
+            // Told once for each segment that is damaged.
+            Case::Rot => &["damaged"],
             Case::Kill | Case::Term | Case::Stop | Case::Power | Case::Slow | Case::Clock | Case::Names => {
                 &[]
             }
         };
         words.iter().any(|word| line.contains(word))
+    }
+
+    /// What is done between the start of the node and that of its clients.
+    pub fn begin(self, home: &Path) -> Fallible<()> {
+        if self == Case::Clock { clock::begin(home) } else { Ok(()) }
     }
 
     /// Lets its faults come, until time is over or there were enough of them.
@@ -234,6 +252,7 @@ impl Case {
             Case::Slow => calls::slow(stage).await,
             Case::Clock => clock::clock(stage).await,
             Case::Names => names::names(stage).await,
+            Case::Rot => rot::rot(stage).await,
             Case::Mixed => mixed(stage).await,
         }
     }

@@ -21,7 +21,7 @@ use crate::node::Node;
 const LENGTH_AT: usize = 8;
 const LENGTH_COVERS_FROM: usize = 12;
 const LAST_OFFSET_DELTA_AT: usize = 23;
-const RECORDS_AT: usize = 61;
+pub(super) const RECORDS_AT: usize = 61;
 /// Lies in a directory whose logs were closed: nothing was being written to them.
 const CLEAN: &str = ".kafka_cleanshutdown";
 /// Percent of logs that get a torn end.
@@ -77,16 +77,22 @@ fn torn_end(segment: &[u8], random: &SeededRandom) -> Option<(u64, Vec<u8>)> {
 
 /// The end of the whole batches of a segment, and the last of them.
 fn last_batch(segment: &[u8]) -> Option<(usize, &[u8])> {
-    let (mut at, mut last) = (0, None);
-    while let Some(length) = array(segment, at + LENGTH_AT).map(i32::from_be_bytes) {
-        let end = at + LENGTH_COVERS_FROM + usize::try_from(length).ok()?;
-        let Some(batch) = segment.get(at..end).filter(|batch| batch.len() > RECORDS_AT) else { break };
-        (at, last) = (end, Some(batch));
-    }
-    last.map(|batch| (at, batch))
+    batches(segment).last().map(|(at, batch)| (at + batch.len(), batch))
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+/// The whole batches of a segment, each with its place.
+pub(super) fn batches(segment: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let at = next;
+        let length = usize::try_from(array(segment, at + LENGTH_AT).map(i32::from_be_bytes)?).ok()?;
+        next = at + LENGTH_COVERS_FROM + length;
+        let batch = segment.get(at..next).filter(|batch| batch.len() > RECORDS_AT)?;
+        Some((at, batch))
+    })
+}
+
+pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 

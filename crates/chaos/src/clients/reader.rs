@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ottla_client::consumer::ConsumerRecord;
 use ottla_env::time;
+use ottla_model::{Offset, TopicPartition};
 use ottla_testkit::history::{Event, Name};
 
 use super::{ANSWER, Cluster, FOLLOWER, POLL, name_of};
@@ -15,6 +16,9 @@ use crate::payload::{HEADER, digest_of, identity};
 
 /// Longest a reader waits for the first record of what is there.
 const READ: Duration = Duration::from_secs(10);
+
+/// Longest for a reader that may have to stop at what is damaged.
+const CARELESS: Duration = Duration::from_secs(6);
 
 /// A record as any client gives it.
 pub(super) struct Given<'a> {
@@ -99,6 +103,37 @@ impl Cluster {
         }
         self.note_read_all((&client, since), ends);
         Ok(())
+    }
+
+    /// Reads a partition from an offset on up to another one, or to an error, as somebody who compares no checksums and takes
+    /// little at once. The last offset that was given.
+    pub async fn read_from(&self, partition: i32, from: i64, to: i64) -> Fallible<Option<i64>> {
+        let mut consumer =
+            self.consumer(&[("check.crcs", "false"), ("max.partition.fetch.bytes", "20000")])?;
+        let client = Name::from("careless reader");
+        let of_it = |it: &TopicPartition| it.partition.value() == partition;
+        let partition = self.partitions()?.into_iter().find(of_it).ok_or("no such partition")?;
+        consumer.assign([partition.clone()]);
+        consumer.handle().seek(&partition, Offset::new(from).ok_or("a negative offset")?)?;
+        let (mut last, until) = (None, time::now() + CARELESS);
+        while time::now() < until && last.is_none_or(|last| last < to) {
+            match consumer.poll(POLL).await {
+                Ok(records) => {
+                    for record in &records {
+                        self.note_read((&client, None), &Given::of(record));
+                        last = Some(record.offset.value());
+                    }
+                }
+                Err(error) => {
+                    self.notes.complain(format!("{client}: {error}"));
+                    // What is told again and again is so.
+                    if time::now() + CARELESS / 2 > until {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(last)
     }
 
     /// Whether a new reader is given records.
