@@ -87,7 +87,14 @@ pub async fn explode(stage: &Stage<'_>, prepared: Prepared) -> Fallible<Found> {
     let mut codes: Vec<String> = Vec::new();
     for (name, mut client) in sent {
         match client.receive(PATIENCE).await {
-            Reply::Answer(answer) => codes.push(format!("{name} {}", produce_code(&answer)?)),
+            Reply::Answer(answer) => {
+                let code = produce_code(&answer)?;
+                // As far as these two go, nobody may have unpacked it to its end.
+                let must_be_refused =
+                    [Compression::Gzip, Compression::Zstd].iter().any(|it| it.name() == name);
+                found.must(code != 0 || !must_be_refused, || format!("a bomb of {name} was taken"));
+                codes.push(format!("{name} {code}"));
+            }
             other @ (Reply::Closed | Reply::Silent) => {
                 found.misses.push(format!("a bomb of {name} got {other:?}"))
             }
