@@ -97,8 +97,8 @@ fn files(directory: &Path, extension: &str) -> Fallible<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Indexes of some closed segments, and the last producer snapshot. Those of the first segment stay, for they tell when it has
-/// lost its end: where both are damaged nobody knows.
+/// Indexes of some closed segments, and the last producer snapshot. The first segment, which retention asks first, may seem
+/// older than it is; its offset index stays, for that tells when the segment has lost its end.
 fn damage_what_is_known_elsewhere(directory: &Path, random: &SeededRandom) -> Fallible<()> {
     for extension in ["index", "timeindex"] {
         let indexes = files(directory, extension)?;
@@ -106,6 +106,11 @@ fn damage_what_is_known_elsewhere(directory: &Path, random: &SeededRandom) -> Fa
         for path in indexes.iter().take(closed).skip(1).filter(|_| random.chance(40)) {
             damage(path, random)?;
         }
+    }
+    if let Some(first) = files(directory, "timeindex")?.first().filter(|_| random.chance(50)) {
+        let mut bytes = fs::read(first)?;
+        forge(first, &mut bytes);
+        fs::write(first, bytes)?;
     }
     if let Some(path) = files(directory, "snapshot")?.last().filter(|_| random.chance(50)) {
         change(path, random)?;
@@ -170,7 +175,9 @@ impl Changed {
         let path = files(directory, "log")?.into_iter().next().ok_or("a log has no segment")?;
         let bytes = fs::read(&path)?;
         let batches: Vec<(usize, &[u8])> = torn::batches(&bytes).collect();
-        let (start, batch) = *random.pick(&batches).ok_or("a closed segment has no batch")?;
+        // The index knows of something behind it.
+        let early = batches.get(..batches.len().div_ceil(2)).unwrap_or_default();
+        let (start, batch) = *random.pick(early).ok_or("a closed segment has no batch")?;
         let first = |batch: &[u8]| torn::array(batch, 0).map(i64::from_be_bytes);
         // Late in the batch, where most bytes are those of a record's value.
         let inner = batch.len() - 1 - random.index((batch.len() - torn::RECORDS_AT) / 2);
