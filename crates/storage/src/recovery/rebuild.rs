@@ -136,21 +136,39 @@ impl<'a> Rebuild<'a> {
         self.finish(active)
     }
 
-    /// Looks for what producers wrote shortly before the snapshot.
+    /// Looks for what producers wrote shortly before the snapshot, which may be in more than one segment.
     fn look_back(&mut self, segments: &[Segment]) -> Result<(), OpenError> {
         let from = self.replay.from();
-        let before = segments.iter().rev().find(|segment| segment.files.base < from);
-        let Some(segment) = before.filter(|_| self.replay.may_recall()) else { return Ok(()) };
+        if !self.replay.may_recall() {
+            return Ok(());
+        }
+        let mut left = LOOK_BACK_BYTES;
+        for segment in segments.iter().rev().filter(|segment| segment.files.base < from) {
+            let seen = self.look_back_in(segment, left)?;
+            match seen {
+                Some(seen) if seen < left => left -= seen,
+                Some(_) | None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at so many bytes of a segment before the snapshot, and tells how many they were; nothing where it would be all.
+    fn look_back_in(&mut self, segment: &Segment, bytes: u64) -> Result<Option<u64>, OpenError> {
+        let from = self.replay.from();
         let (files, size) = (&segment.files, segment.found.size);
         let indexes = self.usable_indexes(segment)?;
         let relative = relative_offset(files.base, from).unwrap_or(u32::MAX);
         let near = indexes.position_before(files, relative)?;
         let open = || files.open(FileKind::OffsetIndex);
-        let far = |entry: &OffsetEntry| u64::from(entry.position) + LOOK_BACK_BYTES <= near;
+        let far = |entry: &OffsetEntry| u64::from(entry.position) + bytes <= near;
         let start = indexes.offsets.last_before(open, far)?.map_or(0, |entry| u64::from(entry.position));
         // Without an index, the whole segment would be read.
-        let within = start + LOOK_BACK_BYTES_MAX > near;
-        if within { Ok(self.replay.recall(files, start..size)?) } else { Ok(()) }
+        if start + LOOK_BACK_BYTES_MAX <= near {
+            return Ok(None);
+        }
+        self.replay.recall(files, start..size)?;
+        Ok(Some(near - start))
     }
 
     /// The segment to scan first: the last one, or after a crash the one with the last offset below the recovery

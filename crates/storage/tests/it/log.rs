@@ -427,6 +427,28 @@ fn repetitions_of_five_batches_are_recognised_after_a_clean_stop() {
     assert_eq!(log.log_end(), offset(7));
 }
 
+/// IDM-09: the batches that may be repeated lie in several segments.
+#[test]
+fn repetitions_are_recognised_across_the_borders_of_segments() {
+    let disk = SimDisk::new(0);
+    let config = LogConfig { segment_bytes: 200, ..LogConfig::default() };
+    let mut log = create(&disk, config.clone());
+    let send = |log: &mut Log, sequence| {
+        log.append_as_leader(&mut batch(5, &["a"], producer(sequence)), &as_client(0)).unwrap()
+    };
+    for sequence in 0..7 {
+        assert!(matches!(send(&mut log, sequence), LeaderAppended::New(_)));
+    }
+    assert!(log.segment_bases().count() >= 3);
+    log.close().unwrap();
+    let (mut log, _) = Log::open(sim(&disk, config), &clean(7)).unwrap();
+    for sequence in 2..7 {
+        let again = send(&mut log, sequence);
+        assert!(matches!(again, LeaderAppended::Duplicate { .. }), "{sequence}: {again:?}");
+    }
+    assert_eq!(log.log_end(), offset(7));
+}
+
 /// IDM-09: a follower knows the producers of what it took, whatever their sequences, and finds repetitions once it leads.
 #[test]
 fn a_follower_that_comes_to_lead_recognises_repetitions() {
