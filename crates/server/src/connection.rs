@@ -42,6 +42,7 @@ use crate::handlers::fetch::{self, Fetched};
 use crate::handlers::produce::{self, Produced};
 use crate::memory_budget::Reserved;
 use crate::node::Node;
+use crate::turn::{Turn, waited};
 
 /// Replies that go out with one system call.
 const REPLIES_PER_WRITE: usize = 64;
@@ -68,19 +69,13 @@ struct Pending {
     may_be_joined: bool,
 }
 
-/// What a connection did since it last gave way to the others of its thread.
-#[derive(Default)]
-struct Turn {
-    reads: u32,
-    requests: u32,
-}
-
-impl Turn {
-    /// Enough that giving way costs little, and little enough that the others are not kept waiting: a connection that
-    /// always has something to do would else have its thread as long as the runtime lets it, tens of milliseconds.
-    fn is_over(&self) -> bool {
-        self.reads >= 8 || self.requests >= 64
-    }
+/// What a connection waits for.
+enum Event {
+    Answer(Result<FileReply, DispatchError>),
+    Memory(Option<Reserved>),
+    Readable(io::Result<()>),
+    Time,
+    Stop,
 }
 
 /// The node will never have the memory that a request may take.
@@ -160,25 +155,36 @@ impl ConnectionTask {
                 self.machine.on_wait(now(), may_read);
             }
             let deadline = self.machine.deadline();
-            let front = self.pending.front_mut();
-            task::select! {
-                biased;
-                answer = answer_of(front) => {
+            let (front, reserving) = (self.pending.front_mut(), self.reserving.as_mut());
+            let stream = &self.stream;
+            let next = async {
+                task::select! {
+                    biased;
+                    answer = answer_of(front) => Event::Answer(answer),
+                    memory = reserved(reserving) => Event::Memory(memory),
+                    readable = stream.readable(), if may_read => Event::Readable(readable),
+                    () = sleep_until_some(deadline) => Event::Time,
+                    _ = stopping.changed() => Event::Stop,
+                }
+            };
+            let (event, has_waited) = waited(next).await;
+            if has_waited {
+                self.turn = Turn::default();
+            }
+            match event {
+                Event::Answer(answer) => {
                     self.on_answer(answer);
                     self.take_ready_answers().await;
                 }
-                memory = reserved(self.reserving.as_mut()) => {
-                    self.memory = memory;
-                    self.reserving = None;
-                }
-                readable = self.stream.readable(), if may_read => {
+                Event::Memory(memory) => (self.memory, self.reserving) = (memory, None),
+                Event::Readable(readable) => {
                     readable?;
                     if !self.read()? {
                         return Ok(());
                     }
                 }
-                () = sleep_until_some(deadline) => self.machine.on_time(now()),
-                _ = stopping.changed() => {
+                Event::Time => self.machine.on_time(now()),
+                Event::Stop => {
                     self.machine.close(CloseReason::Server { why: "the node stops".to_owned() });
                 }
             }

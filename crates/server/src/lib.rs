@@ -41,6 +41,7 @@ mod testing;
 mod topic_creation;
 mod topic_settings;
 mod topology;
+mod turn;
 mod unwritable;
 mod waiting;
 
