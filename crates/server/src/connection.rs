@@ -119,9 +119,10 @@ impl ConnectionTask {
         }
     }
 
-    /// Serves until the client goes, something forbids to go on, or the node stops.
-    pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
-        if let Err(error) = self.serve(&mut stopping).await {
+    /// Serves until the client goes, something forbids to go on, or the node stops. Whoever waits for it holds the task in
+    /// memory once; by value it would be there three times.
+    pub async fn run(&mut self, stopping: &mut watch::Receiver<bool>) {
+        if let Err(error) = self.serve(stopping).await {
             tracing::debug!(peer = %self.stream.peer_addr(), %error, "connection lost");
         }
         self.report();

@@ -142,10 +142,10 @@ impl Door {
             client_id: Arc::from(""),
         };
         let machine = Connection::new(limits, offered, now());
-        let connection = ConnectionTask::new(Arc::clone(node), caller, stream, machine);
-        let stopping = stopping.clone();
+        let mut connection = ConnectionTask::new(Arc::clone(node), caller, stream, machine);
+        let mut stopping = stopping.clone();
         drop(task::spawn(async move {
-            connection.run(stopping).await;
+            connection.run(&mut stopping).await;
             drop((counted, place));
         }));
     }
