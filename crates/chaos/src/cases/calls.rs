@@ -99,8 +99,9 @@ pub(super) async fn slow(stage: &mut Stage) -> Fallible<()> {
     Ok(())
 }
 
-/// One slow time. Acknowledgements come late, but they come.
+/// One slow time. Acknowledgements come late, but they come: a node that starts meanwhile may need all of it for that.
 pub(super) async fn slow_disk(stage: &mut Stage) -> Fallible<()> {
+    stage.acks(1).await?;
     let delay = stage.random.between(200_000, 1_000_000);
     let lasting = Duration::from_millis(stage.random.between(3_000, 8_000));
     stage.fault("slow");
