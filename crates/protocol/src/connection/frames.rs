@@ -27,9 +27,9 @@ const GROWTH: usize = 4;
 /// Less room than this is not worth a read.
 const ROOM_BYTES_MIN: usize = 16 * 1024;
 
-/// A part of a frame up to this size is copied aside when the read buffer is given away. One that is larger came from a
-/// client that sends something.
-const PARKED_BYTES_MAX: usize = 4 * 1024;
+/// A part of a frame up to this size is copied aside when the read buffer is given away. A larger one came from a client that
+/// sends something, and its rest is most often already on its way: frames of a few KiB come in two parts again and again.
+const PARKED_BYTES_MAX: usize = 64;
 
 /// A size field that no frame can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
