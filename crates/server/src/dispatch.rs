@@ -121,7 +121,7 @@ async fn serve_group(
         ApiKey::OffsetFetch => framed(head, &h::offset_fetch::handle(node, caller, v, body(request)?).await),
         ApiKey::OffsetDelete => framed(head, &h::offset_delete::handle(node, caller, body(request)?).await),
         ApiKey::DescribeGroups => {
-            framed(head, &h::describe_groups::handle(node, caller, v, body(request)?).await)
+            framed_or_failed(head, h::describe_groups::handle(node, caller, v, body(request)?).await)
         }
         ApiKey::ListGroups => framed(head, &h::list_groups::handle(node, caller, body(request)?).await),
         ApiKey::DeleteGroups => framed(head, &h::delete_groups::handle(node, caller, body(request)?).await),

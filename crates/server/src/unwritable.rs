@@ -8,9 +8,10 @@
 //! Source: observed of Apache Kafka 4.3.1.
 
 use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
+use ottla_protocol::messages::describe_groups_response::DescribedGroup;
 use ottla_protocol::messages::{
-    AlterConfigsResponse, CreateTopicsResponse, DescribeConfigsResponse, DescribeProducersResponse,
-    IncrementalAlterConfigsResponse, JoinGroupResponse, UpdateFeaturesResponse,
+    AlterConfigsResponse, CreateTopicsResponse, DescribeConfigsResponse, DescribeGroupsResponse,
+    DescribeProducersResponse, IncrementalAlterConfigsResponse, JoinGroupResponse, UpdateFeaturesResponse,
 };
 use ottla_protocol::{ErrorCode, Message};
 
@@ -81,6 +82,15 @@ impl Unwritable for UpdateFeaturesResponse {
             error_message: None,
             ..UpdateFeaturesResponse::default()
         };
+    }
+}
+
+impl Unwritable for DescribeGroupsResponse {
+    fn fail(&mut self, _: i16) {
+        for group in &mut self.groups {
+            let (group_id, error_code) = (std::mem::take(&mut group.group_id), FAILED);
+            *group = DescribedGroup { group_id, error_code, ..DescribedGroup::default() };
+        }
     }
 }
 

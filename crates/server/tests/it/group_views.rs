@@ -149,6 +149,12 @@ fn groups_are_described_in_every_version() {
             assert_eq!(told, [3400, none], "version {version}");
         }
         assert!(operator.describe(6, &[]).await.is_empty());
+        // "Group .. not found." has no place for so long a name: Kafka answers so.
+        let long = "g".repeat(32_767);
+        let failed = operator.describe(6, &[&long]).await.remove(0);
+        assert_eq!((failed.error_code, &failed.error_message), (-1, &None));
+        assert_eq!((failed.group_state.as_str(), failed.authorized_operations), ("", i32::MIN));
+        assert!(failed.group_id == long, "the name is another one");
         a.begin_join().await;
         operator.until("g", "PreparingRebalance", 2).await;
         let group = operator.describe(6, &["g"]).await.remove(0);
