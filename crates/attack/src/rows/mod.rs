@@ -51,7 +51,12 @@ const ROWS: &[Row] = &[
     Row { name: "reborn", peak_mib_max: 256, settings: "" },
     Row { name: "sequences", peak_mib_max: 128, settings: "" },
     Row { name: "checksums", peak_mib_max: 128, settings: "" },
-    Row { name: "state", peak_mib_max: 400, settings: "group.max.size=500\n" },
+    // Members who join a new group within this time wait together, so that the limit of its size counts them.
+    Row {
+        name: "state",
+        peak_mib_max: 400,
+        settings: "group.max.size=500\ngroup.initial.rebalance.delay.ms=3000\n",
+    },
 ];
 
 pub fn names() -> Vec<&'static str> {

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ottla_protocol::Reader;
 use ottla_protocol::codec::Kind;
 use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
 use ottla_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, FetchResponse, MESSAGES, MetadataRequest,
-    MetadataResponse,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, FetchResponse, JoinGroupRequest, JoinGroupResponse,
+    LeaveGroupRequest, LeaveGroupResponse, MESSAGES, MetadataRequest, MetadataResponse,
 };
+use ottla_protocol::{Message, Reader};
 use ottla_testkit::schema::{self, Request};
 use ottla_testkit::spoiled::{self, Spoiled, Subject};
 
@@ -155,6 +155,12 @@ pub async fn content(port: u16, topic: &str) -> Fallible<FetchResponse> {
     }
 }
 
+/// Where what [`content`] brought ends; -1 where it brought no partition.
+pub fn end_of(content: &FetchResponse) -> i64 {
+    let partition = content.responses.iter().flat_map(|topic| &topic.partitions).next();
+    partition.map_or(-1, |partition| partition.high_watermark)
+}
+
 /// Makes a topic with one batch in it.
 pub async fn write_topic(port: u16, topic: &str) -> Fallible<()> {
     create_topics(port, &[topic]).await?;
@@ -263,6 +269,10 @@ impl<'a> Tried<'a> {
                 let response = message(Kind::Response).ok_or("an API without a response")?;
                 let read = (response.decode)(&mut reader, version).is_ok() && reader.remaining() == 0;
                 self.found.must(read, || format!("the answer to {} cannot be read", about()));
+                if api == ApiKey::JoinGroup {
+                    self.leave_again((version, &spoiled.body), answer.get(header..).unwrap_or_default())
+                        .await?;
+                }
             }
             Reply::Closed => {
                 self.refused += 1;
@@ -273,6 +283,21 @@ impl<'a> Tried<'a> {
         if !matches!(reply, Reply::Answer(_)) {
             self.client = Connection::open(self.port).await?;
         }
+        Ok(())
+    }
+
+    /// Whoever was taken into a group leaves it: the next one to join would be kept waiting until its session ends.
+    async fn leave_again(&mut self, (version, body): (i16, &[u8]), answer: &[u8]) -> Fallible<()> {
+        let joined = JoinGroupResponse::decode(&mut Reader::new(answer), version)?;
+        if joined.error_code != 0 {
+            return Ok(());
+        }
+        let JoinGroupRequest { group_id, .. } = JoinGroupRequest::decode(&mut Reader::new(body), version)?;
+        let member_id = joined.member_id;
+        let request = LeaveGroupRequest { group_id, member_id, ..LeaveGroupRequest::default() };
+        let left: LeaveGroupResponse = self.client.ask((ApiKey::LeaveGroup, 2), &request).await?;
+        let code = left.error_code;
+        self.found.must(code == 0, || format!("a member that leaves {:?} got {code}", request.group_id));
         Ok(())
     }
 
