@@ -8,7 +8,7 @@ use ottla_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResp
 use ottla_testkit::spoiled::with_checksum;
 
 use super::Stage;
-use super::requests::{content, write_topic};
+use super::requests::{content, end_of, write_topic};
 use crate::Fallible;
 use crate::honest::{batch, produce_code, produce_frame};
 use crate::report::Found;
@@ -75,9 +75,7 @@ pub async fn sequences(stage: &Stage<'_>) -> Fallible<Found> {
             found.must(refused, || format!("{} behind {sequence} got {code}", sequence + early));
         }
     }
-    let end = content(stage.node.port, TOPIC).await?;
-    let end = end.responses.iter().flat_map(|topic| &topic.partitions).next();
-    let end = end.map_or(-1, |partition| partition.high_watermark);
+    let end = end_of(&content(stage.node.port, TOPIC).await?);
     // Three records were there before.
     let wanted = 3 + i64::from(BATCHES);
     found.must(end == wanted, || format!("the topic ends at {end}, not {wanted}"));

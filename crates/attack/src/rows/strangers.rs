@@ -25,7 +25,7 @@ use ottla_protocol::messages::{
 };
 
 use super::Stage;
-use super::requests::content;
+use super::requests::{content, end_of};
 use crate::Fallible;
 use crate::honest::{batch, create_topics};
 use crate::report::Found;
@@ -228,9 +228,7 @@ pub async fn reborn(stage: &Stage<'_>) -> Fallible<Found> {
         found.must(code == UNKNOWN_TOPIC_ID, || format!("records for a topic that is gone got {code}"));
         let code = fetch(&mut writer, id).await?;
         found.must(code == UNKNOWN_TOPIC_ID, || format!("a fetch of a topic that is gone got {code}"));
-        let answer = content(stage.node.port, TOPIC).await?;
-        let partition = answer.responses.iter().flat_map(|topic| &topic.partitions).next();
-        let end = partition.map_or(-1, |partition| partition.high_watermark);
+        let end = end_of(&content(stage.node.port, TOPIC).await?);
         found.must(end == 0, || format!("a new topic ends at {end}, where nobody has written to it"));
         id = new;
     }
