@@ -354,7 +354,9 @@ impl ConnectionTask {
         if !gathered.is_empty() {
             self.stream.write_all(&gathered).await?;
         }
-        self.machine.on_written(now());
+        if has_sent {
+            self.machine.on_written(now());
+        }
         Ok(has_sent)
     }
 
