@@ -301,10 +301,9 @@ impl LogDir {
         (stage, unique): (DirectoryStage, Uuid),
     ) -> io::Result<DeletedLog> {
         self.logs.fetch_sub(1, Ordering::Relaxed);
-        match (log, stage) {
-            (KeptLog::Open(log), DirectoryStage::Stray) => log.mark_stray(unique),
-            (KeptLog::Open(log), _) => log.delete(unique),
-            (KeptLog::Resting(resting), _) => {
+        match log {
+            KeptLog::Open(log) => log.leave(stage, unique),
+            KeptLog::Resting(resting) => {
                 let directory = (Arc::clone(&self.files), self.path_of(partition));
                 resting.leave(directory, partition, (stage, unique))
             }

@@ -356,12 +356,8 @@ impl Log {
         self.leave(DirectoryStage::Delete, unique)
     }
 
-    /// Renames the directory of a replica that the metadata does not know.
-    pub fn mark_stray(self, unique: Uuid) -> io::Result<DeletedLog> {
-        self.leave(DirectoryStage::Stray, unique)
-    }
-
-    fn leave(self, stage: DirectoryStage, unique: Uuid) -> io::Result<DeletedLog> {
+    /// Shuts what is under way out, and renames the directory.
+    pub(crate) fn leave(self, stage: DirectoryStage, unique: Uuid) -> io::Result<DeletedLog> {
         self.unsealed.iter().for_each(|unsealed| unsealed.gate.shut());
         let path = leave(&self.directory, &self.partition, (stage, unique))?;
         Ok(DeletedLog { files: Arc::clone(&self.directory.cache), path, size: self.size() })
