@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use ottla_testkit::random::SeededRandom;
 
+use super::torn::files;
 use super::{clock, process, torn};
 use crate::Fallible;
 use crate::clients::TOPIC;
@@ -82,19 +83,6 @@ async fn read_by_damaged_index(stage: &mut Stage, (partition, directory): (i32, 
         stage.findings.push(what);
     }
     Ok(())
-}
-
-/// The files of a directory with this extension, in order.
-fn files(directory: &Path, extension: &str) -> Fallible<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|it| it == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Indexes of some closed segments, and the last producer snapshot. The first segment, which retention asks first, may seem

@@ -36,7 +36,7 @@ pub(super) fn tear_ends(node: &Node, random: &SeededRandom) -> Fallible<()> {
         if closed || !random.chance(CHANCE) {
             continue;
         }
-        if let Some(path) = last_segment(&directory)? {
+        if let Some(path) = files(&directory, "log")?.pop() {
             let bytes = fs::read(&path)?;
             if let Some((end, torn)) = torn_end(&bytes, random) {
                 File::options().write(true).open(&path)?.write_all_at(&torn, end)?;
@@ -46,15 +46,17 @@ pub(super) fn tear_ends(node: &Node, random: &SeededRandom) -> Fallible<()> {
     Ok(())
 }
 
-fn last_segment(directory: &Path) -> Fallible<Option<PathBuf>> {
-    let mut segments = Vec::new();
+/// The files of a directory with this extension, in order.
+pub(super) fn files(directory: &Path, extension: &str) -> Fallible<Vec<PathBuf>> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            segments.push(path);
+        if path.extension().is_some_and(|it| it == extension) {
+            found.push(path);
         }
     }
-    Ok(segments.into_iter().max())
+    found.sort();
+    Ok(found)
 }
 
 /// The batch that would have come next, as far as it came: where it stands, and its bytes.
