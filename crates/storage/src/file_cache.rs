@@ -25,6 +25,7 @@ use ottla_model::Offset;
 use parking_lot::{Mutex, RwLock};
 
 use crate::names::{FileKind, FileStage, SegmentFileName};
+use crate::readers::Readers;
 
 /// A disk, and the bound on the files that are kept open on it.
 #[derive(Debug)]
@@ -130,6 +131,7 @@ impl PartitionDirectory {
 pub(crate) struct SegmentFiles {
     pub(crate) directory: Arc<PartitionDirectory>,
     pub(crate) base: Offset,
+    pub(crate) readers: Readers,
     deleted: AtomicBool,
     log: Slot,
     offset_index: Slot,
@@ -156,6 +158,7 @@ impl SegmentFiles {
         Arc::new(SegmentFiles {
             directory,
             base,
+            readers: Readers::default(),
             deleted: AtomicBool::new(false),
             log: Slot::default(),
             offset_index: Slot::default(),
@@ -265,6 +268,7 @@ impl SegmentFiles {
 
     /// Closes what is open; handles given out stay usable.
     pub(crate) fn close(&self) {
+        self.readers.forget();
         for slot in [&self.log, &self.offset_index, &self.time_index, &self.txn_index] {
             slot.empty(&self.directory.cache);
         }

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use ottla_env::disk::File;
 use ottla_model::Timestamp;
 
+use crate::readers::{Generation, Readers};
+
 /// Entries read at once when a search has come near its goal: 512 of them fill a page of 4 KiB.
 const BLOCK_ENTRIES: u32 = 512;
 
@@ -227,6 +229,33 @@ impl<E: IndexEntry> SparseIndex<E> {
     /// Bytes of the file that are in use.
     pub(crate) fn written_len(&self) -> u64 {
         u64::from(self.on_file) * entry_bytes::<E>()
+    }
+}
+
+impl SparseIndex<OffsetEntry> {
+    /// As [`SparseIndex::last_before`], for whoever reads on through a segment: the piece of the index around the entry is
+    /// remembered.
+    pub(crate) fn last_before_reader(
+        &self,
+        open: impl FnOnce() -> io::Result<Arc<dyn File>>,
+        (readers, planned): (&Readers, Generation),
+        goes_before: impl Fn(&OffsetEntry) -> bool,
+    ) -> io::Result<Option<OffsetEntry>> {
+        if self.on_file == 0 || self.tail.first().is_some_and(&goes_before) {
+            return self.last_before(open, goes_before);
+        }
+        if let Some(entry) = readers.last_before(&goes_before) {
+            return Ok(Some(entry));
+        }
+        let file = open()?;
+        let Some(at) = partition_point(&*file, self.on_file, goes_before)?.checked_sub(1) else {
+            return Ok(None);
+        };
+        // The reader goes on from here.
+        let block = read_block(&*file, at, (self.on_file - at).min(BLOCK_ENTRIES))?;
+        let entry = block.first().copied();
+        readers.on_block(block, planned);
+        Ok(entry)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod names;
 mod pace;
 mod partition_metadata;
 mod producers;
+mod readers;
 mod recovery;
 mod scan;
 mod seal;

@@ -296,6 +296,7 @@ impl Active {
         self.files.open(FileKind::Log)?.set_len(size)?;
         self.files.open(FileKind::OffsetIndex)?.set_len(self.indexes.offsets.written_len())?;
         self.files.open(FileKind::TimeIndex)?.set_len(self.indexes.times.written_len())?;
+        self.files.readers.on_truncated();
         self.touched = true;
         self.size = size;
         self.largest = self.indexes.largest(self.base());

@@ -82,6 +82,9 @@ pub fn decode(body: &[u8], version: i16) -> Result<Fetch, DecodeError> {
 
 /// A partition that is named twice is asked for once: what was said last holds, at the place of the first.
 fn each_once(partitions: Vec<(PartitionRef, Wanted)>) -> Vec<(PartitionRef, Wanted)> {
+    if partitions.len() <= 1 {
+        return partitions;
+    }
     let mut places: HashMap<PartitionRef, usize> = HashMap::with_capacity(partitions.len());
     let mut once: Vec<(PartitionRef, Wanted)> = Vec::with_capacity(partitions.len());
     for (partition, wanted) in partitions {

@@ -31,6 +31,7 @@
 mod append;
 mod flush;
 mod lookup;
+mod part;
 pub(crate) mod producers;
 mod read;
 mod rest;

@@ -1,7 +1,7 @@
 //! Reading a log: which bytes of which files hold the batches from an offset on.
 //!
-//! Owns: offset → position, whole batches only, limits by bytes and by offset.
-//! Does not own: reading or sending the bytes, the high watermark, isolation levels.
+//! Owns: which segments a read crosses, limits by bytes and by offset. Does not own: bounds within a segment (`part`),
+//! reading or sending the bytes, the high watermark, isolation levels.
 //!
 //! A read is planned under the log's lock, in memory; finding the exact bounds may read headers from the file
 //! and is done without the lock. A reader at the tail needs no header at all.
@@ -18,15 +18,12 @@ use std::sync::Arc;
 
 use ottla_env::disk::File;
 use ottla_model::Offset;
-use ottla_mutant::mutant;
 use ottla_protocol::record::{Batch, BatchError, Batches};
 
 use super::Log;
-use crate::file_cache::SegmentFiles;
-use crate::index::OffsetEntry;
-use crate::names::FileKind;
-use crate::scan::{FoundBatch, ScanError, Scanner, Waiting};
-use crate::segment::{Indexes, Sealed, relative_offset};
+use super::part::{Bounds, Hint, Part, Start, Taken, Wanted, last_entry_before};
+use crate::scan::{ScanError, Waiting};
+use crate::segment::{Sealed, relative_offset};
 use crate::sound::Unsound;
 use crate::txn_index::{self, AbortedTransaction};
 
@@ -111,7 +108,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn of_unsound(error: Unsound, segment: &Sealed) -> ReadError {
+    pub(super) fn of_unsound(error: Unsound, segment: &Sealed) -> ReadError {
         let (base, next) = (segment.base(), segment.end);
         match error {
             Unsound::Scan(error) => ReadError::of(error, base),
@@ -149,70 +146,6 @@ pub struct ReadPlan {
     more: Vec<Part>,
     /// Everything was written lately, so that no byte of it has to come from the device.
     recent: bool,
-}
-
-/// One segment of a plan.
-#[derive(Clone, Debug)]
-struct Part {
-    files: Arc<SegmentFiles>,
-    size: u64,
-    /// Offset behind the segment's last batch at the time of the plan.
-    end: Offset,
-    bounds: Bounds,
-}
-
-/// Where to look for the first and the last batch.
-#[derive(Clone, Debug)]
-enum Bounds {
-    /// In the indexes of a segment that does not change any more.
-    Indexed(Arc<Sealed>),
-    /// At or behind these positions, where batches begin.
-    Known { start: Start, end_from: Hint },
-}
-
-/// Where the batch with the first offset lies.
-#[derive(Clone, Copy, Debug)]
-enum Start {
-    At(u64),
-    AtOrBehind(Hint),
-}
-
-/// What an index says: where a batch begins, and its last offset. A damaged one may say anything.
-#[derive(Clone, Copy, Debug)]
-struct Hint {
-    position: u64,
-    last_offset: Option<Offset>,
-}
-
-impl Hint {
-    const NONE: Hint = Hint { position: 0, last_offset: None };
-
-    fn of(entry: Option<OffsetEntry>, base: Offset) -> Hint {
-        match entry {
-            Some(OffsetEntry { relative, position }) => {
-                Hint { position: u64::from(position), last_offset: Some(base.plus(relative)) }
-            }
-            None => Hint::NONE,
-        }
-    }
-
-    /// Whether the first batch that was found there, or what was found in its place, is what the index says.
-    fn holds(&self, found: &Result<Option<FoundBatch>, ScanError>) -> bool {
-        let Some(last_offset) = self.last_offset else { return true };
-        match found {
-            Ok(Some(batch)) => batch.last_offset == last_offset,
-            Ok(None) | Err(ScanError::Bad { .. }) => false,
-            Err(ScanError::Disk(_)) => true,
-        }
-    }
-}
-
-impl Start {
-    fn position(&self) -> u64 {
-        match self {
-            Start::At(position) | Start::AtOrBehind(Hint { position, .. }) => *position,
-        }
-    }
 }
 
 impl Log {
@@ -253,26 +186,30 @@ impl Log {
 
     fn active_part(&self, from: Offset, limits: ReadLimits) -> Result<Part, ReadError> {
         let active = &self.active;
+        let planned = active.files.readers.generation();
+        let known = || active.files.readers.mark(from).map(|mark| mark.position);
         let start = match active.recent_position(from) {
             _ if from <= active.base() => Start::At(0),
             Some(position) => Start::At(position),
-            None => {
-                let relative = relative_offset(active.base(), from).unwrap_or(u32::MAX);
-                Start::AtOrBehind(Hint::of(
-                    active.indexes.entry_before(&active.files, relative)?,
-                    active.base(),
-                ))
-            }
+            None => match known() {
+                Some(position) => Start::At(position),
+                None => {
+                    let relative = relative_offset(active.base(), from).unwrap_or(u32::MAX);
+                    let entry = active.indexes.entry_before(&active.files, relative)?;
+                    Start::AtOrBehind(Hint::of(entry, active.base()))
+                }
+            },
         };
         let position = start.position();
         let limit = position + u64::from(limits.bytes_max);
         let cut = limit < active.size || limits.upper_bound < self.log_end;
         let end_from = match cut {
-            true => last_entry_before(&active.indexes, &active.files, limit, limits.upper_bound)?,
+            true => last_entry_before(&active.indexes, (&active.files, planned), limit, limits.upper_bound)?,
             false => Hint::NONE,
         };
         Ok(Part {
             files: Arc::clone(&active.files),
+            planned,
             size: active.size,
             end: self.log_end,
             bounds: Bounds::Known { start, end_from },
@@ -324,13 +261,7 @@ impl ReadPlan {
         if self.recent {
             return self.resolve();
         }
-        let read = self.resolve_waiting(Waiting::Refused)?;
-        for slice in &read.slices {
-            if !slice.file.is_resident(slice.position, u64::from(slice.len))? {
-                return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
-            }
-        }
-        Ok(read)
+        self.resolve_waiting(Waiting::Refused)
     }
 
     /// Brings what [`ReadPlan::resolve_resident`] misses into memory, and has the system begin to read what a reader
@@ -376,183 +307,4 @@ impl ReadPlan {
         }
         Ok(read)
     }
-}
-
-/// What is still wanted when a part is looked at.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    from: Offset,
-    upper_bound: Offset,
-    bytes_max: u32,
-    at_least_one_batch: bool,
-}
-
-/// What a part has for a read.
-enum Taken {
-    /// No batch at or behind the first offset: compaction emptied the end of the segment.
-    Nothing,
-    /// A batch, but beyond the limits.
-    Full,
-    /// `whole`: up to the end of the segment.
-    Some { slice: LogSlice, end: Offset, whole: bool },
-}
-
-impl Part {
-    /// Nothing before this position is read.
-    fn begins_from(&self) -> u64 {
-        match self.bounds {
-            Bounds::Known { start, .. } => start.position(),
-            Bounds::Indexed(_) => 0,
-        }
-    }
-
-    fn sealed(segment: &Arc<Sealed>) -> Part {
-        Part {
-            files: Arc::clone(&segment.files),
-            size: segment.size,
-            end: segment.end,
-            bounds: Bounds::Indexed(Arc::clone(segment)),
-        }
-    }
-
-    /// Looks for what is wanted. Between plan and read the segment may have been removed: its offsets are below
-    /// the log start then.
-    fn take(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
-        match self.take_present(wanted, waiting) {
-            Err(ReadError::Disk(error))
-                if error.kind() == io::ErrorKind::NotFound && self.files.is_out_of_use() =>
-            {
-                Err(ReadError::OutOfRange { offset: wanted.from, log_start: self.end, log_end: self.end })
-            }
-            other => other,
-        }
-    }
-
-    fn take_present(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
-        let file = self.files.open(FileKind::Log)?;
-        if let Bounds::Indexed(segment) = &self.bounds
-            && !segment.is_checked()
-            && !mutant!(read_unsound_segment)
-        {
-            if waiting == Waiting::Refused {
-                return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
-            }
-            segment.check().map_err(|error| ReadError::of_unsound(error, segment))?;
-        }
-        let start = self.start(wanted)?;
-        let fits = |position: u64| self.size - position <= u64::from(wanted.bytes_max);
-        if let Start::At(position) = start
-            && position < self.size
-            && fits(position)
-            && self.end <= wanted.upper_bound
-        {
-            return Ok(self.taken(file, position, (self.size, self.end)));
-        }
-        let damaged = |error| ReadError::of(error, self.files.base);
-        let mut walk = self.walk_from(&file, start, waiting);
-        let first = loop {
-            match walk.next().map_err(damaged)? {
-                None => return Ok(Taken::Nothing),
-                Some(batch) if batch.last_offset >= wanted.from => break batch,
-                Some(_) => {}
-            }
-        };
-        if first.last_offset >= wanted.upper_bound {
-            return Ok(Taken::Full);
-        }
-        if first.size > u64::from(wanted.bytes_max) {
-            return Ok(match wanted.at_least_one_batch {
-                true => self.taken(file, first.position, (first.end(), first.last_offset.next())),
-                false => Taken::Full,
-            });
-        }
-        if fits(first.position) && self.end <= wanted.upper_bound {
-            return Ok(self.taken(file, first.position, (self.size, self.end)));
-        }
-        let limit = first.position + u64::from(wanted.bytes_max);
-        let hint = self.end_from(limit, wanted)?;
-        // A hint of the plan may lie too far: it did not know what other parts would take.
-        if hint.position > walk.position() && hint.position <= limit {
-            let mut further = Scanner::new(Arc::clone(&file), hint.position..self.size, waiting);
-            if hint.holds(&further.next()) {
-                further.back_to(hint.position);
-                walk = further;
-            }
-        }
-        let bounds = last_fitting(&mut walk, (&first, limit), wanted.upper_bound).map_err(damaged)?;
-        Ok(self.taken(file, first.position, bounds.unwrap_or((self.size, self.end))))
-    }
-
-    fn start(&self, wanted: &Wanted) -> io::Result<Start> {
-        match &self.bounds {
-            _ if wanted.from <= self.files.base => Ok(Start::At(0)),
-            Bounds::Known { start, .. } => Ok(*start),
-            Bounds::Indexed(segment) => {
-                let relative = relative_offset(self.files.base, wanted.from).unwrap_or(u32::MAX);
-                let entry = segment.indexes()?.entry_before(&self.files, relative)?;
-                Ok(Start::AtOrBehind(Hint::of(entry, self.files.base)))
-            }
-        }
-    }
-
-    /// A walk from where the index says, or from the beginning of the segment where what lies there is something else.
-    fn walk_from(&self, file: &Arc<dyn File>, start: Start, waiting: Waiting) -> Scanner {
-        let mut walk = Scanner::new(Arc::clone(file), start.position()..self.size, waiting);
-        if let Start::AtOrBehind(hint) = start
-            && hint.position > 0
-        {
-            let holds = hint.holds(&walk.next()) || mutant!(believe_damaged_index);
-            walk.back_to(if holds { hint.position } else { 0 });
-        }
-        walk
-    }
-
-    fn end_from(&self, limit: u64, wanted: &Wanted) -> io::Result<Hint> {
-        match &self.bounds {
-            Bounds::Known { end_from, .. } => Ok(*end_from),
-            Bounds::Indexed(segment) => {
-                last_entry_before(segment.indexes()?, &self.files, limit, wanted.upper_bound)
-            }
-        }
-    }
-
-    fn taken(&self, file: Arc<dyn File>, position: u64, (until, end): (u64, Offset)) -> Taken {
-        let begin = if mutant!(wrong_range_at_segment_border) && until == self.size { 0 } else { position };
-        let len = u32::try_from(until - begin).unwrap_or(u32::MAX);
-        Taken::Some { slice: LogSlice { file, position, len }, end, whole: until == self.size }
-    }
-}
-
-/// What the index says of the last batch that begins at or before `limit` and ends below `upper_bound`.
-fn last_entry_before(
-    indexes: &Indexes,
-    files: &Arc<SegmentFiles>,
-    limit: u64,
-    upper_bound: Offset,
-) -> io::Result<Hint> {
-    let relative = relative_offset(files.base, upper_bound).unwrap_or(u32::MAX);
-    let open = || files.open(FileKind::OffsetIndex);
-    let entry = indexes
-        .offsets
-        .last_before(open, |entry| u64::from(entry.position) <= limit && entry.relative < relative)?;
-    Ok(Hint::of(entry, files.base))
-}
-
-/// Walks to the end of the last batch that ends at or before `limit` and below `upper_bound`. `None`: all fit.
-fn last_fitting(
-    walk: &mut Scanner,
-    (first, limit): (&FoundBatch, u64),
-    upper_bound: Offset,
-) -> Result<Option<(u64, Offset)>, ScanError> {
-    let mut end = (walk.position(), None);
-    if end.0 == first.end() {
-        end.1 = Some(first.last_offset.next());
-    }
-    while let Some(batch) = walk.next()? {
-        if batch.end() > limit || batch.last_offset >= upper_bound {
-            return Ok(Some((end.0, end.1.unwrap_or(batch.base_offset))));
-        }
-        end = (batch.end(), Some(batch.last_offset.next()));
-    }
-    Ok(None)
 }
