@@ -14,6 +14,7 @@ mod brokers;
 mod command;
 mod configs;
 mod directories;
+mod elections;
 mod features;
 mod heartbeat;
 mod in_sync;
@@ -22,6 +23,7 @@ mod partition_change;
 mod partitions;
 mod placement;
 mod producer_ids;
+mod reassignments;
 mod sessions;
 mod topics;
 mod view;
@@ -39,12 +41,14 @@ pub use brokers::{BrokerNotRegistered, RegisterBroker, RegisterController, Regis
 pub use command::{Answer, Command};
 pub use configs::{AlterConfigError, AlterConfigs, AlterResource, ConfigChange, ResourceChange};
 pub use directories::{AssignError, AssignRefused, AssignReplicas, Assignment};
+pub use elections::{ElectError, ElectLeaders, ElectionType, TopicElections};
 pub use features::{FeatureUpdate, FeaturesUpdated, UpdateFeatures, UpdateFeaturesError, UpgradeType};
 pub use heartbeat::{Heartbeat, HeartbeatReply, StaleBrokerEpoch};
 pub use in_sync::{AlterPartition, GrantedState, InSyncRefused, InSyncReplica, InSyncRequest};
 pub use partitions::{CreatePartitions, CreatePartitionsError, GrowTopic};
 pub use placement::PlacementError;
 pub use producer_ids::{ProducerIdBlock, ProducerIdsError};
+pub use reassignments::{Reassign, ReassignError, Reassignments, TopicReassignments};
 pub use topics::{
     CreateTopicError, CreateTopics, CreatedTopic, DeleteOutcome, DeleteTopicError, DeletedTopic,
     DeletionDisabled, Layout, NewTopic, TooMuch, TopicOutcome, TopicRef,

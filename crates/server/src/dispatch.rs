@@ -89,6 +89,9 @@ pub fn serve(node: Arc<Node>, caller: Caller, request: Request) -> Answering {
         ApiKey::CreateTopics
         | ApiKey::DeleteTopics
         | ApiKey::CreatePartitions
+        | ApiKey::ElectLeaders
+        | ApiKey::AlterPartitionReassignments
+        | ApiKey::ListPartitionReassignments
         | ApiKey::AlterConfigs
         | ApiKey::IncrementalAlterConfigs
         | ApiKey::UpdateFeatures
@@ -152,6 +155,16 @@ async fn serve_controller(
         }
         ApiKey::CreatePartitions => {
             framed(head, &h::create_partitions::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::ElectLeaders => {
+            framed_or_failed(head, h::elect_leaders::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::AlterPartitionReassignments => {
+            let answer = h::alter_partition_reassignments::handle(node, caller, body(request)?).await;
+            framed_or_failed(head, answer)
+        }
+        ApiKey::ListPartitionReassignments => {
+            framed(head, &h::list_partition_reassignments::handle(node, caller, body(request)?).await)
         }
         ApiKey::AlterConfigs => {
             framed_or_failed(head, h::alter_configs::replace(node, caller, body(request)?).await)

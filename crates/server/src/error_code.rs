@@ -12,7 +12,7 @@ pub use groups::{
     of_join, of_leave, of_leave_member, of_list_groups, of_offset_fetch, of_sync,
 };
 pub use metadata::{
-    of_alter_config, of_create_partitions, of_create_topic, of_delete_topic, of_producer_ids, of_too_much,
-    of_update_features,
+    of_alter_config, of_create_partitions, of_create_topic, of_delete_topic, of_elect, of_producer_ids,
+    of_reassign, of_too_much, of_update_features,
 };
 pub use partitions::{believed_epoch, of_look, of_produce, of_standing};

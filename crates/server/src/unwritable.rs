@@ -10,12 +10,13 @@
 use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
 use ottla_protocol::messages::{
-    AlterConfigsResponse, CreateTopicsResponse, DescribeConfigsResponse, DescribeGroupsResponse,
-    DescribeProducersResponse, IncrementalAlterConfigsResponse, JoinGroupResponse, UpdateFeaturesResponse,
+    AlterConfigsResponse, AlterPartitionReassignmentsResponse, CreateTopicsResponse, DescribeConfigsResponse,
+    DescribeGroupsResponse, DescribeProducersResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
+    JoinGroupResponse, UpdateFeaturesResponse,
 };
 use ottla_protocol::{ErrorCode, Message};
 
-use crate::handlers::join_group;
+use crate::handlers::{elect_leaders, join_group};
 
 /// What every part of such an answer says.
 const FAILED: i16 = ErrorCode::UnknownServerError.number();
@@ -52,6 +53,26 @@ impl Unwritable for IncrementalAlterConfigsResponse {
     fn fail(&mut self, _: i16) {
         for response in &mut self.responses {
             (response.error_code, response.error_message) = (FAILED, None);
+        }
+    }
+}
+
+impl Unwritable for ElectLeadersResponse {
+    fn fail(&mut self, version: i16) {
+        self.error_code = if version >= elect_leaders::FIRST_WITH_ERROR { FAILED } else { 0 };
+        for partition in
+            self.replica_election_results.iter_mut().flat_map(|topic| &mut topic.partition_result)
+        {
+            (partition.error_code, partition.error_message) = (FAILED, None);
+        }
+    }
+}
+
+impl Unwritable for AlterPartitionReassignmentsResponse {
+    fn fail(&mut self, _: i16) {
+        (self.error_code, self.error_message) = (FAILED, None);
+        for partition in self.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            (partition.error_code, partition.error_message) = (FAILED, None);
         }
     }
 }

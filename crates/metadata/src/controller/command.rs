@@ -10,11 +10,13 @@ use ottla_model::{BrokerEpoch, BrokerId};
 use super::brokers::{self, BrokerNotRegistered, RegisterBroker, RegisterController, RegisterError};
 use super::configs::{self, AlterConfigError, AlterConfigs};
 use super::directories::{self, AssignError, AssignRefused, AssignReplicas};
+use super::elections::{self, ElectLeaders, TopicElections};
 use super::features::{self, FeaturesUpdated, UpdateFeatures, UpdateFeaturesError};
 use super::heartbeat::{self, Heartbeat, HeartbeatReply, StaleBrokerEpoch};
 use super::in_sync::{self, AlterPartition, GrantedState, InSyncRefused};
 use super::partitions::{self, CreatePartitions, CreatePartitionsError};
 use super::producer_ids::{self, ProducerIdBlock, ProducerIdsError};
+use super::reassignments::{self, Reassignments, TopicReassignments};
 use super::sessions::Sessions;
 use super::topics::{
     self, CreateTopicError, CreateTopics, CreatedTopic, DeleteOutcome, DeletionDisabled, TooMuch,
@@ -37,6 +39,8 @@ pub enum Command {
     AllocateProducerIds { broker: BrokerId, epoch: i64 },
     AlterPartition(AlterPartition),
     AssignReplicas(AssignReplicas),
+    ElectLeaders(ElectLeaders),
+    Reassign(Reassignments),
 }
 
 /// The answer to the command of the same name.
@@ -54,6 +58,8 @@ pub enum Answer {
     AllocateProducerIds(Result<ProducerIdBlock, ProducerIdsError>),
     AlterPartition(Result<Vec<Result<GrantedState, InSyncRefused>>, StaleBrokerEpoch>),
     AssignReplicas(Result<Vec<Result<(), AssignRefused>>, AssignError>),
+    ElectLeaders(Vec<TopicElections>),
+    Reassign(Result<Vec<TopicReassignments>, TooMuch>),
 }
 
 pub fn decide(view: &View<'_>, sessions: &Sessions, command: &Command, now: Instant) -> Decision<Answer> {
@@ -76,6 +82,11 @@ pub fn decide(view: &View<'_>, sessions: &Sessions, command: &Command, now: Inst
         }
         Command::AlterPartition(request) => of(in_sync::alter(view, request), Answer::AlterPartition),
         Command::AssignReplicas(request) => of(directories::assign(view, request), Answer::AssignReplicas),
+        Command::ElectLeaders(request) => {
+            let Decision { records, answer } = elections::elect(view, request);
+            Decision { records, answer: Answer::ElectLeaders(answer) }
+        }
+        Command::Reassign(request) => of(reassignments::alter(view, request), Answer::Reassign),
     }
 }
 

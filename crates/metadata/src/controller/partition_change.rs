@@ -25,6 +25,8 @@ pub enum Election {
     Online,
     /// As [`Election::Online`], else the first replica that is alive, with possible loss.
     Unclean,
+    /// The first replica if it can, else as [`Election::Online`].
+    Preferred,
 }
 
 /// What a change depends on beside the partition itself.
@@ -164,7 +166,8 @@ impl<'a> PartitionChange<'a> {
 
     fn elected(&self) -> Elected {
         let mut in_order = self.replicas.iter().map(|replica| replica.broker);
-        let mut by_preference = self.partition.leader.into_iter().chain(in_order.clone());
+        let preferred = in_order.clone().take(1).filter(|_| self.election == Election::Preferred);
+        let mut by_preference = preferred.chain(self.partition.leader).chain(in_order.clone());
         if let Some(leader) = by_preference.find(|broker| self.may_lead_cleanly(*broker)) {
             return Elected { leader: Some(leader), unclean: false };
         }

@@ -26,6 +26,8 @@ mod partitions;
 #[cfg(test)]
 mod quorum;
 #[cfg(test)]
+mod reassigning;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod replay;

@@ -11,6 +11,7 @@
 //! create a 3/2 k=v …         create a 0=1,2;1=2,1     create? … only validates
 //! delete a …                 grow a 5 [=1,2;2,1]
 //! alter topic a set k=v del k append k=v subtract k=v      replace topic a k=v
+//! elect preferred|unclean all|a/0,1 …                      reassign [same] a/0=2,3 a/1=- …  `-` takes back, `same`: no other number of replicas
 //! feature group.version 0 [up|safe|unsafe]                 ids 2          restart
 //! show a                     leader, in-sync set, eligible and last known leaders, epochs of each partition
 //! ```
@@ -24,6 +25,7 @@ use ottla_metadata::features::{VersionRange, supported_features};
 use ottla_metadata::image::{Endpoint, LeaderRecovery, Partition};
 use ottla_model::{BrokerId, DirectoryId, IncarnationId, SecurityProtocol, Uuid};
 
+use crate::reassigning;
 use crate::world::{Plan, World};
 
 /// Runs a script on a new node and compares what it says.
@@ -77,6 +79,8 @@ fn step(world: &mut World, line: &str) -> String {
         "replace" => replace(world, rest),
         "feature" => feature(world, rest, false),
         "feature?" => feature(world, rest, true),
+        "elect" => reassigning::elect(world, rest),
+        "reassign" => reassigning::reassign(world, rest),
         "ids" => ids(world, rest),
         "restart" => {
             world.restart(true);
@@ -186,7 +190,7 @@ fn pairs(words: &[&str]) -> Vec<(String, Option<String>)> {
     words.iter().map(pair).collect()
 }
 
-fn brokers(text: &str) -> Vec<i32> {
+pub fn brokers(text: &str) -> Vec<i32> {
     text.split(',').filter(|number| !number.is_empty()).map(|number| number.parse().unwrap()).collect()
 }
 
@@ -376,6 +380,11 @@ fn describe(partition: &Partition) -> String {
     }
     if !partition.last_known_leaders.is_empty() {
         said.push_str(&format!(" last [{}]", ids(&partition.last_known_leaders)));
+    }
+    for (what, brokers) in [("adding", &partition.adding), ("removing", &partition.removing)] {
+        if !brokers.is_empty() {
+            said.push_str(&format!(" {what} [{}]", ids(brokers)));
+        }
     }
     if partition.leader_recovery == LeaderRecovery::Recovering {
         said.push_str(" recovering");

@@ -2,12 +2,12 @@
 //!
 //! Owns: one function per error enum, exhaustively. Does not own: the errors; the codes (`protocol`).
 //!
-//! Source: requirements TOP-01 to TOP-06, CFG-05 to CFG-07, KRF-06.
+//! Source: requirements TOP-01 to TOP-06, CFG-05 to CFG-07, ELE-03, KRF-06, RSG-01.
 
 use ottla_metadata::config::ConfigError;
 use ottla_metadata::controller::{
-    AlterConfigError, AssignmentError, CreatePartitionsError, CreateTopicError, DeleteTopicError,
-    ProducerIdsError, TooMuch, UpdateFeaturesError,
+    AlterConfigError, AssignmentError, CreatePartitionsError, CreateTopicError, DeleteTopicError, ElectError,
+    ProducerIdsError, ReassignError, TooMuch, UpdateFeaturesError,
 };
 use ottla_protocol::ErrorCode;
 
@@ -93,6 +93,29 @@ pub fn of_create_partitions(error: &CreatePartitionsError) -> ErrorCode {
         CreatePartitionsError::Placement(_) | CreatePartitionsError::AllFenced { .. } => {
             ErrorCode::InvalidReplicationFactor
         }
+    }
+}
+
+pub fn of_elect(error: &ElectError) -> ErrorCode {
+    match error {
+        ElectError::UnknownTopic(_) | ElectError::UnknownPartition { .. } => {
+            ErrorCode::UnknownTopicOrPartition
+        }
+        ElectError::NotNeeded => ErrorCode::ElectionNotNeeded,
+        ElectError::PreferredNotAvailable => ErrorCode::PreferredLeaderNotAvailable,
+        ElectError::EligibleNotAvailable => ErrorCode::EligibleLeadersNotAvailable,
+    }
+}
+
+pub fn of_reassign(error: &ReassignError) -> ErrorCode {
+    match error {
+        ReassignError::UnknownTopic(_) | ReassignError::UnknownPartition { .. } => {
+            ErrorCode::UnknownTopicOrPartition
+        }
+        ReassignError::NotInProgress => ErrorCode::NoReassignmentInProgress,
+        ReassignError::UncleanRevert { .. } => ErrorCode::InvalidReplicaAssignment,
+        ReassignError::ReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+        ReassignError::Assignment(error) => of_assignment(error),
     }
 }
 

@@ -33,6 +33,18 @@ fn the_cluster_is_told_of_as_by_kafka() {
     run(check(include_str!("../data/cluster.txt")));
 }
 
+/// ELE-03, RSG-01, TRAP-25
+#[test]
+fn elections_and_reassignments_are_answered_as_by_kafka() {
+    run(check(include_str!("../data/replicas.txt")));
+}
+
+/// ELE-03, RSG-01
+#[test]
+fn a_controller_elects_and_reassigns_as_kafka_s_does() {
+    run(check_at("CONTROLLER", "", include_str!("../data/replicas.txt")));
+}
+
 /// CFG-01, CFG-04, CFG-05, CFG-06, CFG-07, CFG-08, CFG-09, TRAP-20, TRAP-36
 #[test]
 fn configs_are_shown_and_changed_as_by_kafka() {

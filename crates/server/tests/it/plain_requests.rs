@@ -99,7 +99,10 @@ const BODIES: &[(ApiKey, Body)] = &[
     (ApiKey::DeleteGroups, |v, _| {
         encode(v, &DeleteGroupsRequest { groups_names: vec!["nobody".to_owned()] })
     }),
+    (ApiKey::ElectLeaders, default::<ElectLeadersRequest>),
     (ApiKey::IncrementalAlterConfigs, incremental_alter_configs),
+    (ApiKey::AlterPartitionReassignments, default::<AlterPartitionReassignmentsRequest>),
+    (ApiKey::ListPartitionReassignments, default::<ListPartitionReassignmentsRequest>),
     (ApiKey::OffsetDelete, offset_delete),
     (ApiKey::DescribeQuorum, describe_quorum),
     (ApiKey::UpdateFeatures, default::<UpdateFeaturesRequest>),

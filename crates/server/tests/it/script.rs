@@ -1,7 +1,7 @@
 //! Requests and answers as lines of text, so that what Kafka answered can be recorded and compared.
 //!
 //! Owns: running the lines `> COMMAND` of a transcript against a node and comparing the lines below them.
-//! Does not own: what the commands ask (`topics`, `records`, `configs`, `cluster`).
+//! Does not own: what the commands ask (`topics`, `records`, `configs`, `cluster`, `replicas`).
 //!
 //! `>> COMMAND` asks until the answer is the expected one, for what a node does in the background. Ids of topics are
 //! written as the names they had when they were first seen, the node's own address as `here`.
@@ -9,6 +9,7 @@
 mod cluster;
 mod configs;
 mod records;
+mod replicas;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -77,6 +78,7 @@ impl Script {
             }
             "produce" | "offsets" => self.about_records(name, version, args).await,
             "describe" | "alter" | "replace" | "resources" => self.about_configs(name, version, args).await,
+            "elect" | "reassign" | "reassignments" => self.about_replicas(name, version, args).await,
             "metadata" | "cluster" | "quorum" | "features" => self.about_cluster(name, version, args).await,
             other => panic!("no command {other}"),
         }
