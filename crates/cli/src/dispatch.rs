@@ -124,6 +124,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command { name: "kafka-groups", about: "List groups of all kinds", run: tools::groups::run },
     Command {
+        name: "kafka-leader-election",
+        about: "Have leaders of partitions elected",
+        run: tools::leader_election::run,
+    },
+    Command {
         name: "kafka-log-dirs",
         about: "Show the log directories of brokers and what lies in them",
         run: tools::log_dirs::run,

@@ -18,7 +18,7 @@ use ottla_client::error::{ErrorCode, ServerError};
 use ottla_model::{Offset, PartitionIndex, TopicName, TopicPartition};
 
 use super::failure::{self, Failure, Problem};
-use super::{session, usage};
+use super::{json_input, session, usage};
 use crate::jopt::{self, Given, Opt, flag, value};
 use crate::operation_failure;
 use crate::settings::read_file;
@@ -83,18 +83,7 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<(), Problem>
 }
 
 fn unreadable(path: &str, error: &io::Error) -> Failure {
-    let io_exception = "java.io.IOException";
-    let (class, text) = if error.kind() == io::ErrorKind::NotFound {
-        ("java.nio.file.NoSuchFileException", path.to_owned())
-    } else if error.kind() == io::ErrorKind::PermissionDenied {
-        ("java.nio.file.AccessDeniedException", path.to_owned())
-    } else if error.kind() == io::ErrorKind::IsADirectory {
-        (io_exception, "Is a directory".to_owned())
-    } else {
-        (io_exception, error.to_string())
-    };
-    let cause = Failure::new(class, text);
-    cause.causing(io_exception, format!("Unable to read file {path}"))
+    json_input::unreadable(path, error).causing("java.io.IOException", format!("Unable to read file {path}"))
 }
 
 /// Deletes; answers the new first offset of each partition, in the order of the file.

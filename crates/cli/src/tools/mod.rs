@@ -2,7 +2,7 @@
 //!
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
 //!
-//! In reading order: `usage`, `failure`, `java`, `java_date`, `java_number`, `json`, `feature_levels`, `session`,
+//! In reading order: `usage`, `failure`, `java`, `java_date`, `java_number`, `json`, `json_input`, `feature_levels`, `session`,
 //! `clients`, `hash_order` and `throttle` are what tools share; then the tools.
 
 mod clients;
@@ -14,6 +14,7 @@ mod java;
 mod java_date;
 mod java_number;
 mod json;
+mod json_input;
 mod session;
 mod throttle;
 pub mod usage;
@@ -31,6 +32,7 @@ pub mod e2e_latency;
 pub mod features;
 pub mod get_offsets;
 pub mod groups;
+pub mod leader_election;
 pub mod log_dirs;
 pub mod metadata_quorum;
 pub mod producer_perf;

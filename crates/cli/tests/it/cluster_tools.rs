@@ -56,6 +56,14 @@ fn log_directories_are_shown_as_by_kafka_s_tool() {
     assert!(!json.contains("\"partition\":\"o1-2\",\"size\":0,"), "{json}");
 }
 
+/// OUT-03, ELE-03
+#[test]
+fn leaders_are_elected_as_by_kafka_s_tool() {
+    let stage = Stage::new("leader-election");
+    stage.create_topic("o1", 3);
+    stage.replay(include_str!("../data/leader-election.txt"), &[], sorted);
+}
+
 /// Name and number of each API, and what is said of it.
 fn table(seen: &Seen) -> BTreeMap<String, String> {
     let lines =

@@ -25,6 +25,7 @@ pub const TRANSCRIPTS: &[(&str, &str)] = &[
     ("features.txt", include_str!("../data/features.txt")),
     ("get-offsets.txt", include_str!("../data/get-offsets.txt")),
     ("groups.txt", include_str!("../data/groups.txt")),
+    ("leader-election.txt", include_str!("../data/leader-election.txt")),
     ("log-dirs.txt", include_str!("../data/log-dirs.txt")),
     ("metadata-quorum.txt", include_str!("../data/metadata-quorum.txt")),
     ("missing.txt", include_str!("../data/missing.txt")),

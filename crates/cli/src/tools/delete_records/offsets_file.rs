@@ -10,10 +10,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-use serde_json::{Deserializer, Map, Value};
+use serde_json::Value;
 
 use super::super::failure::Failure;
+use super::super::json_input::{self, expected, field, integer, object};
 
 /// The one version of the file.
 const VERSION: i32 = 1;
@@ -34,17 +34,14 @@ impl fmt::Display for Wanted {
 
 /// Reads the text of the file. No partition stands in it twice.
 pub(super) fn parse(text: &str) -> Result<Vec<Wanted>, Failure> {
-    let mut reader = Deserializer::from_str(text);
-    let json =
-        Value::deserialize(&mut reader).map_err(|_| refused("The input string is not a valid JSON"))?;
+    let json = json_input::parse(text).ok_or_else(|| refused("The input string is not a valid JSON"))?;
     let file = object(&json)?;
     let version = file.get("version").map_or(Ok(VERSION), integer)?;
     if version != VERSION {
         return Err(refused(format!("Not supported version field value {version}")));
     }
     let partitions = file.get("partitions").ok_or_else(|| refused("Missing partitions field"))?;
-    let Value::Array(partitions) = partitions else { return Err(expected("JSON array", partitions)) };
-    let all: Vec<Wanted> = partitions.iter().map(wanted).collect::<Result<_, _>>()?;
+    let all: Vec<Wanted> = json_input::array(partitions)?.iter().map(wanted).collect::<Result<_, _>>()?;
     let mut twice: Vec<String> = Vec::new();
     for (at, one) in all.iter().enumerate() {
         let is_same = |other: &Wanted| other.topic == one.topic && other.partition == one.partition;
@@ -62,33 +59,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Wanted>, Failure> {
 
 fn wanted(json: &Value) -> Result<Wanted, Failure> {
     let fields = object(json)?;
-    let topic = field(fields, "topic")?;
-    let Value::String(topic) = topic else { return Err(expected("`String` value", topic)) };
+    let topic = json_input::text(field(fields, "topic")?)?;
     let partition = integer(field(fields, "partition")?)?;
     let offset = field(fields, "offset")?;
     let offset = offset.as_i64().ok_or_else(|| expected("`Long` value", offset))?;
-    Ok(Wanted { topic: topic.clone(), partition, offset })
-}
-
-fn object(json: &Value) -> Result<&Map<String, Value>, Failure> {
-    json.as_object().ok_or_else(|| expected("JSON object", json))
-}
-
-fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a Value, Failure> {
-    fields.get(name).ok_or_else(|| mapping(format!("No such field exists: `{name}`")))
-}
-
-fn integer(json: &Value) -> Result<i32, Failure> {
-    let number = json.as_i64().and_then(|number| i32::try_from(number).ok());
-    number.ok_or_else(|| expected("`Integer` value", json))
-}
-
-fn expected(what: &str, got: &Value) -> Failure {
-    mapping(format!("Expected {what}, received {got}"))
-}
-
-fn mapping(message: String) -> Failure {
-    Failure::new("com.fasterxml.jackson.databind.JsonMappingException", message)
+    Ok(Wanted { topic: topic.to_owned(), partition, offset })
 }
 
 fn refused(message: impl Into<String>) -> Failure {
