@@ -129,7 +129,7 @@ fn revert(
     view: &View<'_>,
     (topic, index, partition): (&Topic, PartitionIndex, &Partition),
 ) -> Result<Option<PartitionChangeRecord>, ReassignError> {
-    if !partition.is_reassigned() {
+    if !partition.is_reassigning() {
         return Err(ReassignError::NotInProgress);
     }
     let stays = |broker: BrokerId| !partition.adding.contains(&broker);

@@ -91,11 +91,6 @@ impl Partition {
         self.leader.is_some() && self.leader == self.brokers().next()
     }
 
-    /// Whether a reassignment is running.
-    pub fn is_reassigned(&self) -> bool {
-        !self.removing.is_empty() || !self.adding.is_empty()
-    }
-
     /// The record that describes the partition as it is.
     pub fn to_record(
         &self,

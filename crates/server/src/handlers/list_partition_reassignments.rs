@@ -47,7 +47,7 @@ fn row<P: AsRef<Partition>>(
     partitions: impl Iterator<Item = (PartitionIndex, P)>,
 ) -> Option<OngoingTopicReassignment> {
     let numbers = |brokers: &[BrokerId]| brokers.iter().map(|broker| broker.value()).collect();
-    let ongoing = partitions.filter(|(_, partition)| partition.as_ref().is_reassigned());
+    let ongoing = partitions.filter(|(_, partition)| partition.as_ref().is_reassigning());
     let partitions: Vec<_> = ongoing
         .map(|(index, partition)| OngoingPartitionReassignment {
             partition_index: index.value(),
