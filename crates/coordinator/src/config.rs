@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::group::{Assignor, MigrationPolicy};
 use crate::runtime::RuntimeConfig;
 
 /// Settings of the group coordinator.
@@ -27,6 +28,46 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval: Duration,
     /// `offsets.commit.timeout.ms`
     pub commit_timeout: Duration,
+    pub consumer: ConsumerConfig,
+}
+
+/// Settings of consumer groups that stay as they are while the node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerConfig {
+    /// `group.consumer.max.size`
+    pub members_max: usize,
+    /// `group.consumer.migration.policy`
+    pub migration: MigrationPolicy,
+    /// `group.consumer.assignors`
+    pub assignors: Assignors,
+    /// `group.consumer.regex.refresh.interval.ms`: how long topics of a regular expression are believed.
+    pub regex_refresh_interval: Duration,
+}
+
+/// The assignors members may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignors {
+    /// For groups whose members ask for none.
+    pub first: Assignor,
+    pub second: Option<Assignor>,
+}
+
+impl Assignors {
+    pub(crate) fn iter(self) -> impl Iterator<Item = Assignor> {
+        std::iter::once(self.first).chain(self.second)
+    }
+}
+
+impl Default for ConsumerConfig {
+    /// Kafka's defaults.
+    fn default() -> ConsumerConfig {
+        ConsumerConfig {
+            members_max: 2_147_483_647,
+            migration: MigrationPolicy::Bidirectional,
+            assignors: Assignors { first: Assignor::Uniform, second: Some(Assignor::Range) },
+            regex_refresh_interval: Duration::from_secs(10 * 60),
+        }
+    }
 }
 
 impl GroupConfig {
@@ -48,6 +89,7 @@ impl Default for GroupConfig {
             offsets_retention: Duration::from_secs(7 * 24 * 60 * 60),
             offsets_retention_check_interval: Duration::from_secs(10 * 60),
             commit_timeout: Duration::from_secs(5),
+            consumer: ConsumerConfig::default(),
         }
     }
 }

@@ -11,4 +11,4 @@ pub mod config;
 pub mod group;
 pub mod runtime;
 
-pub use config::GroupConfig;
+pub use config::{Assignors, ConsumerConfig, GroupConfig};

@@ -85,6 +85,8 @@ pub fn serve(node: Arc<Node>, caller: Caller, request: Request) -> Answering {
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
+        | ApiKey::ConsumerGroupHeartbeat
+        | ApiKey::ConsumerGroupDescribe
         | ApiKey::FindCoordinator => Box::pin(async move { serve_group(&node, &caller, &request).await }),
         ApiKey::CreateTopics
         | ApiKey::DeleteTopics
@@ -128,6 +130,12 @@ async fn serve_group(
         }
         ApiKey::ListGroups => framed(head, &h::list_groups::handle(node, caller, body(request)?).await),
         ApiKey::DeleteGroups => framed(head, &h::delete_groups::handle(node, caller, body(request)?).await),
+        ApiKey::ConsumerGroupHeartbeat => {
+            framed(head, &h::consumer_group_heartbeat::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::ConsumerGroupDescribe => {
+            framed_or_failed(head, h::consumer_group_describe::handle(node, caller, body(request)?).await)
+        }
         ApiKey::FindCoordinator => {
             framed(head, &h::find_coordinator::handle(node, caller, v, body(request)?).await)
         }

@@ -17,6 +17,7 @@ use ottla_metadata::image::{ConfigResource, ImageChanges, MetadataImage, Topic};
 use ottla_model::Offset;
 
 use crate::controller::Published;
+use crate::coordinators::next_view;
 use crate::internal_topics::InternalTopic;
 use crate::janitor;
 use crate::node::Node;
@@ -68,6 +69,9 @@ impl MetadataFollower {
         let changes = ImageChanges::between(&self.applied, &image);
         self.apply_settings(&changes, &image);
         let followed = self.partitions.apply(&changes, &image);
+        if let Some(view) = next_view(&self.node.groups.view(), (&changes, &image), &self.node.layers()) {
+            self.node.groups.on_view(view).await;
+        }
         self.tell_groups(followed, &image).await;
         self.node.set_image(Arc::clone(&image));
         let offset = image.provenance.map(|provenance| provenance.offset);

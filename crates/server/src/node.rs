@@ -15,6 +15,7 @@ use ottla_env::random::Random;
 use ottla_env::sync::{Semaphore, mpsc, watch};
 use ottla_env::time::timeout;
 use ottla_metadata::config::{BrokerConfig, Layers};
+use ottla_metadata::features::Feature;
 use ottla_metadata::image::MetadataImage;
 use ottla_model::{BrokerEpoch, BrokerId, ClusterId, DirectoryId, TopicName};
 use ottla_protocol::ErrorCode;
@@ -162,6 +163,11 @@ impl Node {
         let mut applied = self.applied.subscribe();
         // Late or gone, the answer is given all the same.
         let _ = timeout(CATCH_UP_TIME, applied.wait_for(|offset| *offset >= wanted)).await;
+    }
+
+    /// Whether members may speak the consumer protocol: the node lets them, and the cluster is up to it.
+    pub fn serves_consumer_groups(&self) -> bool {
+        self.config().groups.consumer.is_enabled && self.image().features.level(Feature::Group) > 0
     }
 
     /// The node's settings, static and dynamic.

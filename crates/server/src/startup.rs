@@ -15,7 +15,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ottla_coordinator::GroupConfig;
+use ottla_coordinator::group::{Assignor, MigrationPolicy};
+use ottla_coordinator::{Assignors, ConsumerConfig, GroupConfig};
 use ottla_env::disk::Disk;
 use ottla_env::net::{BindError, ListenOptions, Listener, SocketOptions};
 use ottla_env::random::Random;
@@ -448,6 +449,13 @@ fn assemble(
     Ok(Assembled { node: Arc::new(node), layers, wanted, failures, care, previous_epoch })
 }
 
+/// The assignors members may ask for; the check of the key has let no others through.
+fn assignors(names: &[String]) -> Assignors {
+    let mut known = names.iter().filter_map(|name| Assignor::named(name));
+    let first = known.next().unwrap_or(Assignor::Uniform);
+    Assignors { first, second: known.find(|other| *other != first) }
+}
+
 fn group_config(groups: &GroupsConfig) -> GroupConfig {
     let count = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
     GroupConfig {
@@ -459,6 +467,17 @@ fn group_config(groups: &GroupsConfig) -> GroupConfig {
         offsets_retention: groups.retention,
         offsets_retention_check_interval: groups.retention_check_interval,
         commit_timeout: groups.commit_timeout,
+        consumer: ConsumerConfig {
+            members_max: count(groups.consumer.size_max),
+            migration: match (groups.consumer.may_upgrade, groups.consumer.may_downgrade) {
+                (true, true) => MigrationPolicy::Bidirectional,
+                (true, false) => MigrationPolicy::Upgrade,
+                (false, true) => MigrationPolicy::Downgrade,
+                (false, false) => MigrationPolicy::Disabled,
+            },
+            assignors: assignors(&groups.consumer.assignors),
+            regex_refresh_interval: groups.consumer.regex_refresh_interval,
+        },
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn run(node: Arc<Node>, mut wanted: mpsc::Receiver<Wanted>) {
 }
 
 async fn create(node: &Node, batch: Vec<Wanted>) {
-    let groups = node.config().groups;
+    let groups = node.config().groups.clone();
     let new_topic = |wanted: Wanted| match wanted {
         Wanted::Internal(internal) => internal.new_topic(&groups),
         Wanted::Topic(name) => NewTopic {

@@ -7,10 +7,11 @@
 //!
 //! Source: observed of Apache Kafka 4.3.1.
 
+use ottla_protocol::messages::consumer_group_describe_response::DescribedGroup as DescribedConsumerGroup;
 use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
 use ottla_protocol::messages::{
-    AlterConfigsResponse, AlterPartitionReassignmentsResponse, CreateTopicsResponse, DescribeConfigsResponse,
+    AlterConfigsResponse, AlterPartitionReassignmentsResponse, ConsumerGroupDescribeResponse, CreateTopicsResponse, DescribeConfigsResponse,
     DescribeGroupsResponse, DescribeProducersResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
     JoinGroupResponse, UpdateFeaturesResponse,
 };
@@ -111,6 +112,15 @@ impl Unwritable for DescribeGroupsResponse {
         for group in &mut self.groups {
             let (group_id, error_code) = (std::mem::take(&mut group.group_id), FAILED);
             *group = DescribedGroup { group_id, error_code, ..DescribedGroup::default() };
+        }
+    }
+}
+
+impl Unwritable for ConsumerGroupDescribeResponse {
+    fn fail(&mut self, _: i16) {
+        for group in &mut self.groups {
+            let (group_id, error_code) = (std::mem::take(&mut group.group_id), FAILED);
+            *group = DescribedConsumerGroup { group_id, error_code, ..DescribedConsumerGroup::default() };
         }
     }
 }

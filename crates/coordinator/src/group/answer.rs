@@ -15,6 +15,7 @@ use ottla_model::{
 };
 
 use super::classic::{GroupState, GroupType};
+use super::consumer::{Beaten, ConsumerHeartbeatError, DescribedConsumerGroup};
 use super::record::OffsetEntry;
 use crate::runtime::Unavailable;
 
@@ -32,6 +33,10 @@ pub enum GroupAnswer {
     Describe(Result<DescribedGroup, DescribeError>),
     List(Result<Vec<ListedGroup>, ListError>),
     ForgetPartitions(Result<(), Unavailable>),
+    ConsumerHeartbeat(Result<Beaten, ConsumerHeartbeatError>),
+    DescribeConsumers(Result<DescribedConsumerGroup, DescribeError>),
+    /// What was told is known.
+    Noted(Result<(), Unavailable>),
 }
 
 /// The join phase is over.
@@ -84,6 +89,9 @@ pub enum JoinError {
     /// Another request of the same member took its place.
     #[error("the member joined again")]
     JoinedAgain,
+    /// The group changed to the consumer protocol meanwhile.
+    #[error("the group rebalances: join again")]
+    RebalanceInProgress,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -187,6 +195,11 @@ pub enum CommitError {
     IllegalGeneration { got: Option<GenerationId>, current: GenerationId },
     #[error("the group is about to get its assignment")]
     RebalanceInProgress,
+    #[error("the member's epoch is not {got:?} but {current}")]
+    StaleEpoch { got: Option<GenerationId>, current: i32 },
+    /// A member of a consumer group uses a version that knows nothing of epochs.
+    #[error("members of consumer groups commit with version 9 or above")]
+    NeedsEpochs,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -211,6 +224,12 @@ pub struct OffsetUnstable;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
+    #[error("the member is not known")]
+    UnknownMember,
+    #[error("the member's epoch is not {got} but {current}")]
+    StaleEpoch { got: i32, current: i32 },
+    #[error("the member's generation is not {got} but {current}")]
+    IllegalGeneration { got: i32, current: i32 },
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -277,8 +296,12 @@ pub struct DescribedMember {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescribeError {
+    #[error("the group id is empty")]
+    InvalidGroupId,
     #[error("Group {group} not found.")]
     UnknownGroup { group: GroupId },
+    #[error("Group {group} is not a {wanted} group.")]
+    OtherType { group: GroupId, wanted: GroupType },
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -312,6 +335,9 @@ impl GroupAnswer {
             GroupAnswer::Describe(_) => GroupAnswer::Describe(Err(why.into())),
             GroupAnswer::List(_) => GroupAnswer::List(Err(why.into())),
             GroupAnswer::ForgetPartitions(_) => GroupAnswer::ForgetPartitions(Err(why)),
+            GroupAnswer::ConsumerHeartbeat(_) => GroupAnswer::ConsumerHeartbeat(Err(why.into())),
+            GroupAnswer::DescribeConsumers(_) => GroupAnswer::DescribeConsumers(Err(why.into())),
+            GroupAnswer::Noted(_) => GroupAnswer::Noted(Err(why)),
         }
     }
 }

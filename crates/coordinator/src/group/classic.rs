@@ -36,6 +36,10 @@ pub enum GroupState {
     PreparingRebalance,
     CompletingRebalance,
     Stable,
+    /// A consumer group's epoch has no assignment yet.
+    Assigning,
+    /// Members of a consumer group are on their way to the assignment.
+    Reconciling,
 }
 
 impl fmt::Display for GroupState {
@@ -45,6 +49,8 @@ impl fmt::Display for GroupState {
             GroupState::PreparingRebalance => "PreparingRebalance",
             GroupState::CompletingRebalance => "CompletingRebalance",
             GroupState::Stable => "Stable",
+            GroupState::Assigning => "Assigning",
+            GroupState::Reconciling => "Reconciling",
         })
     }
 }
@@ -53,12 +59,14 @@ impl fmt::Display for GroupState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupType {
     Classic,
+    Consumer,
 }
 
 impl fmt::Display for GroupType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             GroupType::Classic => "classic",
+            GroupType::Consumer => "consumer",
         })
     }
 }
@@ -106,6 +114,8 @@ pub(super) enum Remedy {
     Restore { present: MemberId, former: Box<Member> },
     /// The group was not deleted.
     Revive(Box<ClassicGroup>),
+    /// What a consumer group's topics are has to be looked at again.
+    LookAgain,
 }
 
 #[derive(Clone, Debug)]

@@ -16,6 +16,7 @@ use ottla_model::{
     ProtocolType, TopicId, TopicName, Uuid,
 };
 
+use super::consumer::{ClusterView, ConsumerHeartbeat, FoundTopics};
 use super::member::Protocol;
 use super::record::CommittedPosition;
 
@@ -34,6 +35,12 @@ pub enum GroupCommand {
     List(GroupFilter),
     /// These partitions are gone: their offsets are removed in all groups of the shard (OFF-06).
     ForgetPartitions(Vec<PartitionsOfTopic>),
+    ConsumerHeartbeat(Box<ConsumerHeartbeat>),
+    DescribeConsumers(GroupId),
+    /// Topics of regular expressions were found.
+    TakeFound(FoundTopics),
+    /// The cluster changed.
+    View(Arc<ClusterView>),
 }
 
 /// JoinGroup.
@@ -105,6 +112,8 @@ pub struct CommitOffsets {
     pub generation: Option<GenerationId>,
     pub member: MemberId,
     pub instance: Option<GroupInstanceId>,
+    /// Whether the client knows that a generation may be the epoch of a consumer group (version 9 on).
+    pub speaks_of_epochs: bool,
     /// How long the offsets are kept, where the client decides that itself (versions 2 to 4).
     pub retention: Option<Duration>,
     pub topics: Vec<CommitTopic>,
@@ -135,6 +144,22 @@ pub struct FetchOffsets {
     pub wanted: Wanted,
     /// Offsets that a pending transaction is about to replace are refused (KIP-447).
     pub require_stable: bool,
+    pub asker: FetchAs,
+}
+
+/// Who fetches offsets; members of consumer groups say so from version 9 on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchAs {
+    pub member: Option<MemberId>,
+    /// −1 from all others.
+    pub epoch: i32,
+}
+
+impl Default for FetchAs {
+    /// Nobody in particular.
+    fn default() -> FetchAs {
+        FetchAs { member: None, epoch: -1 }
+    }
 }
 
 /// Which offsets are asked for.

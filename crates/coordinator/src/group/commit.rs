@@ -162,7 +162,7 @@ mod tests {
     use ottla_model::{LeaderEpoch, Timestamp, TopicName, Uuid};
 
     use super::*;
-    use crate::group::CommittedPosition;
+    use crate::group::{CommittedPosition, FetchAs};
 
     fn topic_id(byte: u8) -> Option<TopicId> {
         TopicId::new(Uuid::from_bytes([byte; 16]))
@@ -191,7 +191,12 @@ mod tests {
             partitions: vec![PartitionIndex::default()],
         };
         let wanted = Wanted::Named(vec![topic]);
-        let command = FetchOffsets { group: GroupId::new("g"), wanted, require_stable: false };
+        let command = FetchOffsets {
+            group: GroupId::new("g"),
+            wanted,
+            require_stable: false,
+            asker: FetchAs::default(),
+        };
         let fetched = fetch(offsets, &command);
         matches!(fetched[0].partitions[0].result, Ok(Some(_)))
     }
@@ -208,7 +213,12 @@ mod tests {
     /// OFF-03
     #[test]
     fn all_offsets_come_with_the_topic_id_they_were_stored_with() {
-        let command = FetchOffsets { group: GroupId::new("g"), wanted: Wanted::All, require_stable: false };
+        let command = FetchOffsets {
+            group: GroupId::new("g"),
+            wanted: Wanted::All,
+            require_stable: false,
+            asker: FetchAs::default(),
+        };
         assert_eq!(fetch(&store_with(topic_id(3)), &command)[0].topic_id, topic_id(3));
     }
 
@@ -237,7 +247,12 @@ mod tests {
         let entry = offsets.get(&key).unwrap().entry.clone();
         offsets.apply(&key, Some(&entry), ottla_model::ProducerId::new(7));
         let result = |require_stable| {
-            let command = FetchOffsets { group: GroupId::new("g"), wanted: Wanted::All, require_stable };
+            let command = FetchOffsets {
+                group: GroupId::new("g"),
+                wanted: Wanted::All,
+                require_stable,
+                asker: FetchAs::default(),
+            };
             fetch(&offsets, &command)[0].partitions[0].result.clone()
         };
         assert_eq!(result(true), Err(OffsetUnstable));

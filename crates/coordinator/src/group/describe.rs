@@ -5,11 +5,14 @@
 //! Source: requirements OFF-09, OFF-10; KIP-518, KIP-848 (filters).
 
 use bytes::Bytes;
+use ottla_model::{GroupId, ProtocolType};
 
 use super::answer::{DescribedGroup, DescribedMember, ListedGroup};
 use super::classic::{ClassicGroup, GroupState, GroupType};
 use super::command::GroupFilter;
+use super::consumer::ConsumerGroup;
 use super::member::Member;
+use super::protocols;
 
 /// Metadata are shown only while the group is stable; assignments are those of the last stable generation.
 pub(super) fn describe(group: &ClassicGroup) -> DescribedGroup {
@@ -35,20 +38,26 @@ pub(super) fn describe(group: &ClassicGroup) -> DescribedGroup {
 }
 
 pub(super) fn list<'a>(
-    groups: impl Iterator<Item = &'a ClassicGroup>,
+    classic: impl Iterator<Item = &'a ClassicGroup>,
+    consumers: impl Iterator<Item = (&'a GroupId, &'a ConsumerGroup)>,
     filter: &GroupFilter,
 ) -> Vec<ListedGroup> {
     let passes = |texts: &[String], name: &str| {
         texts.is_empty() || texts.iter().any(|text| text.trim().eq_ignore_ascii_case(name))
     };
-    if !passes(&filter.types, &GroupType::Classic.to_string()) {
-        return Vec::new();
-    }
-    let listed = groups.map(|group| ListedGroup {
+    let classic = classic.map(|group| ListedGroup {
         group: group.id.clone(),
         protocol_type: group.protocol_type.clone(),
         state: group.state(),
         group_type: GroupType::Classic,
     });
+    let consumers = consumers.map(|(id, group)| ListedGroup {
+        group: id.clone(),
+        protocol_type: Some(ProtocolType::new(protocols::CONSUMER)),
+        state: group.state(),
+        group_type: GroupType::Consumer,
+    });
+    let listed = classic.chain(consumers);
+    let listed = listed.filter(|group| passes(&filter.types, &group.group_type.to_string()));
     listed.filter(|group| passes(&filter.states, &group.state.to_string())).collect()
 }

@@ -14,11 +14,14 @@ use ottla_model::{
     ProtocolType, Timestamp, TopicId, TopicName,
 };
 
+use super::consumer::ConsumerRecord;
+
 /// One record of `__consumer_offsets`; without a value it is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupRecord {
     Offset { key: OffsetKey, value: Option<Arc<OffsetEntry>> },
     Group { group: GroupId, image: Option<Arc<GroupImage>> },
+    Consumer(ConsumerRecord),
 }
 
 /// Whose offset it is.

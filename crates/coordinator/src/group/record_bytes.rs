@@ -7,6 +7,7 @@
 //! type  key                                   value versions   written
 //! 0, 1  group string · topic string · i32     0..=4            4, or 1 with an expiry of its own
 //! 2     group string                          0..=4            3
+//! 3…8, 16  of consumer groups: `consumer::record_bytes`
 //! ```
 //!
 //! Owns: the choice of versions, the translation. Does not own: the encoding of fields (`ottla_protocol`).
@@ -26,6 +27,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{EncodeError, Message, Reader, Writer};
 
+use super::consumer;
 use super::record::{CommittedPosition, GroupImage, GroupRecord, MemberImage, OffsetEntry, OffsetKey};
 use crate::runtime::{EncodedRecord, Skipped};
 
@@ -57,6 +59,7 @@ pub(super) fn encode(record: &GroupRecord) -> Result<EncodedRecord, EncodeError>
             let value = image.as_ref().map(|image| group_value(image)).transpose()?;
             Ok(EncodedRecord { key: prefixed(GROUP_TYPE, KEY_VERSION, &key)?, value })
         }
+        GroupRecord::Consumer(record) => consumer::encode(record),
     }
 }
 
@@ -76,11 +79,14 @@ pub(super) fn decode(record: &EncodedRecord) -> Result<GroupRecord, Skipped> {
             let image = record.value.as_ref().map(read_group).transpose()?;
             Ok(GroupRecord::Group { group: GroupId::new(&key.group), image })
         }
+        ours if consumer::is_ours(ours) => {
+            consumer::decode(ours, &mut key, record.value.as_ref()).map(GroupRecord::Consumer)
+        }
         other => Err(Skipped::UnknownType(other)),
     }
 }
 
-fn prefixed(prefix: i16, version: i16, message: &impl Message) -> Result<Bytes, EncodeError> {
+pub(super) fn prefixed(prefix: i16, version: i16, message: &impl Message) -> Result<Bytes, EncodeError> {
     let mut writer = Writer::new();
     writer.put_i16(prefix);
     message.encode(&mut writer, version)?;
@@ -129,11 +135,11 @@ fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
-fn malformed(record_type: i16, detail: &dyn std::fmt::Display) -> Skipped {
+pub(super) fn malformed(record_type: i16, detail: &dyn std::fmt::Display) -> Skipped {
     Skipped::Malformed { record_type, detail: detail.to_string() }
 }
 
-fn read_value<M: Message>(record_type: i16, bytes: &Bytes) -> Result<M, Skipped> {
+pub(super) fn read_value<M: Message>(record_type: i16, bytes: &Bytes) -> Result<M, Skipped> {
     let mut reader = Reader::shared(bytes);
     let version = reader.i16().map_err(|error| malformed(record_type, &error))?;
     if !M::VERSIONS.contains(&version) {

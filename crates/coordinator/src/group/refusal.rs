@@ -8,9 +8,11 @@
 use ottla_model::MemberId;
 
 use super::answer::{
-    DeleteOffsetsError, GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveError, SyncError,
+    DeleteOffsetsError, DescribeError, GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveError,
+    SyncError,
 };
 use super::command::GroupCommand;
+use super::consumer;
 use crate::config::GroupConfig;
 use crate::runtime::Unavailable;
 
@@ -41,7 +43,16 @@ pub fn precheck(config: &GroupConfig, command: &GroupCommand) -> Result<(), Grou
         GroupCommand::DeleteOffsets(delete) if delete.group.is_empty() => {
             Err(GroupAnswer::DeleteOffsets(Err(DeleteOffsetsError::InvalidGroupId)))
         }
+        GroupCommand::ConsumerHeartbeat(heartbeat) => {
+            consumer::precheck(config, heartbeat).map_err(|error| GroupAnswer::ConsumerHeartbeat(Err(error)))
+        }
+        GroupCommand::DescribeConsumers(group) if group.is_empty() => {
+            Err(GroupAnswer::DescribeConsumers(Err(DescribeError::InvalidGroupId)))
+        }
         GroupCommand::Sync(_)
+        | GroupCommand::DescribeConsumers(_)
+        | GroupCommand::TakeFound(_)
+        | GroupCommand::View(_)
         | GroupCommand::Heartbeat(_)
         | GroupCommand::Leave(_)
         | GroupCommand::DeleteOffsets(_)
@@ -57,7 +68,7 @@ pub fn precheck(config: &GroupConfig, command: &GroupCommand) -> Result<(), Grou
 /// Nobody would say again that partitions are gone.
 pub(super) fn outlasts_loading(command: &GroupCommand) -> bool {
     match command {
-        GroupCommand::ForgetPartitions(_) => true,
+        GroupCommand::ForgetPartitions(_) | GroupCommand::View(_) => true,
         GroupCommand::Join(_)
         | GroupCommand::Sync(_)
         | GroupCommand::Heartbeat(_)
@@ -67,6 +78,9 @@ pub(super) fn outlasts_loading(command: &GroupCommand) -> bool {
         | GroupCommand::DeleteOffsets(_)
         | GroupCommand::DeleteGroup(_)
         | GroupCommand::Describe(_)
+        | GroupCommand::ConsumerHeartbeat(_)
+        | GroupCommand::DescribeConsumers(_)
+        | GroupCommand::TakeFound(_)
         | GroupCommand::List(_) => false,
     }
 }
@@ -87,5 +101,8 @@ pub(super) fn refuse(command: &GroupCommand, why: Unavailable) -> GroupAnswer {
         GroupCommand::Describe(_) => GroupAnswer::Describe(Err(why.into())),
         GroupCommand::List(_) => GroupAnswer::List(Err(why.into())),
         GroupCommand::ForgetPartitions(_) => GroupAnswer::ForgetPartitions(Err(why)),
+        GroupCommand::ConsumerHeartbeat(_) => GroupAnswer::ConsumerHeartbeat(Err(why.into())),
+        GroupCommand::DescribeConsumers(_) => GroupAnswer::DescribeConsumers(Err(why.into())),
+        GroupCommand::TakeFound(_) | GroupCommand::View(_) => GroupAnswer::Noted(Err(why)),
     }
 }

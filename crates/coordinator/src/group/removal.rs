@@ -10,6 +10,7 @@ use ottla_model::GroupId;
 use super::answer::{DeleteGroupError, DeleteOffsetsError, DeletedPartition, DeletedTopic, OffsetSubscribed};
 use super::classic::Remedy;
 use super::command::{DeleteOffsets, PartitionsOfTopic};
+use super::expiry::Owner;
 use super::record::{GroupRecord, OffsetKey};
 use super::shard::{GroupRemedy, GroupShard};
 use super::{commit, expiry, protocols};
@@ -24,16 +25,22 @@ impl GroupShard {
         command: &DeleteOffsets,
         outbox: &mut Outbox<GroupShard>,
     ) -> Result<Vec<DeletedTopic>, DeleteOffsetsError> {
-        let group = self.table.get(&command.group).ok_or(DeleteOffsetsError::UnknownGroup)?;
-        if !group.is_empty() && !protocols::is_consumer(group.protocol_type.as_ref()) {
+        let group = self.owner(&command.group).ok_or(DeleteOffsetsError::UnknownGroup)?;
+        if let Owner::Classic(group) = group
+            && !group.is_empty()
+            && !protocols::is_consumer(group.protocol_type.as_ref())
+        {
             return Err(DeleteOffsetsError::GroupActive);
         }
         let deleted = command.topics.iter().map(|topic| {
             let subscribed = group.is_subscribed_to(topic.topic.as_str());
             let result = if subscribed { Err(OffsetSubscribed) } else { Ok(()) };
             let partitions = topic.partitions.iter().map(|partition| {
-                let key =
-                    OffsetKey { group: group.id.clone(), topic: topic.topic.clone(), partition: *partition };
+                let key = OffsetKey {
+                    group: command.group.clone(),
+                    topic: topic.topic.clone(),
+                    partition: *partition,
+                };
                 if let Some(tombstone) = commit::tombstone(&self.offsets, key).filter(|_| !subscribed) {
                     outbox.write(tombstone);
                 }
@@ -49,7 +56,7 @@ impl GroupShard {
         group: &GroupId,
         outbox: &mut Outbox<GroupShard>,
     ) -> Result<(), DeleteGroupError> {
-        let known = self.table.get(group).ok_or(DeleteGroupError::UnknownGroup)?;
+        let known = self.owner(group).ok_or(DeleteGroupError::UnknownGroup)?;
         if !known.is_empty() {
             return Err(DeleteGroupError::GroupActive);
         }
@@ -62,10 +69,17 @@ impl GroupShard {
 
     /// Removes a group that has no members and, once what was written so far is applied, no offsets.
     fn bury(&mut self, group: &GroupId, outbox: &mut Outbox<GroupShard>) {
+        self.bury_consumers(group, outbox);
         if let Some(removed) = self.table.remove(group) {
             outbox.write(GroupRecord::Group { group: group.clone(), image: None });
             outbox.guard(GroupRemedy { group: group.clone(), remedy: Remedy::Revive(Box::new(removed)) });
         }
+    }
+
+    /// The group, of whatever kind.
+    fn owner<'a>(&'a self, id: &'a GroupId) -> Option<Owner<'a>> {
+        let consumers = self.consumers.get(id).map(|group| Owner::Consumers(id, group));
+        consumers.or_else(|| self.table.get(id).map(Owner::Classic))
     }
 
     pub(super) fn forget(&self, gone: &[PartitionsOfTopic], outbox: &mut Outbox<GroupShard>) {
@@ -77,11 +91,13 @@ impl GroupShard {
     /// Removes offsets that are too old, and groups that hold nothing any more (OFF-05, TRAP-19).
     pub(super) fn sweep(&mut self, now: Now, outbox: &mut Outbox<GroupShard>) {
         let retention = self.config.offsets_retention;
-        let swept: Vec<_> = self
-            .table
-            .iter()
+        let classic = self.table.iter().map(Owner::Classic);
+        let consumers = self.consumers.iter().map(|(id, group)| Owner::Consumers(id, group));
+        let swept: Vec<_> = classic
+            .chain(consumers)
             .map(|group| {
-                (group.id.clone(), group.is_empty(), expiry::sweep(group, &self.offsets, retention, now.wall))
+                let sweep = expiry::sweep(group, &self.offsets, retention, now.wall);
+                (group.id().clone(), group.is_empty(), sweep)
             })
             .collect();
         for (group, is_empty, sweep) in swept {

@@ -3,8 +3,8 @@
 //! Owns: the order in which the parts learn of an event, the images of the persisted groups.
 //! Does not own: the rules (`join`, `rebalance`, `session`, `commit`, `expiry`).
 //!
-//! Replicated state are the images and the offsets; the live groups in the table are volatile and begin from the
-//! images when the shard was loaded.
+//! Replicated state are the images, the consumer groups and the offsets; the live classic groups in the table are
+//! volatile and begin from the images when the shard was loaded.
 //!
 //! Source: architecture, "Coordinators"; requirements GRP-01…04, OFF-01…10.
 
@@ -19,8 +19,9 @@ use super::answer::{
     CommitError, DescribeError, GroupAnswer, HeartbeatError, JoinError, JoinRefused, LeaveMemberError,
     LeftMember, SyncError,
 };
-use super::classic::{ClassicGroup, GroupState, Remedy, Turn};
-use super::command::{CommitOffsets, GroupCommand, Heartbeat, LeaveGroup, SyncGroup};
+use super::classic::{ClassicGroup, GroupState, GroupType, Remedy, Turn};
+use super::command::{CommitOffsets, FetchOffsets, GroupCommand, Heartbeat, LeaveGroup, SyncGroup};
+use super::consumer::{self, ClusterView, ConsumerRecord, ConsumerTable};
 use super::join::Join;
 use super::offsets::{OffsetStore, OffsetUndo};
 use super::record::{GroupImage, GroupRecord};
@@ -36,6 +37,8 @@ pub struct GroupShard {
     pub(super) config: GroupConfig,
     images: BTreeMap<GroupId, Arc<GroupImage>>,
     pub(super) table: GroupTable,
+    pub(super) consumers: ConsumerTable,
+    pub(super) view: Arc<ClusterView>,
     pub(super) offsets: OffsetStore,
     /// When the next look for offsets that are too old is due.
     pub(super) next_sweep: Option<Instant>,
@@ -46,7 +49,12 @@ pub struct GroupUndo(Undo);
 
 enum Undo {
     Offset(OffsetUndo),
-    Group { group: GroupId, previous: Option<Arc<GroupImage>> },
+    Group {
+        group: GroupId,
+        previous: Option<Arc<GroupImage>>,
+    },
+    /// The record that puts a fact of a consumer group back.
+    Consumer(ConsumerRecord),
 }
 
 /// What sets a live group right when its record was not appended.
@@ -61,14 +69,22 @@ impl GroupShard {
             config,
             images: BTreeMap::new(),
             table: GroupTable::default(),
+            consumers: ConsumerTable::default(),
+            view: Arc::default(),
             offsets: OffsetStore::default(),
             next_sweep: None,
         }
     }
 
+    /// The cluster as it was when this shard began; changes come as commands.
+    #[must_use]
+    pub fn with_view(self, view: Arc<ClusterView>) -> GroupShard {
+        GroupShard { view, ..self }
+    }
+
     /// Groups and committed offsets of the shard.
     pub fn counts(&self) -> (usize, usize) {
-        (self.table.len(), self.offsets.len())
+        (self.table.len() + self.consumers.iter().count(), self.offsets.len())
     }
 
     /// Topics that any group has an offset of; those that do not exist any more are to be forgotten.
@@ -104,10 +120,17 @@ impl GroupShard {
                 Some(GroupRecord::Offset { key, value: Some(value) })
             })
         });
-        groups.chain(offsets).collect()
+        let consumers = self.consumers.iter().flat_map(|(group, consumers)| {
+            let record = |change| GroupRecord::Consumer(ConsumerRecord { group: group.clone(), change });
+            consumers.records().into_iter().map(record).collect::<Vec<_>>()
+        });
+        groups.chain(consumers).chain(offsets).collect()
     }
 
     fn join(&mut self, join: Join<'_>, now: Now, outbox: &mut Outbox<GroupShard>) {
+        if self.classic_join(join, now, outbox) {
+            return;
+        }
         let Join { request, command } = join;
         if !command.member.is_empty() && self.table.get(&command.group).is_none() {
             let refused = JoinRefused::new(&command.member, JoinError::UnknownMember);
@@ -124,6 +147,9 @@ impl GroupShard {
     }
 
     fn sync(&mut self, asked: Asked<&SyncGroup>, now: Now, outbox: &mut Outbox<GroupShard>) {
+        if self.classic_sync(&asked, now, outbox) {
+            return;
+        }
         let Asked { request, command } = asked;
         let mut turn = Turn::new(now, &self.config);
         match self.table.get_mut(&command.group) {
@@ -143,6 +169,9 @@ impl GroupShard {
     }
 
     fn leave(&mut self, command: &LeaveGroup, now: Now, outbox: &mut Outbox<GroupShard>) -> Vec<LeftMember> {
+        if let Some(left) = self.classic_leave(command, now, outbox) {
+            return left;
+        }
         let Some(group) = self.table.get_mut(&command.group) else {
             let left = command.members.iter().map(|leaving| LeftMember {
                 member: leaving.member.clone(),
@@ -159,18 +188,21 @@ impl GroupShard {
     }
 
     fn commit(&mut self, command: &CommitOffsets, now: Now, outbox: &mut Outbox<GroupShard>) -> GroupAnswer {
+        let consumers = self.consumers.get(&command.group).map(|group| group.admit_commit(command));
+        let is_consumer_group = consumers.is_some();
         let known = self.table.get_mut(&command.group);
-        let admitted = match known {
-            Some(group) => group.admit_commit(command, now.at),
+        let admitted = match (consumers, known) {
+            (Some(admitted), _) => admitted,
+            (None, Some(group)) => group.admit_commit(command, now.at),
             // Clients that assign themselves need no group: it comes into being with its first offset.
-            None if command.generation.is_none() => Ok(()),
-            None => Err(CommitError::UnknownGroup),
+            (None, None) if command.generation.is_none() => Ok(()),
+            (None, None) => Err(CommitError::UnknownGroup),
         };
         if let Err(error) = admitted {
             return GroupAnswer::CommitOffsets(Err(error));
         }
         let (records, topics) = commit::commit(command, self.config.offset_metadata_length_max, now);
-        if !records.is_empty() {
+        if !records.is_empty() && !is_consumer_group {
             let (_, is_new) = self.table.get_or_create(&command.group, now.wall);
             if is_new {
                 outbox.guard(GroupRemedy { group: command.group.clone(), remedy: Remedy::Remove });
@@ -182,8 +214,29 @@ impl GroupShard {
     }
 }
 
+impl GroupShard {
+    fn fetch(&self, command: &FetchOffsets) -> GroupAnswer {
+        let admitted = match self.consumers.get(&command.group) {
+            Some(group) => group.admit_fetch(&command.asker),
+            None => Ok(()),
+        };
+        GroupAnswer::FetchOffsets(admitted.map(|()| commit::fetch(&self.offsets, command)))
+    }
+
+    fn describe_consumers(&self, id: &GroupId) -> Result<consumer::DescribedConsumerGroup, DescribeError> {
+        let Some(group) = self.consumers.get(id) else {
+            return Err(match self.table.get(id) {
+                Some(_) => DescribeError::OtherType { group: id.clone(), wanted: GroupType::Consumer },
+                None => DescribeError::UnknownGroup { group: id.clone() },
+            });
+        };
+        let default = self.config.consumer.assignors.first;
+        Ok(consumer::describe(id, group, (self.view.topics.as_ref(), default)))
+    }
+}
+
 /// Passes on what a group decided.
-fn finish(turn: Turn<'_>, group: &GroupId, outbox: &mut Outbox<GroupShard>) {
+pub(super) fn finish(turn: Turn<'_>, group: &GroupId, outbox: &mut Outbox<GroupShard>) {
     for (request, answer) in turn.replies {
         outbox.reply(request, answer);
     }
@@ -223,24 +276,44 @@ impl Shard for GroupShard {
         let answer = match &asked.command {
             GroupCommand::Join(join) => return self.join(Join { request, command: join }, now, outbox),
             GroupCommand::Sync(sync) => return self.sync(Asked { request, command: sync }, now, outbox),
-            GroupCommand::Heartbeat(heartbeat) => GroupAnswer::Heartbeat(self.heartbeat(heartbeat, now)),
+            GroupCommand::Heartbeat(heartbeat) => match self.classic_heartbeat(heartbeat, now) {
+                Some(answer) => answer,
+                None => GroupAnswer::Heartbeat(self.heartbeat(heartbeat, now)),
+            },
             GroupCommand::Leave(leave) => GroupAnswer::Leave(Ok(self.leave(leave, now, outbox))),
             GroupCommand::CommitOffsets(commit) => self.commit(commit, now, outbox),
-            GroupCommand::FetchOffsets(fetch) => {
-                GroupAnswer::FetchOffsets(Ok(commit::fetch(&self.offsets, fetch)))
-            }
+            GroupCommand::FetchOffsets(fetch) => self.fetch(fetch),
             GroupCommand::DeleteOffsets(delete) => {
                 GroupAnswer::DeleteOffsets(self.delete_offsets(delete, outbox))
             }
             GroupCommand::DeleteGroup(group) => GroupAnswer::DeleteGroup(self.delete_group(group, outbox)),
             GroupCommand::Describe(group) => GroupAnswer::Describe(match self.table.get(group) {
+                _ if self.consumers.get(group).is_some() => {
+                    Err(DescribeError::OtherType { group: group.clone(), wanted: GroupType::Classic })
+                }
                 Some(group) => Ok(describe::describe(group)),
                 None => Err(DescribeError::UnknownGroup { group: group.clone() }),
             }),
-            GroupCommand::List(filter) => GroupAnswer::List(Ok(describe::list(self.table.iter(), filter))),
+            GroupCommand::List(filter) => {
+                GroupAnswer::List(Ok(describe::list(self.table.iter(), self.consumers.iter(), filter)))
+            }
             GroupCommand::ForgetPartitions(gone) => {
                 self.forget(gone, outbox);
                 GroupAnswer::ForgetPartitions(Ok(()))
+            }
+            GroupCommand::ConsumerHeartbeat(heartbeat) => {
+                GroupAnswer::ConsumerHeartbeat(self.consumer_heartbeat(heartbeat, now, outbox))
+            }
+            GroupCommand::DescribeConsumers(group) => {
+                GroupAnswer::DescribeConsumers(self.describe_consumers(group))
+            }
+            GroupCommand::TakeFound(found) => {
+                self.take_found(found, now, outbox);
+                GroupAnswer::Noted(Ok(()))
+            }
+            GroupCommand::View(view) => {
+                self.on_view(view);
+                GroupAnswer::Noted(Ok(()))
             }
         };
         outbox.reply(request, answer);
@@ -256,13 +329,14 @@ impl Shard for GroupShard {
             outbox.cut();
             self.table.rearm(&id);
         }
+        self.on_consumer_deadline(now, outbox);
         if self.next_sweep.is_some_and(|at| at <= now.at) {
             self.sweep(now, outbox);
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.table.deadline(), self.next_sweep].into_iter().flatten().min()
+        [self.table.deadline(), self.consumers.deadline(), self.next_sweep].into_iter().flatten().min()
     }
 
     fn apply(&mut self, record: &GroupRecord, producer: Option<ProducerId>) -> GroupUndo {
@@ -277,6 +351,7 @@ impl Shard for GroupShard {
             GroupRecord::Group { group, image: None } => {
                 Undo::Group { group: group.clone(), previous: self.images.remove(group) }
             }
+            GroupRecord::Consumer(record) => Undo::Consumer(self.consumers.apply(record)),
         })
     }
 
@@ -285,6 +360,7 @@ impl Shard for GroupShard {
             Undo::Offset(undo) => self.offsets.undo(undo),
             Undo::Group { group, previous: Some(image) } => drop(self.images.insert(group, image)),
             Undo::Group { group, previous: None } => drop(self.images.remove(&group)),
+            Undo::Consumer(record) => drop(self.consumers.apply(&record)),
         }
     }
 
@@ -297,6 +373,7 @@ impl Shard for GroupShard {
                 turn.replies.extend(removed.iter().flat_map(|group| group.close(failed.why)));
             }
             Remedy::Revive(group) => self.table.insert(*group),
+            Remedy::LookAgain => self.consumers.set_metadata_due(&id, true),
             Remedy::Unassign(generation) => {
                 if let Some(group) = self.table.get_mut(&id) {
                     group.unassign(generation, &mut turn);
@@ -317,10 +394,11 @@ impl Shard for GroupShard {
     }
 
     fn on_loaded(&mut self, now: Now, outbox: &mut Outbox<GroupShard>) {
-        for (id, image) in &self.images {
+        let is_classic = |id: &GroupId| self.consumers.get(id).is_none();
+        for (id, image) in self.images.iter().filter(|(id, _)| is_classic(id)) {
             self.table.insert(ClassicGroup::from_image(id.clone(), image));
         }
-        for id in self.offsets.groups() {
+        for id in self.offsets.groups().into_iter().filter(is_classic) {
             self.table.get_or_create(&id, now.wall);
         }
         let ids: Vec<GroupId> = self.images.keys().cloned().collect();
@@ -333,6 +411,7 @@ impl Shard for GroupShard {
             outbox.cut();
             self.table.rearm(id);
         }
+        self.on_consumers_loaded(now);
         self.next_sweep = Some(now.at + self.config.offsets_retention_check_interval);
     }
 

@@ -3,7 +3,13 @@
 //! Owns: the list of them. Does not own: how a story is told (`script`), how the log behaves (`world`).
 
 #[cfg(test)]
+mod consumer_runs;
+#[cfg(test)]
+mod consumer_stories;
+#[cfg(test)]
 mod join_stories;
+#[cfg(test)]
+mod migration_stories;
 #[cfg(test)]
 mod offset_stories;
 #[cfg(test)]

@@ -17,8 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_coordinator::GroupConfig;
 use ottla_coordinator::group::{
-    CommitOffsets, CommitPartition, CommitTopic, CommittedPosition, FetchOffsets, GroupAnswer, GroupCommand,
-    GroupImage, Heartbeat, JoinError, JoinGroup, LeaveGroup, LeavingMember, Protocol, SyncGroup, Wanted,
+    CommitOffsets, CommitPartition, CommitTopic, CommittedPosition, FetchAs, FetchOffsets, GroupAnswer,
+    GroupCommand, GroupImage, Heartbeat, JoinError, JoinGroup, LeaveGroup, LeavingMember, Protocol,
+    SyncGroup, Wanted,
 };
 use ottla_coordinator::runtime::{RequestId, Unavailable};
 use ottla_model::{
@@ -32,21 +33,21 @@ const MEMBERS: usize = 6;
 const STEPS: usize = 1500;
 
 /// xorshift64*: small, and the same everywhere.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() >> 33).unwrap() % limit
     }
 
-    fn one_in(&mut self, chance: usize) -> bool {
+    pub fn one_in(&mut self, chance: usize) -> bool {
         self.below(chance) == 0
     }
 }
@@ -175,6 +176,7 @@ impl Client {
             generation: self.generation,
             member: self.id.clone(),
             instance: self.instance.clone(),
+            speaks_of_epochs: false,
             retention: None,
             topics: vec![CommitTopic { topic: self.topic(), topic_id: None, partitions: vec![partition] }],
         })
@@ -237,7 +239,12 @@ impl Run {
 
     fn fetch(&mut self, at: usize) {
         let client = &self.clients[at];
-        let command = FetchOffsets { group: client.group.clone(), wanted: Wanted::All, require_stable: true };
+        let command = FetchOffsets {
+            group: client.group.clone(),
+            wanted: Wanted::All,
+            require_stable: true,
+            asker: FetchAs::default(),
+        };
         let acknowledged = client.acknowledged;
         let request = self.world.ask(GroupCommand::FetchOffsets(command));
         self.fetches.push((request, at, acknowledged));
@@ -408,7 +415,7 @@ impl Client {
                 match refused.error {
                     JoinError::MemberIdRequired => self.id = refused.member,
                     JoinError::UnknownMember | JoinError::FencedInstance => self.id = MemberId::new(""),
-                    JoinError::JoinedAgain | JoinError::Unavailable(_) => {}
+                    JoinError::JoinedAgain | JoinError::RebalanceInProgress | JoinError::Unavailable(_) => {}
                     never @ (JoinError::InvalidGroupId
                     | JoinError::SessionTimeoutOutOfRange { .. }
                     | JoinError::GroupFull { .. }
@@ -433,7 +440,10 @@ impl Client {
             | GroupAnswer::DeleteGroup(_)
             | GroupAnswer::Describe(_)
             | GroupAnswer::List(_)
-            | GroupAnswer::ForgetPartitions(_)) => panic!("{never:?}"),
+            | GroupAnswer::ForgetPartitions(_)
+            | GroupAnswer::ConsumerHeartbeat(_)
+            | GroupAnswer::DescribeConsumers(_)
+            | GroupAnswer::Noted(_)) => panic!("{never:?}"),
         }
     }
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_coordinator::GroupConfig;
 use ottla_coordinator::group::{
-    CommitOffsets, CommitPartition, CommitTopic, CommittedPosition, DeleteOffsets, FetchOffsets,
-    GroupCommand, GroupFilter, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, PartitionsOfTopic, Protocol,
-    SyncGroup, Wanted,
+    CommitOffsets, CommitPartition, CommitTopic, CommittedPosition, DeleteOffsets, FetchAs, FetchOffsets,
+    GroupCommand, GroupFilter, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, LookUp, PartitionsOfTopic,
+    Protocol, SyncGroup, Wanted,
 };
 use ottla_coordinator::runtime::{RequestId, Unavailable};
 use ottla_model::{
@@ -27,6 +27,8 @@ use crate::world::World;
 
 #[path = "script_answers.rs"]
 mod answers;
+#[path = "script_consumers.rs"]
+pub mod consumers;
 
 /// Plays `steps` on a coordinator without initial delay and compares what it answered.
 #[track_caller]
@@ -59,6 +61,9 @@ pub struct Story {
     ids: BTreeMap<String, MemberId>,
     generations: BTreeMap<String, GenerationId>,
     asked: BTreeMap<RequestId, String>,
+    /// Members of consumer groups, by name.
+    consumers: BTreeMap<String, consumers::Consumer>,
+    look_ups: Vec<LookUp>,
     ids_made: u8,
     pub said: Vec<String>,
     muted: bool,
@@ -107,7 +112,7 @@ fn subscription(topics: &str) -> Bytes {
         return Bytes::copy_from_slice(plain.as_bytes());
     }
     let names: Vec<&str> = topics.split('+').filter(|name| !name.is_empty()).collect();
-    let mut bytes = vec![0, 1, 0, 0, 0, u8::try_from(names.len()).unwrap()];
+    let mut bytes = vec![0, 0, 0, 0, 0, u8::try_from(names.len()).unwrap()];
     for name in names {
         bytes.extend([0, u8::try_from(name.len()).unwrap()]);
         bytes.extend(name.bytes());
@@ -124,6 +129,8 @@ impl Story {
             ids: BTreeMap::new(),
             generations: BTreeMap::new(),
             asked: BTreeMap::new(),
+            consumers: BTreeMap::new(),
+            look_ups: Vec::new(),
             ids_made: 0,
             said: Vec::new(),
             muted: false,
@@ -196,6 +203,12 @@ impl Story {
             ["forget", rest @ ..] => ("forget", GroupCommand::ForgetPartitions(partitions(rest))),
             ["describe"] => ("describe", GroupCommand::Describe(group)),
             ["list", rest @ ..] => ("list", GroupCommand::List(filter(rest))),
+            ["consumers"] => ("consumers", GroupCommand::DescribeConsumers(group)),
+            [consumer, verb, rest @ ..] if consumer.starts_with('@') => {
+                (*consumer, self.consumer(consumer, verb, rest))
+            }
+            ["topics", rest @ ..] => ("topics", self.topics(rest)),
+            ["found"] => ("found", self.found()),
             other => panic!("no step {other:?}"),
         };
         let request = self.world.ask(command);
@@ -219,6 +232,7 @@ impl Story {
     fn generation(&self, name: &str, options: &Options<'_>) -> Option<GenerationId> {
         match options.0.get("gen") {
             Some(number) => GenerationId::new(number.parse().unwrap()),
+            None if name.starts_with('@') => self.epoch(name),
             None => self.generations.get(name).copied(),
         }
     }
@@ -304,20 +318,23 @@ impl Story {
             let leader_epoch =
                 options.0.get("epoch").map(|text| LeaderEpoch::new(text.parse().unwrap()).unwrap());
             let partitions = vec![CommitPartition { partition, position, leader_epoch, metadata }];
-            CommitTopic { topic, topic_id: None, partitions }
+            let topic_id = self.world.view.topics.by_name(topic.as_str()).map(|topic| topic.id());
+            CommitTopic { topic, topic_id, partitions }
         });
         GroupCommand::CommitOffsets(CommitOffsets {
             group: self.group.clone(),
             generation: self.generation(name, &options),
             member: self.known_id_of(name),
             instance,
+            speaks_of_epochs: !rest.contains(&"old"),
             retention: options.0.contains_key("keep").then(|| options.millis("keep", 0)),
             topics: topics.collect(),
         })
     }
 
     fn fetch(&self, wanted: Wanted, require_stable: bool) -> GroupCommand {
-        GroupCommand::FetchOffsets(FetchOffsets { group: self.group.clone(), wanted, require_stable })
+        let (group, asker) = (self.group.clone(), FetchAs::default());
+        GroupCommand::FetchOffsets(FetchOffsets { group, wanted, require_stable, asker })
     }
 
     fn say(&mut self, what: String) {

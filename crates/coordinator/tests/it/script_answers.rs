@@ -62,13 +62,19 @@ impl Story {
                 GroupAnswer::List(Err(error)) => format!("list: {error}"),
                 GroupAnswer::ForgetPartitions(Ok(())) => "forgotten".to_owned(),
                 GroupAnswer::ForgetPartitions(Err(error)) => format!("forget: {error}"),
+                GroupAnswer::ConsumerHeartbeat(Ok(beaten)) => self.beaten(&name, beaten),
+                GroupAnswer::ConsumerHeartbeat(Err(error)) => format!("{name}: {error}"),
+                GroupAnswer::DescribeConsumers(Ok(group)) => self.consumers_described(&group),
+                GroupAnswer::DescribeConsumers(Err(error)) => format!("describe: {error}"),
+                GroupAnswer::Noted(Ok(())) => continue,
+                GroupAnswer::Noted(Err(error)) => format!("noted: {error}"),
             };
             self.say(said);
         }
     }
 
     /// The name that stands for an id, or the id itself.
-    fn name_of(&self, id: &MemberId) -> String {
+    pub(super) fn name_of(&self, id: &MemberId) -> String {
         let known = self.ids.iter().find(|(_, known)| *known == id);
         known.map_or_else(|| format!("{:?}", id.as_str()), |(name, _)| name.clone())
     }

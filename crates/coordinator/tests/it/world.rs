@@ -7,10 +7,11 @@
 //! - every request is answered at most once, and only if it was asked.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_coordinator::GroupConfig;
-use ottla_coordinator::group::{GroupAnswer, GroupCommand, GroupShard};
+use ottla_coordinator::group::{ClusterView, GroupAnswer, GroupCommand, GroupShard};
 use ottla_coordinator::runtime::{EncodedRecord, Now, Reply, RequestId, Runtime, Unavailable};
 use ottla_model::{Offset, Timestamp};
 
@@ -20,6 +21,8 @@ pub const WALL_START: i64 = 1_000_000;
 pub struct World {
     pub runtime: Runtime<GroupShard>,
     pub config: GroupConfig,
+    /// The cluster as the shard is told it is.
+    pub view: Arc<ClusterView>,
     pub log: Vec<EncodedRecord>,
     /// Records that are committed.
     pub committed: usize,
@@ -38,6 +41,7 @@ impl World {
         let mut world = World {
             runtime: Runtime::new(GroupShard::new(config), config.runtime()),
             config,
+            view: Arc::default(),
             log: Vec::new(),
             committed: 0,
             commits: true,
@@ -67,6 +71,12 @@ impl World {
         let now = self.now();
         self.runtime.on_command(request, command, now);
         request
+    }
+
+    /// The cluster changes, and the shard is told.
+    pub fn change_view(&mut self, view: ClusterView) -> RequestId {
+        self.view = Arc::new(view);
+        self.ask(GroupCommand::View(self.view.clone()))
     }
 
     /// Appends, commits and lets timers ring until nothing moves, and collects the answers.
@@ -120,7 +130,8 @@ impl World {
         assert!(surviving >= self.committed);
         self.log.truncate(surviving);
         self.open.clear();
-        self.runtime = Runtime::new(GroupShard::new(self.config), self.config.runtime());
+        let shard = GroupShard::new(self.config).with_view(self.view.clone());
+        self.runtime = Runtime::new(shard, self.config.runtime());
         self.load();
         self.commit_all();
     }

@@ -14,7 +14,7 @@ use super::endpoint::{parse_server, parse_voter};
 use super::listeners::NodeFacts;
 use super::reader::Reader;
 use super::rules::{self, log_dirs, per_ip_overrides};
-use super::{ConfigError, HostPort, Layers, Listeners, Roles, Voter};
+use super::{ConfigError, ConsumerGroupsConfig, HostPort, Layers, Listeners, Roles, Voter};
 
 /// One node's settings. Made again from the layers after every dynamic change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ pub struct LogsConfig {
 }
 
 /// Classic groups and committed offsets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupsConfig {
     pub initial_rebalance_delay: Duration,
     pub session_timeout_min: Duration,
@@ -168,6 +168,7 @@ pub struct GroupsConfig {
     pub offsets_segment_bytes: u32,
     /// Codec number of record batches, 0 to 4.
     pub offsets_codec: u8,
+    pub consumer: ConsumerGroupsConfig,
 }
 
 impl BrokerConfig {
@@ -386,5 +387,6 @@ fn groups(reader: Reader<'_>) -> Result<GroupsConfig, ConfigError> {
         offsets_replication_factor: u16::try_from(replicas).unwrap_or(u16::MAX),
         offsets_segment_bytes: reader.count_u32("offsets.topic.segment.bytes")?,
         offsets_codec: u8::try_from(codec).unwrap_or(0),
+        consumer: ConsumerGroupsConfig::read(reader)?,
     })
 }

@@ -15,6 +15,7 @@ mod advice;
 mod alter;
 mod broker;
 mod check;
+mod consumer_groups;
 mod describe;
 mod duration;
 mod endpoint;
@@ -42,6 +43,7 @@ pub use broker::{
     RegistrationConfig, TopicDefaults,
 };
 pub use check::{Check, Emptiness};
+pub use consumer_groups::{ConsumerGroupTimes, ConsumerGroupsConfig};
 pub use describe::{Asked, Entry, EntrySynonym, Source};
 pub use endpoint::{HostPort, ListenerAddress, Voter};
 pub use error::ConfigError;

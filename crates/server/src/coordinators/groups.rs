@@ -11,7 +11,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ottla_coordinator::GroupConfig;
 use ottla_coordinator::group::{
-    GroupAnswer, GroupCommand, GroupFilter, GroupShard, ListError, ListedGroup, PartitionsOfTopic, precheck,
+    ClusterView, GroupAnswer, GroupCommand, GroupFilter, GroupShard, ListError, ListedGroup,
+    PartitionsOfTopic, precheck,
 };
 use ottla_coordinator::runtime::{Runtime, Shard, Unavailable};
 use ottla_env::sync::{mpsc, oneshot};
@@ -40,12 +41,14 @@ pub struct Groups {
     config: GroupConfig,
     parts: ShardParts,
     shards: ArcSwap<Shards>,
+    /// The cluster as all shards are told it is.
+    view: ArcSwap<ClusterView>,
 }
 
 impl Groups {
     pub fn new(config: GroupConfig, encoding: Encoding) -> Groups {
         let parts = ShardParts { encoding, loaders: Loaders::default() };
-        Groups { config, parts, shards: ArcSwap::default() }
+        Groups { config, parts, shards: ArcSwap::default(), view: ArcSwap::default() }
     }
 
     /// Asks the coordinator of the command's group.
@@ -94,6 +97,23 @@ impl Groups {
         }
     }
 
+    /// The cluster as all shards are told it is.
+    pub fn view(&self) -> Arc<ClusterView> {
+        self.view.load_full()
+    }
+
+    /// The cluster changed: every shard learns of it, in the order of the changes.
+    pub async fn on_view(&self, view: ClusterView) {
+        let view = Arc::new(view);
+        self.view.store(Arc::clone(&view));
+        let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
+        for sender in senders {
+            let (answer, _) = oneshot::channel();
+            // A shard that ended needs to know no more.
+            drop(sender.send(Message::Command(GroupCommand::View(Arc::clone(&view)), answer)).await);
+        }
+    }
+
     /// The topic has so many partitions now.
     pub fn on_partition_count(&self, partitions: u32) {
         let current = self.shards.load();
@@ -104,7 +124,8 @@ impl Groups {
     pub async fn on_lead(&self, partition: Arc<Partition>) {
         let index = partition.id().partition;
         self.on_lost(index, Unavailable::NotCoordinator).await;
-        let runtime = Runtime::new(GroupShard::new(self.config), self.config.runtime());
+        let shard = GroupShard::new(self.config).with_view(self.view());
+        let runtime = Runtime::new(shard, self.config.runtime());
         let (sender, messages) = mpsc::channel(COMMAND_QUEUE_LENGTH);
         let shard = ShardTask::new(runtime, partition, &self.parts);
         drop(task::spawn(shard.run(messages)));
@@ -166,8 +187,12 @@ fn group_of(command: &GroupCommand) -> Option<&GroupId> {
         GroupCommand::CommitOffsets(commit) => Some(&commit.group),
         GroupCommand::FetchOffsets(fetch) => Some(&fetch.group),
         GroupCommand::DeleteOffsets(delete) => Some(&delete.group),
-        GroupCommand::DeleteGroup(group) | GroupCommand::Describe(group) => Some(group),
-        GroupCommand::List(_) | GroupCommand::ForgetPartitions(_) => None,
+        GroupCommand::ConsumerHeartbeat(heartbeat) => Some(&heartbeat.group),
+        GroupCommand::TakeFound(found) => Some(&found.group),
+        GroupCommand::DeleteGroup(group)
+        | GroupCommand::Describe(group)
+        | GroupCommand::DescribeConsumers(group) => Some(group),
+        GroupCommand::List(_) | GroupCommand::ForgetPartitions(_) | GroupCommand::View(_) => None,
     }
 }
 

@@ -7,5 +7,7 @@ mod groups;
 mod loading;
 mod replay;
 mod shard_task;
+mod view;
 
 pub use groups::Groups;
+pub use view::next_view;

@@ -3,8 +3,8 @@
 //! Owns: one function per error enum, exhaustively. Does not own: the errors; the codes (`protocol`).
 
 use ottla_coordinator::group::{
-    CommitError, CommitPartitionError, DeleteGroupError, DeleteOffsetsError, DescribeError, FetchError,
-    HeartbeatError, JoinError, LeaveError, LeaveMemberError, ListError, SyncError,
+    CommitError, CommitPartitionError, ConsumerHeartbeatError, DeleteGroupError, DeleteOffsetsError,
+    DescribeError, FetchError, HeartbeatError, JoinError, LeaveError, LeaveMemberError, ListError, SyncError,
 };
 use ottla_coordinator::runtime::Unavailable;
 use ottla_protocol::ErrorCode;
@@ -24,7 +24,7 @@ pub fn of_join(error: &JoinError) -> ErrorCode {
         JoinError::InvalidGroupId => ErrorCode::InvalidGroupId,
         JoinError::SessionTimeoutOutOfRange { .. } => ErrorCode::InvalidSessionTimeout,
         JoinError::UnknownMember => ErrorCode::UnknownMemberId,
-        JoinError::JoinedAgain => ErrorCode::RebalanceInProgress,
+        JoinError::JoinedAgain | JoinError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
         JoinError::FencedInstance => ErrorCode::FencedInstanceId,
         JoinError::MemberIdRequired => ErrorCode::MemberIdRequired,
         JoinError::GroupFull { .. } => ErrorCode::GroupMaxSizeReached,
@@ -82,6 +82,8 @@ pub fn of_commit(error: &CommitError, version: i16) -> ErrorCode {
         CommitError::UnknownMember => ErrorCode::UnknownMemberId,
         CommitError::FencedInstance => ErrorCode::FencedInstanceId,
         CommitError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        CommitError::StaleEpoch { .. } => ErrorCode::StaleMemberEpoch,
+        CommitError::NeedsEpochs => ErrorCode::UnsupportedVersion,
         CommitError::Unavailable(Unavailable::WriteRefused) => ErrorCode::InvalidCommitOffsetSize,
         CommitError::Unavailable(why) => of_unavailable(*why),
     }
@@ -95,6 +97,9 @@ pub fn of_commit_partition(error: &CommitPartitionError) -> ErrorCode {
 
 pub fn of_offset_fetch(error: &FetchError) -> ErrorCode {
     match error {
+        FetchError::UnknownMember => ErrorCode::UnknownMemberId,
+        FetchError::StaleEpoch { .. } => ErrorCode::StaleMemberEpoch,
+        FetchError::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
         FetchError::Unavailable(Unavailable::WriteFailed) => ErrorCode::NotCoordinator,
         FetchError::Unavailable(why) => of_unavailable(*why),
     }
@@ -119,8 +124,31 @@ pub fn of_delete_group(error: &DeleteGroupError) -> ErrorCode {
 
 pub fn of_describe_group(error: &DescribeError) -> ErrorCode {
     match error {
-        DescribeError::UnknownGroup { .. } => ErrorCode::GroupIdNotFound,
+        DescribeError::InvalidGroupId => ErrorCode::InvalidGroupId,
+        DescribeError::UnknownGroup { .. } | DescribeError::OtherType { .. } => ErrorCode::GroupIdNotFound,
         DescribeError::Unavailable(why) => of_unavailable(*why),
+    }
+}
+
+pub fn of_consumer_heartbeat(error: &ConsumerHeartbeatError) -> ErrorCode {
+    match error {
+        ConsumerHeartbeatError::InvalidRequest(_) => ErrorCode::InvalidRequest,
+        ConsumerHeartbeatError::UnsupportedAssignor { .. } => ErrorCode::UnsupportedAssignor,
+        ConsumerHeartbeatError::InvalidRegex { .. } => ErrorCode::InvalidRegularExpression,
+        ConsumerHeartbeatError::UnknownGroup { .. }
+        | ConsumerHeartbeatError::NoGroup { .. }
+        | ConsumerHeartbeatError::NoConsumerGroup { .. }
+        | ConsumerHeartbeatError::CannotUpgrade { .. } => ErrorCode::GroupIdNotFound,
+        ConsumerHeartbeatError::UnknownMember { .. } | ConsumerHeartbeatError::UnknownInstance(_) => {
+            ErrorCode::UnknownMemberId
+        }
+        ConsumerHeartbeatError::EpochAhead { .. }
+        | ConsumerHeartbeatError::EpochBehind { .. }
+        | ConsumerHeartbeatError::UnknownState => ErrorCode::FencedMemberEpoch,
+        ConsumerHeartbeatError::FencedInstance { .. } => ErrorCode::FencedInstanceId,
+        ConsumerHeartbeatError::UnreleasedInstance { .. } => ErrorCode::UnreleasedInstanceId,
+        ConsumerHeartbeatError::GroupFull { .. } => ErrorCode::GroupMaxSizeReached,
+        ConsumerHeartbeatError::Unavailable(why) => of_unavailable(*why),
     }
 }
 

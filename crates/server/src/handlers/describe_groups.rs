@@ -49,7 +49,7 @@ async fn describe(node: &Node, version: i16, id: String) -> DescribedGroup {
     };
     match described {
         Ok(described) => row(described),
-        Err(error @ DescribeError::UnknownGroup { .. }) => {
+        Err(error @ (DescribeError::UnknownGroup { .. } | DescribeError::OtherType { .. })) => {
             let dead = DescribedGroup { group_state: "Dead".to_owned(), ..refused(id, ErrorCode::None) };
             if version < FIRST_WITH_NOT_FOUND {
                 return dead;
@@ -57,7 +57,9 @@ async fn describe(node: &Node, version: i16, id: String) -> DescribedGroup {
             let error_code = error_code::of_describe_group(&error).number();
             DescribedGroup { error_code, error_message: Some(error.to_string()), ..dead }
         }
-        Err(error @ DescribeError::Unavailable(_)) => refused(id, error_code::of_describe_group(&error)),
+        Err(error @ (DescribeError::Unavailable(_) | DescribeError::InvalidGroupId)) => {
+            refused(id, error_code::of_describe_group(&error))
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::caller::Caller;
 use crate::error_code;
 use crate::node::Node;
 
+/// First version that members of consumer groups may use.
+const FIRST_WITH_EPOCHS: i16 = 9;
 /// First version that names topics by id.
 const FIRST_BY_ID: i16 = 10;
 /// Last version in which the client decides how long offsets are kept.
@@ -55,6 +57,7 @@ pub async fn handle(
         generation: GenerationId::new(request.generation_id_or_member_epoch),
         member: MemberId::new(&request.member_id),
         instance: request.group_instance_id.as_deref().map(GroupInstanceId::new),
+        speaks_of_epochs: version >= FIRST_WITH_EPOCHS,
         retention: retention(version, request.retention_time_ms),
         topics,
     };

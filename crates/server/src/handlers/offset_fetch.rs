@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use ottla_coordinator::group::{
-    FetchOffsets, FetchedPartition, FetchedTopic, GroupAnswer, GroupCommand, OffsetEntry, PartitionsOfTopic,
-    Wanted,
+    FetchAs, FetchOffsets, FetchedPartition, FetchedTopic, GroupAnswer, GroupCommand, OffsetEntry,
+    PartitionsOfTopic, Wanted,
 };
 use ottla_metadata::image::MetadataImage;
-use ottla_model::{GroupId, PartitionIndex, TopicId, TopicName, Uuid};
+use ottla_model::{GroupId, MemberId, PartitionIndex, TopicId, TopicName, Uuid};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics,
@@ -82,7 +82,9 @@ impl Question<'_> {
                 Wanted::Named(topics.iter().filter_map(|topic| self.named(&image, topic)).collect())
             }
         };
-        let command = FetchOffsets { group: GroupId::new(&id), wanted, require_stable: self.stable };
+        let asker =
+            FetchAs { member: group.member_id.as_deref().map(MemberId::new), epoch: group.member_epoch };
+        let command = FetchOffsets { group: GroupId::new(&id), wanted, require_stable: self.stable, asker };
         let answer = self.node.groups.ask(GroupCommand::FetchOffsets(command)).await;
         let GroupAnswer::FetchOffsets(fetched) = answer else {
             unreachable!("a fetch of offsets is answered as one");

@@ -13,31 +13,31 @@ keys! {
     GROUPS:
 
     /// Least time between two computed assignments of one consumer group.
-    "group.consumer.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, Medium, Later;
+    "group.consumer.assignment.interval.ms": Int = "1000", AtLeast(0), ClusterWide, Medium, Live;
     /// Assignors of the broker for consumer groups; the first is the default.
-    "group.consumer.assignors": List = "uniform,range", List(NotEmpty), ReadOnly, Medium, Later;
+    "group.consumer.assignors": List = "uniform,range", List(NotEmpty), ReadOnly, Medium, Live;
     /// Time between two heartbeats that members of consumer groups are told to keep.
-    "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, Medium, Live;
     /// Largest `consumer.assignment.interval.ms` a group may set.
-    "group.consumer.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, Medium, Later;
+    "group.consumer.max.assignment.interval.ms": Int = "15000", AtLeast(0), ReadOnly, Medium, Live;
     /// Largest `consumer.heartbeat.interval.ms` a group may set.
-    "group.consumer.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.max.heartbeat.interval.ms": Int = "15000", AtLeast(1), ReadOnly, Medium, Live;
     /// Largest `consumer.session.timeout.ms` a group may set.
-    "group.consumer.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.max.session.timeout.ms": Int = "60000", AtLeast(1), ReadOnly, Medium, Live;
     /// Most members of one consumer group.
-    "group.consumer.max.size": Int = "2147483647", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.max.size": Int = "2147483647", AtLeast(1), ReadOnly, Medium, Live;
     /// In which directions a group may change between the classic and the consumer protocol.
-    "group.consumer.migration.policy": String = "bidirectional", OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), ReadOnly, Medium, Later;
+    "group.consumer.migration.policy": String = "bidirectional", OneOfIgnoringCase(&["DISABLED", "DOWNGRADE", "UPGRADE", "BIDIRECTIONAL"]), ReadOnly, Medium, Live;
     /// Smallest `consumer.assignment.interval.ms` a group may set.
-    "group.consumer.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, Medium, Later;
+    "group.consumer.min.assignment.interval.ms": Int = "0", AtLeast(0), ReadOnly, Medium, Live;
     /// Smallest `consumer.heartbeat.interval.ms` a group may set.
-    "group.consumer.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.min.heartbeat.interval.ms": Int = "5000", AtLeast(1), ReadOnly, Medium, Live;
     /// Smallest `consumer.session.timeout.ms` a group may set.
-    "group.consumer.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.min.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, Medium, Live;
     /// Time after which the topics of a regular-expression subscription are looked up again.
-    "group.consumer.regex.refresh.interval.ms": Int = "600000", AtLeast(10000), ReadOnly, Medium, Later, unlisted;
+    "group.consumer.regex.refresh.interval.ms": Int = "600000", AtLeast(10000), ReadOnly, Medium, Live, unlisted;
     /// Time without a heartbeat after which a member of a consumer group is removed.
-    "group.consumer.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, Medium, Later;
+    "group.consumer.session.timeout.ms": Int = "45000", AtLeast(1), ReadOnly, Medium, Live;
     /// Time a coordinator gathers records before it writes them; -1 adapts to the load.
     "group.coordinator.append.linger.ms": Int = "-1", AtLeast(-1), ReadOnly, Medium, Later;
     /// Threads of long group computations; here they run on the shard's own task.
@@ -45,7 +45,7 @@ keys! {
     /// Largest write buffer that a coordinator keeps for reuse.
     "group.coordinator.cached.buffer.max.bytes": Int = "1048588", AtLeast(524288), ClusterWide, Medium, Later;
     /// Protocols that groups may use; finalised features decide what is really on.
-    "group.coordinator.rebalance.protocols": List = "classic,consumer,streams", ListOf(&["consumer", "classic", "share", "streams"], NotEmpty), ReadOnly, Medium, Later;
+    "group.coordinator.rebalance.protocols": List = "classic,consumer,streams", ListOf(&["consumer", "classic", "share", "streams"], NotEmpty), ReadOnly, Medium, Live;
     /// Threads of the group coordinator; here every shard is a task of its own.
     "group.coordinator.threads": Int = "4", AtLeast(1), ReadOnly, High, Moot;
     /// Time an empty classic group waits for further members before its first rebalance.

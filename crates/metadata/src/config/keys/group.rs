@@ -12,11 +12,11 @@ keys! {
     GROUP:
 
     /// Least time between two computed assignments of this consumer group.
-    "consumer.assignment.interval.ms": Int = "1000", AtLeast(0), Resource, Medium, Later <- ["group.consumer.assignment.interval.ms"];
+    "consumer.assignment.interval.ms": Int = "1000", AtLeast(0), Resource, Medium, Live <- ["group.consumer.assignment.interval.ms"];
     /// Time between two heartbeats that members of this consumer group are told to keep.
-    "consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), Resource, Medium, Later <- ["group.consumer.heartbeat.interval.ms"];
+    "consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), Resource, Medium, Live <- ["group.consumer.heartbeat.interval.ms"];
     /// Time without a heartbeat after which a member of this consumer group is removed.
-    "consumer.session.timeout.ms": Int = "45000", AtLeast(1), Resource, Medium, Later <- ["group.consumer.session.timeout.ms"];
+    "consumer.session.timeout.ms": Int = "45000", AtLeast(1), Resource, Medium, Live <- ["group.consumer.session.timeout.ms"];
     /// Least time between two computed assignments of this share group.
     "share.assignment.interval.ms": Int = "1000", AtLeast(0), Resource, Medium, Later <- ["group.share.assignment.interval.ms"];
     /// Where a share group begins to read a partition it has never read.

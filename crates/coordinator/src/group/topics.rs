@@ -1,0 +1,185 @@
+//! What the group coordinator knows of topics: ids, partitions, racks.
+//!
+//! Owns: the value that the server tells, and the hash by which a change of it is noticed.
+//! Does not own: how the value comes about (`server`).
+//!
+//! The hash is Kafka's, bit for bit: it is persisted with the group, and a log that Kafka wrote must not look as if
+//! the topics had changed.
+//!
+//! ```text
+//! topic   0 u8 · id as two i64 · name · partitions i32 · { index i32 · { length i32 · rack } sorted } per partition
+//! group   hash of each topic i64, in the order of their names; 0 without topics
+//! text    UTF-16 units · their number i32
+//! ```
+//!
+//! All numbers are little endian, the hash is XXH3 with 64 bits and seed 0.
+//!
+//! Source: `metadataHash` of `ConsumerGroupMetadataValue`, observed of Kafka 4.3.1; requirement CGP-06.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use ottla_model::{Offset, PartitionIndex, TopicId, TopicName};
+use twox_hash::XxHash3_64;
+
+/// Version of the layout that is hashed.
+const TOPIC_MAGIC: u8 = 0;
+
+/// A topic as groups see it.
+#[derive(Debug)]
+pub struct TopicShape {
+    id: TopicId,
+    name: TopicName,
+    /// The racks of each partition's replicas, sorted.
+    racks: Vec<Vec<String>>,
+    hash: OnceLock<i64>,
+}
+
+impl TopicShape {
+    /// `racks` has one entry per partition, in the order of their numbers.
+    pub fn new(id: TopicId, name: TopicName, mut racks: Vec<Vec<String>>) -> TopicShape {
+        racks.iter_mut().for_each(|racks| racks.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16())));
+        TopicShape { id, name, racks, hash: OnceLock::new() }
+    }
+
+    pub fn id(&self) -> TopicId {
+        self.id
+    }
+
+    pub fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    /// The numbers of its partitions.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionIndex> + use<> {
+        let count = i32::try_from(self.racks.len()).unwrap_or(i32::MAX);
+        (0..count).filter_map(PartitionIndex::new)
+    }
+
+    fn hash(&self) -> i64 {
+        *self.hash.get_or_init(|| {
+            let mut bytes = Hashed::default();
+            bytes.0.push(TOPIC_MAGIC);
+            let (most, least) = self.id.uuid().bytes().split_at(8).to_longs();
+            bytes.long(most);
+            bytes.long(least);
+            bytes.text(self.name.as_str());
+            bytes.int(self.racks.len());
+            for (index, racks) in self.racks.iter().enumerate() {
+                bytes.int(index);
+                for rack in racks {
+                    bytes.int(rack.encode_utf16().count());
+                    bytes.text(rack);
+                }
+            }
+            bytes.finish()
+        })
+    }
+}
+
+impl PartialEq for TopicShape {
+    fn eq(&self, other: &TopicShape) -> bool {
+        (self.id, &self.name, &self.racks) == (other.id, &other.name, &other.racks)
+    }
+}
+
+impl Eq for TopicShape {}
+
+trait Halves {
+    fn to_longs(self) -> (i64, i64);
+}
+
+impl Halves for (&[u8], &[u8]) {
+    /// Two big-endian halves.
+    fn to_longs(self) -> (i64, i64) {
+        let long = |half: &[u8]| half.iter().fold(0, |long: i64, byte| long << 8 | i64::from(*byte));
+        (long(self.0), long(self.1))
+    }
+}
+
+/// Bytes in the order in which Kafka feeds them to its hash.
+#[derive(Default)]
+struct Hashed(Vec<u8>);
+
+impl Hashed {
+    fn long(&mut self, value: i64) {
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn int(&mut self, value: usize) {
+        self.0.extend(i32::try_from(value).unwrap_or(i32::MAX).to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        let mut units = 0;
+        for unit in text.encode_utf16() {
+            self.0.extend(unit.to_le_bytes());
+            units += 1;
+        }
+        self.int(units);
+    }
+
+    fn finish(self) -> i64 {
+        XxHash3_64::oneshot(&self.0).cast_signed()
+    }
+}
+
+/// All topics at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topics {
+    by_name: BTreeMap<TopicName, Arc<TopicShape>>,
+    by_id: BTreeMap<TopicId, Arc<TopicShape>>,
+    /// The metadata were applied up to here.
+    pub as_of: Option<Offset>,
+    /// Where the youngest topic came into being, or before.
+    pub grown_at: Option<Offset>,
+}
+
+impl Topics {
+    /// The topic, in the place of one with its name or its id.
+    pub fn put(&mut self, topic: Arc<TopicShape>) {
+        self.remove(topic.name.as_str());
+        self.by_id.insert(topic.id, topic.clone());
+        self.by_name.insert(topic.name.clone(), topic);
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        if let Some(removed) = self.by_name.remove(name) {
+            self.by_id.remove(&removed.id);
+        }
+    }
+
+    pub fn by_name(&self, name: &str) -> Option<&Arc<TopicShape>> {
+        self.by_name.get(name)
+    }
+
+    pub fn by_id(&self, id: TopicId) -> Option<&Arc<TopicShape>> {
+        self.by_id.get(&id)
+    }
+
+    /// The names in order.
+    pub fn names(&self) -> impl Iterator<Item = &TopicName> {
+        self.by_name.keys()
+    }
+
+    /// The hash of some topics; names come in order, those that do not exist are left out.
+    pub(super) fn hash<'a>(&self, names: impl Iterator<Item = &'a str>) -> i64 {
+        let mut bytes = Hashed::default();
+        for topic in names.filter_map(|name| self.by_name(name)) {
+            bytes.long(topic.hash());
+        }
+        if bytes.0.is_empty() { 0 } else { bytes.finish() }
+    }
+
+    /// Names of topics that are not what they were in `before`.
+    pub(super) fn changed_since<'a>(&'a self, before: &'a Topics) -> impl Iterator<Item = &'a TopicName> {
+        let is_other = |topic: &&Arc<TopicShape>, there: &Topics| {
+            there
+                .by_name(topic.name.as_str())
+                .is_none_or(|other| !Arc::ptr_eq(topic, other) && topic != &other)
+        };
+        let gone = before.by_name.values().filter(move |topic| is_other(topic, self));
+        let here = self.by_name.values().filter(move |topic| is_other(topic, before));
+        gone.chain(here).map(|topic| &topic.name)
+    }
+}
