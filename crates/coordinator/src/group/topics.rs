@@ -183,3 +183,39 @@ impl Topics {
         gone.chain(here).map(|topic| &topic.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_model::Uuid;
+
+    use super::*;
+
+    fn topic(name: &str, id: &str, racks: &[&[&str]]) -> Arc<TopicShape> {
+        let id: Uuid = id.parse().unwrap();
+        let racks = racks.iter().map(|racks| racks.iter().map(|rack| (*rack).to_owned()).collect());
+        let name = TopicName::new(name).unwrap();
+        Arc::new(TopicShape::new(TopicId::new(id).unwrap(), name, racks.collect()))
+    }
+
+    /// CGP-06: the numbers Kafka 4.3.1 wrote for groups of these topics.
+    #[test]
+    fn the_hash_is_kafkas() {
+        let mut topics = Topics::default();
+        topics.put(topic("t1", "I_ZojgctTuOQ1xefUc9vZQ", &[&[], &[], &[], &[]]));
+        topics.put(topic("t2", "OcK9gEssT12ELBezF8IAtQ", &[&[], &[], &[], &[]]));
+        let hash = |names: &[&str]| topics.hash(names.iter().copied());
+        assert_eq!(hash(&["t1"]), -7_326_478_267_412_205_321);
+        assert_eq!(hash(&["missing", "t2"]), -4_678_405_537_956_482_696);
+        assert_eq!(hash(&["missing"]), 0);
+    }
+
+    /// CGP-06
+    #[test]
+    fn racks_and_partitions_are_part_of_the_hash_and_the_order_of_racks_is_not() {
+        let hash = |racks: &[&[&str]]| topic("t", "I_ZojgctTuOQ1xefUc9vZQ", racks).hash();
+        assert_eq!(hash(&[&["a", "b"]]), hash(&[&["b", "a"]]));
+        assert_ne!(hash(&[&["a", "b"]]), hash(&[&["ab"]]));
+        assert_ne!(hash(&[&["a"], &[]]), hash(&[&[], &["a"]]));
+        assert_ne!(hash(&[&[]]), hash(&[&[], &[]]));
+    }
+}

@@ -33,14 +33,14 @@ fn tell(story: &mut Story, steps: &str) {
 /// CGP-01, CGP-05, CGP-06
 #[test]
 fn the_first_member_gets_everything_with_its_first_answer() {
-    check("topics a=2 b=1 | @x join a+b", "@x at 1 with a0 a1 b0");
+    check("topics a=2 b=1 | @x join a+b", "@x at 2 with a0 a1 b0");
     check(
         "topics a=2 | @x join a | @x beat | @x beat all",
-        "@x at 1 with a0 a1, @x at 1, @x at 1 with a0 a1",
+        "@x at 2 with a0 a1, @x at 2, @x at 2 with a0 a1",
     );
     // A topic that does not exist is waited for.
-    check_after("topics a=1 | @x join a+z", "topics z=1 | @x beat", "@x at 2 with a0 z0");
-    check("@x join a nameless old", "@x at 1 as CQkJCQkJSQmJCQkJCQkJCQ with nothing");
+    check_after("topics a=1 | @x join a+z", "topics z=1 | @x beat", "@x at 3 with a0 z0");
+    check("@x join a nameless old", "@x at 2 as CQkJCQkJSQmJCQkJCQkJCQ with nothing");
 }
 
 /// CGP-06, CGP-07: who has to give up does so first, and the epoch follows.
@@ -49,55 +49,55 @@ fn a_second_member_gets_what_the_first_one_gave_up() {
     check_after(
         TWO,
         "consumers",
-        "Reconciling 2/2 uniform: @x at 1 has a0 a1 a2 a3 to have a0 a1; @y at 2 has  to have a2 a3;",
+        "Reconciling 3/3 uniform: @x at 2 has a0 a1 a2 a3 to have a0 a1; @y at 3 has  to have a2 a3;",
     );
-    check_after(TWO, "@x beat | @y beat", "@x at 1 with a0 a1, @y at 2");
-    check_after(TWO, "@x beat | @x beat has=a0+a1+a2+a3 | @y beat", "@x at 1 with a0 a1, @x at 1, @y at 2");
+    check_after(TWO, "@x beat | @y beat", "@x at 2 with a0 a1, @y at 3");
+    check_after(TWO, "@x beat | @x beat has=a0+a1+a2+a3 | @y beat", "@x at 2 with a0 a1, @x at 2, @y at 3");
     check_after(
         TWO,
         "@x beat | @x beat has | @y beat | @x beat | consumers",
-        "@x at 1 with a0 a1, @x at 2, @y at 2 with a2 a3, @x at 2, Stable 2/2 uniform: @x at 2 has a0 a1 to have a0 a1; @y at 2 has a2 a3 to have a2 a3;",
+        "@x at 2 with a0 a1, @x at 3, @y at 3 with a2 a3, @x at 3, Stable 3/3 uniform: @x at 3 has a0 a1 to have a0 a1; @y at 3 has a2 a3 to have a2 a3;",
     );
 }
 
 /// CGP-03: what is not said stays as it is.
 #[test]
 fn a_member_says_only_what_changed() {
-    check_after("topics a=1 b=1 | @x join a", "@x beat names=b", "@x at 1 with nothing");
+    check_after("topics a=1 b=1 | @x join a", "@x beat names=b", "@x at 2 with nothing");
     check_after(
         "topics a=1 b=1 | @x join a | @x beat names=b",
         "@x beat has | @x beat",
-        "@x at 2 with b0, @x at 2",
+        "@x at 3 with b0, @x at 3",
     );
     check_after(
         "topics a=2 | @x join a",
         "@x beat by=range | consumers",
-        "@x at 1, Stable 1/1 range: @x at 1 has a0 a1 to have a0 a1;",
+        "@x at 2, Stable 2/2 range: @x at 2 has a0 a1 to have a0 a1;",
     );
 }
 
 /// CGP-04
 #[test]
 fn an_epoch_that_is_not_the_members_is_fenced() {
-    let ahead = "@x: The consumer group member has a greater member epoch (5) than the one known by the group coordinator (2). The member must abandon all its partitions and rejoin.";
-    let behind = "@x: The consumer group member has a smaller member epoch (1) than the one known by the group coordinator (2). The member must abandon all its partitions and rejoin.";
+    let ahead = "@x: The consumer group member has a greater member epoch (6) than the one known by the group coordinator (3). The member must abandon all its partitions and rejoin.";
+    let behind = "@x: The consumer group member has a smaller member epoch (2) than the one known by the group coordinator (3). The member must abandon all its partitions and rejoin.";
     let at_2 = "topics a=1 | @x join a | @x beat names=a+b | @x beat";
-    check_after(at_2, "@x beat epoch=5", ahead);
-    check_after(at_2, "@x beat epoch=1", behind);
+    check_after(at_2, "@x beat epoch=6", ahead);
+    check_after(at_2, "@x beat epoch=2", behind);
     // Its answer got lost: it has nothing that it should not have.
-    check_after(at_2, "@x beat epoch=1 has=a0 | @x beat epoch=1 has=a1", &format!("@x at 2, {behind}"));
-    check_after("topics a=1 | @x join a", "@z beat epoch=1", "@z: Member @z is not a member of group g.");
-    check("@z beat epoch=1", "@z: Consumer group g not found.");
+    check_after(at_2, "@x beat epoch=2 has=a0 | @x beat epoch=2 has=a1", &format!("@x at 3, {behind}"));
+    check_after("topics a=1 | @x join a", "@z beat epoch=2", "@z: Member @z is not a member of group g.");
+    check("@z beat epoch=2", "@z: Consumer group g not found.");
     check("@z leave", "@z: Group g not found.");
     // It starts over and is told everything.
-    check_after(at_2, "@x join a+b", "@x at 2 with a0");
+    check_after(at_2, "@x join a+b", "@x at 3 with a0");
 }
 
 /// CGP-02
 #[test]
 fn a_heartbeat_that_contradicts_itself_is_refused() {
     let refused = |step: &str, why: &str| check(step, &format!("@x: {why}"));
-    refused("@x beat epoch=1 nameless", "MemberId can't be empty.");
+    refused("@x beat epoch=2 nameless", "MemberId can't be empty.");
     refused("@x join a nameless", "MemberId can't be empty.");
     refused("nameless @x join a", "GroupId can't be empty.");
     refused("@x join a instance=", "InstanceId can't be empty.");
@@ -129,7 +129,7 @@ fn a_full_group_takes_nobody_in() {
     check_with(
         config,
         "topics a=1 | @x join a | @y join a | @x beat",
-        "@x at 1 with a0, @y: The consumer group has reached its maximum capacity of 1 members., @x at 1",
+        "@x at 2 with a0, @y: The consumer group has reached its maximum capacity of 1 members., @x at 2",
     );
 }
 
@@ -139,19 +139,19 @@ fn assignments_are_made_at_intervals() {
     let story = "topics a=2 | @x join a | @y join a | @y beat | consumers | at 1000 | @y beat | @x beat";
     check(
         story,
-        "@x at 1 with a0 a1, @y at 1 with nothing, @y at 1, Assigning 2/1 uniform: @x at 1 has a0 a1 to have a0 a1; @y at 1 has  to have ;, @y at 2, @x at 1 with a0",
+        "@x at 2 with a0 a1, @y at 2 with nothing, @y at 2, Assigning 3/2 uniform: @x at 2 has a0 a1 to have a0 a1; @y at 2 has  to have ;, @y at 3, @x at 2 with a0",
     );
 }
 
 /// CGP-06
 #[test]
 fn a_topic_that_grows_moves_the_epoch() {
-    check_after("topics a=1 | @x join a", "topics a=2 | @x beat", "@x at 2 with a0 a1");
-    check_after("topics a=1 | @x join a", "topics b=2 | @x beat", "@x at 1");
+    check_after("topics a=1 | @x join a", "topics a=2 | @x beat", "@x at 3 with a0 a1");
+    check_after("topics a=1 | @x join a", "topics b=2 | @x beat", "@x at 2");
     check_after(
         "topics a=1 b=1 | @x join a+b",
         "topics b=0 | @x beat | @x beat has",
-        "@x at 1 with a0, @x at 2",
+        "@x at 2 with a0, @x at 3",
     );
 }
 
@@ -162,12 +162,12 @@ fn who_leaves_makes_room_for_the_others() {
     check_after(
         settled,
         "@y leave | @x beat | consumers",
-        "@y left, @x at 3 with a0 a1, Stable 3/3 uniform: @x at 3 has a0 a1 to have a0 a1;",
+        "@y left, @x at 4 with a0 a1, Stable 4/4 uniform: @x at 4 has a0 a1 to have a0 a1;",
     );
     check_after(
         settled,
         "@y leave | @x leave | consumers | list",
-        "@y left, @x left, Empty 4/2 uniform:, [g:consumer:Empty:consumer]",
+        "@y left, @x left, Empty 5/3 uniform:, [g:consumer:Empty:consumer]",
     );
 }
 
@@ -177,22 +177,22 @@ fn a_static_member_comes_back_to_what_it_had() {
     let two = "topics a=2 | @x/i join a | @y join a | @x/i beat | @x/i beat has | @y beat";
     check_after(
         two,
-        "@x/i away | @y beat | @z/i join a | @z/i beat | @x/i beat epoch=2",
-        "@x is away, @y at 2, @z at 2 with a0, @z at 2, @x: Static member @x with instance id i was fenced by member @z.",
+        "@x/i away | @y beat | @z/i join a | @z/i beat | @x/i beat epoch=3",
+        "@x is away, @y at 3, @z at 3 with a0, @z at 3, @x: Static member @x with instance id i was fenced by member @z.",
     );
     check_after(
         two,
         "@z/i join a",
         "@z: Static member @z with instance id i cannot join the group because the instance id is owned by @x member.",
     );
-    check_after(two, "@z/j beat epoch=2", "@z: Instance id j is unknown.");
+    check_after(two, "@z/j beat epoch=3", "@z: Instance id j is unknown.");
     // It does not come back in time.
     check_after(
         two,
         "@x/i away | at 40000 | @y beat | at 46000 | @y beat",
-        "@x is away, @y at 2, @y at 3 with a0 a1",
+        "@x is away, @y at 3, @y at 4 with a0 a1",
     );
-    check_after(two, "@x/i leave | @y beat", "@x left, @y at 3 with a0 a1");
+    check_after(two, "@x/i leave | @y beat", "@x left, @y at 4 with a0 a1");
 }
 
 /// CGP-09
@@ -202,11 +202,11 @@ fn a_member_that_falls_silent_is_put_out() {
     check_after(
         two,
         "at 40000 | @x beat | at 46000 | @x beat | @y beat",
-        "@x at 2, @x at 3 with a0 a1, @y: Member @y is not a member of group g.",
+        "@x at 3, @x at 4 with a0 a1, @y: Member @y is not a member of group g.",
     );
-    check_after(two, "at 45000 | consumers", "Empty 3/2 uniform:");
+    check_after(two, "at 45000 | consumers", "Empty 4/3 uniform:");
     // A restart begins all sessions anew.
-    check_after(two, "at 40000 | restart | at 80000 | @x beat", "@x at 2");
+    check_after(two, "at 40000 | restart | at 80000 | @x beat", "@x at 3");
 }
 
 /// CGP-07: giving up takes no longer than the member said it would need.
@@ -216,9 +216,9 @@ fn a_member_that_does_not_give_up_is_put_out() {
     check_after(
         story,
         "at 4999 | @x beat | @y beat | at 5000 | @y beat | @x beat",
-        "@x at 1, @y at 2, @y at 3 with a0 a1, @x: Member @x is not a member of group g.",
+        "@x at 2, @y at 3, @y at 4 with a0 a1, @x: Member @x is not a member of group g.",
     );
-    check_after(story, "@x beat has | at 6000 | @x beat", "@x at 2, @x at 2");
+    check_after(story, "@x beat has | at 6000 | @x beat", "@x at 3, @x at 3");
     // The watch begins anew when the coordinator does.
     check_after(story, "restart | at 5000 | @x beat", "@x: Member @x is not a member of group g.");
 }
@@ -263,23 +263,23 @@ fn a_commit_may_be_late_as_long_as_the_partition_stayed() {
     let two = "topics a=2 | @x join a | @y join a | @x beat | @x beat has | @y beat";
     check_after(two, "commit @x a-0=5 | fetch a-0", "@x committed, a-0=5");
     // It has had partition 0 since epoch 1, partition 1 is not its own.
-    check_after(two, "commit @x a-0=5 gen=1", "@x committed");
+    check_after(two, "commit @x a-0=5 gen=2", "@x committed");
     check_after(
         two,
-        "commit @x a-1=5 gen=1",
-        "@x commit: the member's epoch is not Some(GenerationId(1)) but 2",
+        "commit @x a-1=5 gen=2",
+        "@x commit: the member's epoch is not Some(GenerationId(2)) but 3",
     );
     check_after(
         two,
-        "commit @y a-1=5 gen=1",
-        "@y commit: the member's epoch is not Some(GenerationId(1)) but 2",
+        "commit @y a-1=5 gen=2",
+        "@y commit: the member's epoch is not Some(GenerationId(2)) but 3",
     );
     check_after(
         two,
-        "commit @x a-0=5 gen=3",
-        "@x commit: the member's epoch is not Some(GenerationId(3)) but 2",
+        "commit @x a-0=5 gen=4",
+        "@x commit: the member's epoch is not Some(GenerationId(4)) but 3",
     );
-    check_after(two, "commit @z a-0=5 gen=1", "@z commit: the member is not known");
+    check_after(two, "commit @z a-0=5 gen=2", "@z commit: the member is not known");
     check_after(two, "commit - a-0=5", "- commit: the member is not known");
     check_after(
         two,
@@ -341,17 +341,17 @@ fn a_change_that_is_not_appended_is_undone() {
     check_after(
         one,
         "fail moved | @y join a | consumers | @x beat | @y join a",
-        "@y: this broker is not the coordinator, Stable 1/1 uniform: @x at 1 has a0 a1 to have a0 a1;, @x at 1, @y at 2 with nothing",
+        "@y: this broker is not the coordinator, Stable 2/2 uniform: @x at 2 has a0 a1 to have a0 a1;, @x at 2, @y at 3 with nothing",
     );
     check_after(
         one,
         "fail moved | @x leave | at 45000 | consumers",
-        "@x: this broker is not the coordinator, Empty 2/1 uniform:",
+        "@x: this broker is not the coordinator, Empty 3/2 uniform:",
     );
     // The epoch that was to follow the topic is not forgotten.
     check_after(
         one,
         "topics a=3 | fail moved | @x beat | @x beat",
-        "@x: this broker is not the coordinator, @x at 2 with a0 a1 a2",
+        "@x: this broker is not the coordinator, @x at 3 with a0 a1 a2",
     );
 }

@@ -36,13 +36,13 @@ fn check(steps: &str, expected: &str) {
 fn an_empty_group_takes_the_protocol_of_who_comes() {
     check(
         "topics a=1 | join c by=range:a | leave c | then | @x join a | list | restart | list",
-        "@x at 1 with a0, [g:consumer:Stable:consumer], [g:consumer:Stable:consumer]",
+        "@x at 2 with a0, [g:consumer:Stable:consumer], [g:consumer:Stable:consumer]",
     );
     check(
         "topics a=1 | @x join a | @x leave | then | join c by=range:a | list | restart | list",
         "c in 1 by range under c of c, [g:consumer:CompletingRebalance:classic], [g:-:Empty:classic]",
     );
-    check("commit - a-0=1 | topics a=1 | then | @x join a | fetch a-0", "@x at 1 with a0, a-0=1");
+    check("commit - a-0=1 | topics a=1 | then | @x join a | fetch a-0", "@x at 2 with a0, a-0=1");
 }
 
 /// CGP-12
@@ -105,7 +105,7 @@ fn a_group_that_cannot_change_stays_classic() {
 fn classic_members_may_join_a_consumer_group() {
     check(
         "topics a=2 | @x join a | then | join c by=range:a asks | join c by=range:a | sync c | @x beat | @x beat has | beat c",
-        "c join: the member must come back with the id it is given, c in 2 by range under nobody, c has \0\0\0\0\0\0����, @x at 1 with a0, @x at 2, c beat: the group rebalances: join again",
+        "c join: the member must come back with the id it is given, c in 3 by range under nobody, c has \0\0\0\0\0\0����, @x at 2 with a0, @x at 3, c beat: the group rebalances: join again",
     );
     check(
         "topics a=1 | @x join a | then | join c type=connect",
@@ -113,7 +113,7 @@ fn classic_members_may_join_a_consumer_group() {
     );
     check(
         "topics a=1 | @x join a | join c by=range:a | then | beat c gen=7 | beat z gen=1 | beat @x gen=1 | sync c by=best",
-        "c beat: generation Some(GenerationId(7)) is not the current one, 2, z beat: the member is not known, @x beat: the member is not known, c sync: the member speaks of another protocol than the group chose",
+        "c beat: generation Some(GenerationId(7)) is not the current one, 3, z beat: the member is not known, @x beat: the member is not known, c sync: the member speaks of another protocol than the group chose",
     );
 }
 
@@ -145,7 +145,7 @@ fn the_last_consumer_that_leaves_makes_the_group_classic() {
 fn the_last_consumer_may_turn_into_a_classic_member() {
     check(
         "topics a=2 | @x/i join a | then | join c/i by=range:a | list",
-        "c in 1 by range under nobody, [g:consumer:Stable:classic]",
+        "c in 2 by range under nobody, [g:consumer:Stable:classic]",
     );
 }
 

@@ -5,6 +5,8 @@ mod admin;
 mod admission;
 mod batches;
 mod connections;
+mod consumer;
+mod consumer_groups;
 mod damage;
 mod describe;
 mod directories;

@@ -20,7 +20,7 @@ use super::super::command::{Heartbeat, JoinGroup, LeavingMember, SyncGroup};
 use super::super::protocols;
 use super::heartbeat::Remembered;
 use super::migration::{MigrationPolicy, assignment_bytes, by_id, subscription};
-use super::record::{ClassicSubscriber, MemberEpoch, MemberState, Subscriber};
+use super::record::{ClassicSubscriber, MemberState, Subscriber};
 use super::state::ConsumerGroup;
 use super::work::{Circumstances, Work};
 
@@ -246,6 +246,6 @@ impl Work<'_> {
 
     /// Whether the group may become a classic one right now, with its members where they are.
     pub fn is_settled(&self) -> bool {
-        self.group.assignment_epoch() == self.group.epoch() && self.group.epoch() != MemberEpoch::ZERO
+        self.group.assignment_epoch() == self.group.epoch()
     }
 }

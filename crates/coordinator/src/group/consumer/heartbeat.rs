@@ -136,7 +136,7 @@ impl Work<'_> {
         let (regex, look_up) = self.update_regex(&known.regex, &updated, remembered)?;
         self.put_member(&member, updated);
         self.forget_unused_regexes();
-        let bumps = self.group.epoch() == MemberEpoch::ZERO || names_changed || regex.bumps;
+        let bumps = names_changed || regex.bumps;
         if bumps || remembered.metadata_due {
             self.look_at_metadata(bumps);
         }

@@ -8,6 +8,7 @@
 //!
 //! Source: the syntax page of RE2, Perl mode; messages as RE2J has them.
 
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -21,6 +22,9 @@ pub(super) enum Refused {
     MissingBracket,
     #[error("missing closing )")]
     MissingParenthesis,
+    /// RE2J has no better word for it.
+    #[error("regexp/syntax: internal error")]
+    StrayParenthesis,
     #[error("missing argument to repetition operator")]
     NothingToRepeat,
     #[error("invalid nested repetition operator")]
@@ -37,6 +41,8 @@ pub(super) enum Refused {
     PerlSyntax,
     #[error("invalid named capture")]
     NamedCapture,
+    #[error("duplicate capture group name")]
+    DuplicateName,
     #[error("expression too large")]
     TooLarge,
 }
@@ -55,6 +61,11 @@ struct Translation<'a> {
     /// Groups that are open.
     depth: usize,
     before: Before,
+    /// Where flags begin that stand behind everything else, as in `a(?i)`: a repetition is that of what is before them.
+    flags_at: Option<usize>,
+    /// The same before the present step.
+    flags_before: Option<usize>,
+    names: BTreeSet<String>,
 }
 
 /// The same expression in the other syntax.
@@ -64,8 +75,12 @@ pub(super) fn translate(pattern: &str) -> Result<String, Refused> {
         out: String::with_capacity(pattern.len()),
         depth: 0,
         before: Before::Nothing,
+        flags_at: None,
+        flags_before: None,
+        names: BTreeSet::new(),
     };
     while let Some(next) = translation.rest.next() {
+        translation.flags_before = translation.flags_at.take();
         translation.step(next)?;
     }
     if translation.depth > 0 { Err(Refused::MissingParenthesis) } else { Ok(translation.out) }
@@ -98,7 +113,7 @@ impl Translation<'_> {
         match next {
             '(' => self.open(),
             ')' => {
-                self.depth = self.depth.checked_sub(1).ok_or(Refused::MissingParenthesis)?;
+                self.depth = self.depth.checked_sub(1).ok_or(Refused::StrayParenthesis)?;
                 self.out.push(')');
                 self.before = Before::Atom;
                 Ok(())
@@ -134,8 +149,8 @@ impl Translation<'_> {
     }
 
     fn open(&mut self) -> Result<(), Refused> {
+        let before = std::mem::replace(&mut self.before, Before::Nothing);
         self.depth += 1;
-        self.before = Before::Nothing;
         if !self.eat('?') {
             self.out.push_str("(?:");
             return Ok(());
@@ -143,27 +158,33 @@ impl Translation<'_> {
         if self.eat('P') || self.rest.peek() == Some(&'<') {
             return self.named();
         }
-        self.flags()
+        self.flags(before)
     }
 
     fn named(&mut self) -> Result<(), Refused> {
         if !self.eat('<') {
             return Err(Refused::PerlSyntax);
         }
-        let mut length = 0;
+        let mut name = String::new();
         loop {
             match self.rest.next() {
-                Some('>') if length > 0 => break,
-                Some(character) if character.is_ascii_alphanumeric() || character == '_' => length += 1,
+                Some('>') if !name.is_empty() => break,
+                Some(character) if character.is_ascii_alphanumeric() || character == '_' => {
+                    name.push(character)
+                }
                 Some(_) | None => return Err(Refused::NamedCapture),
             }
+        }
+        if !self.names.insert(name) {
+            return Err(Refused::DuplicateName);
         }
         self.out.push_str("(?:");
         Ok(())
     }
 
     /// `(?flags)` or `(?flags:`.
-    fn flags(&mut self) -> Result<(), Refused> {
+    fn flags(&mut self, before: Before) -> Result<(), Refused> {
+        let at = self.out.len();
         let (mut flags, mut negated, mut since) = (String::new(), false, 0);
         loop {
             match self.rest.next() {
@@ -185,7 +206,11 @@ impl Translation<'_> {
                     if flags.is_empty() && end == ')' {
                         self.out.push(')');
                     }
-                    self.depth -= usize::from(end == ')');
+                    if end == ')' {
+                        self.depth -= 1;
+                        self.before = before;
+                        self.flags_at = self.flags_before.or(Some(at));
+                    }
                     return Ok(());
                 }
                 Some(_) | None => return Err(Refused::PerlSyntax),
@@ -199,10 +224,10 @@ impl Translation<'_> {
             Before::Repetition => return Err(Refused::NestedRepetition),
             Before::Atom => {}
         }
-        self.out.push_str(operator);
-        if self.eat('?') {
-            self.out.push('?');
-        }
+        // A hasty repetition matches the same names.
+        self.eat('?');
+        let at = self.flags_before.unwrap_or(self.out.len());
+        self.out.insert_str(at, operator);
         self.before = Before::Repetition;
         Ok(())
     }
@@ -212,6 +237,8 @@ impl Translation<'_> {
         let mut ahead = self.rest.clone();
         let Some((least, most)) = counts(&mut ahead) else {
             self.atom('{');
+            // RE2J takes the brace for a repetition all the same when another one follows.
+            self.before = Before::Repetition;
             return Ok(());
         };
         self.rest = ahead;

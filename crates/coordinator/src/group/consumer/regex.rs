@@ -82,6 +82,7 @@ mod tests {
         assert!(matches(r"\Qa.b\E.", "a.bc") && !matches(r"\Qa.b\E.", "axbc"));
         assert!(matches("[[:alpha:]]{2,3}", "abc") && !matches("[^a-c]+", "xay"));
         assert!(matches(r"\x61\141\x{61}", "aaa") && matches("a{,2}", "a{,2}") && matches("a{x", "a{x"));
+        assert!(matches("a(?i)(?m)+", "aa") && matches(r"\p{^Greek}\PN", "ab") && !matches("[[a]", "b"));
         assert!(matches("(?P<n>a)(b)", "ab") && matches(r"\d\w\S", "1_-") && matches("[a&&b]", "&"));
     }
 
@@ -91,6 +92,8 @@ mod tests {
         let refused = |pattern: &str| compile(pattern).unwrap_err().to_string();
         assert_eq!(refused("["), "missing closing ]");
         assert_eq!(refused("("), "missing closing )");
+        assert_eq!(refused(")"), "regexp/syntax: internal error");
+        assert_eq!(refused("(?P<n>a)(?P<n>b)"), "duplicate capture group name");
         assert_eq!(refused("*a"), "missing argument to repetition operator");
         assert_eq!(refused("a**"), "invalid nested repetition operator");
         assert_eq!(refused("a{2,1}"), "invalid repeat count");

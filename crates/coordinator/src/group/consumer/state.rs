@@ -23,6 +23,9 @@ use super::record::{
     TargetEpoch,
 };
 
+/// The epoch of a group of which no epoch was written, as in Kafka 4.3.
+const FIRST_EPOCH: MemberEpoch = MemberEpoch::new(1);
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct ConsumerGroup {
     epoch: Option<GroupEpoch>,
@@ -170,9 +173,9 @@ impl ConsumerGroup {
         all
     }
 
-    /// 0 before the first member.
+    /// A group begins ahead of its assignment, so that its first member is assigned whatever it subscribes to.
     pub fn epoch(&self) -> MemberEpoch {
-        self.epoch.map_or(MemberEpoch::ZERO, |epoch| epoch.epoch)
+        self.epoch.map_or(FIRST_EPOCH, |epoch| epoch.epoch)
     }
 
     pub fn metadata_hash(&self) -> i64 {
