@@ -47,6 +47,8 @@ const BROKER: &[ApiKey] = &[
     ApiKey::UpdateFeatures,
     ApiKey::DescribeCluster,
     ApiKey::DescribeProducers,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
     ApiKey::ListConfigResources,
     ApiKey::DescribeTopicPartitions,
 ];
@@ -132,11 +134,13 @@ mod tests {
         (57, 0, 2),
         (60, 0, 2),
         (61, 0, 0),
+        (68, 0, 1),
+        (69, 0, 1),
         (74, 0, 1),
         (75, 0, 0),
     ];
 
-    /// API-01, TRAP-04
+    /// API-01, TRAP-04, TRAP-40
     #[test]
     fn versions_are_advertised_as_kafka_advertises_them() {
         let ours: Vec<(i16, i16, i16)> = BROKER

@@ -141,11 +141,11 @@ fn assignment(partitions: &BTreeSet<IdPartition>) -> Assignment {
 }
 
 fn message(error: &ConsumerHeartbeatError, code: ErrorCode) -> String {
-    match error {
-        // Clients know these by their code; the sentence is the usual one.
-        ConsumerHeartbeatError::Unavailable(_) => code.message().to_owned(),
-        said => said.to_string(),
+    // Clients know these by their code; the sentence is the usual one.
+    if matches!(error, ConsumerHeartbeatError::Unavailable(_)) {
+        return code.message().to_owned();
     }
+    error.to_string()
 }
 
 fn refused(error: ErrorCode, message: Option<String>) -> ConsumerGroupHeartbeatResponse {

@@ -25,7 +25,7 @@ fn member<'a>(id: &'a str, epoch: i32) -> Committer<'a> {
     Committer { generation: epoch, member: id, instance: None, retention_ms: None }
 }
 
-/// CGP-01, CGP-05, CGP-06, CGP-07, CGP-13, GRP-04: two members share a topic, also after a restart; a third party sees it.
+/// CGP-01, CGP-05, CGP-06, CGP-07, CGP-13, GRP-04, TRAP-40: two members share a topic, also after a restart; a third party sees it.
 #[test]
 fn members_share_the_partitions_of_a_topic() {
     run(async {
@@ -126,7 +126,7 @@ fn heartbeats_are_refused_with_kafkas_codes_and_words() {
     });
 }
 
-/// CGP-14, OFF-07, OFF-08, OFF-09: offsets of a consumer group.
+/// CGP-14, OFF-07, OFF-08, OFF-09, TRAP-40: offsets of a consumer group.
 #[test]
 fn offsets_are_committed_at_the_members_epoch() {
     run(async {

@@ -117,12 +117,31 @@ const BODIES: &[(ApiKey, Body)] = &[
         };
         encode(v, &DescribeProducersRequest { topics: vec![topic] })
     }),
+    (ApiKey::ConsumerGroupHeartbeat, consumer_group_heartbeat),
+    (ApiKey::ConsumerGroupDescribe, |v, _| {
+        let group_ids = vec!["consumers".to_owned()];
+        encode(v, &ConsumerGroupDescribeRequest { group_ids, ..Default::default() })
+    }),
     (ApiKey::ListConfigResources, default::<ListConfigResourcesRequest>),
     (ApiKey::DescribeTopicPartitions, |v, subject| {
         let topic = describe_topic_partitions_request::TopicRequest { name: subject.topic.to_owned() };
         encode(v, &DescribeTopicPartitionsRequest { topics: vec![topic], ..Default::default() })
     }),
 ];
+
+/// Somebody who joins a group of its own, and by version 1 also names an expression.
+fn consumer_group_heartbeat(version: i16, subject: &Subject) -> Vec<u8> {
+    let request = ConsumerGroupHeartbeatRequest {
+        group_id: "consumers".to_owned(),
+        member_id: "member".to_owned(),
+        rebalance_timeout_ms: 10_000,
+        subscribed_topic_names: Some(vec![subject.topic.to_owned()]),
+        subscribed_topic_regex: (version >= 1).then(|| "x.*".to_owned()),
+        topic_partitions: Some(Vec::new()),
+        ..Default::default()
+    };
+    encode(version, &request)
+}
 
 fn produce(version: i16, subject: &Subject) -> Vec<u8> {
     let batch = plain(&["a"]);
