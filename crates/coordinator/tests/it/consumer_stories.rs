@@ -185,6 +185,12 @@ fn a_static_member_comes_back_to_what_it_had() {
         "@z/i join a",
         "@z: Static member @z with instance id i cannot join the group because the instance id is owned by @x member.",
     );
+    // Under the id it had.
+    check_after(
+        two,
+        "@x/i away | @x/i join a | consumers",
+        "@x is away, @x at 3 with a0, Stable 3/3 uniform: @x at 3 has a0 to have a0; @y at 3 has a1 to have a1;",
+    );
     check_after(two, "@z/j beat epoch=3", "@z: Instance id j is unknown.");
     // It does not come back in time.
     check_after(

@@ -88,13 +88,44 @@ fn check_epoch(
     Err(ConsumerHeartbeatError::EpochBehind { got, known })
 }
 
+/// Whether the topics of a group's expressions are to be found now: one is new, topics are, or much time went by.
+fn look_up_is_due(
+    group: &ConsumerGroup,
+    (patterns, is_new): (&BTreeSet<Arc<str>>, bool),
+    around: Circumstances<'_>,
+) -> bool {
+    let Some((_, last)) = group.regexes().next() else { return true };
+    let age = u64::try_from(around.now.wall.millis_since(last.at)).unwrap_or(0);
+    let age = Duration::from_millis(age);
+    if age <= LOOK_UP_INTERVAL_MIN {
+        return false;
+    }
+    let grown_at = around.topics().grown_at.map_or(-1, ottla_model::Offset::value);
+    is_new
+        || patterns.len() != group.regexes().count()
+        || last.version < grown_at
+        || age > around.config.consumer.regex_refresh_interval
+}
+
+/// Whether the group subscribes to expressions that are to be looked up now.
+fn has_to_look_up(group: &ConsumerGroup, remembered: Remembered, around: Circumstances<'_>) -> bool {
+    if remembered.looking_up {
+        return false;
+    }
+    let patterns = group.patterns();
+    !patterns.is_empty() && look_up_is_due(group, (&patterns, false), around)
+}
+
 /// The answer to a heartbeat that changes nothing, without a look at the rest of the group. `None`: it may change
 /// something.
 pub(in super::super) fn unchanged(
     group: &ConsumerGroup,
     command: &ConsumerHeartbeat,
-    around: Circumstances<'_>,
+    (remembered, around): (Remembered, Circumstances<'_>),
 ) -> Option<Beaten> {
+    if remembered.metadata_due {
+        return None;
+    }
     let known = group.member(&command.member)?;
     let current = group.current(&command.member);
     let is_its_own = command.instance == known.instance || command.instance.is_none();
@@ -106,9 +137,8 @@ pub(in super::super) fn unchanged(
         || !is_its_own
         || command.says_something_new(known)
         || !current.is_reconciled_to(target)
-        || group.regexes().next().is_some()
-        || !known.regex.is_empty()
         || assigns
+        || has_to_look_up(group, remembered, around)
     {
         return None;
     }
@@ -242,23 +272,10 @@ impl Work<'_> {
             patterns.remove(before);
         }
         patterns.extend(Some(after.clone()).filter(|pattern| !pattern.is_empty()));
-        let wanted = !patterns.is_empty() && !remembered.looking_up && self.look_up_is_due(&patterns, is_new);
+        let wanted = !patterns.is_empty()
+            && !remembered.looking_up
+            && look_up_is_due(&self.group, (&patterns, is_new), self.around);
         Ok((change, wanted.then(|| LookUp { group: self.id.clone(), patterns })))
-    }
-
-    fn look_up_is_due(&self, patterns: &BTreeSet<Arc<str>>, is_new: bool) -> bool {
-        let Some((_, last)) = self.group.regexes().next() else { return true };
-        let age = u64::try_from(self.around.now.wall.millis_since(last.at)).unwrap_or(0);
-        let age = Duration::from_millis(age);
-        if age <= LOOK_UP_INTERVAL_MIN {
-            return false;
-        }
-        let known = self.group.regexes().count();
-        let grown_at = self.around.topics().grown_at.map_or(-1, ottla_model::Offset::value);
-        is_new
-            || patterns.len() != known
-            || last.version < grown_at
-            || age > self.around.config.consumer.regex_refresh_interval
     }
 
     /// Topics of regular expressions were found. The group moves on if they are not what they were.

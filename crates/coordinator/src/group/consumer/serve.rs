@@ -45,8 +45,7 @@ impl GroupShard {
         let known = self.consumers.get(id);
         let remembered = self.consumers.remembered(id, now.at);
         let around = self.around(now);
-        let quick =
-            known.filter(|_| !remembered.metadata_due).and_then(|known| unchanged(known, command, around));
+        let quick = known.and_then(|known| unchanged(known, command, (remembered, around)));
         if let Some(beaten) = quick {
             let until = now.at + around.times(id).session_timeout;
             self.consumers.renew_session(id, &command.member, until);

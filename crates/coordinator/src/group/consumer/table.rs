@@ -168,7 +168,9 @@ impl ConsumerTable {
         }
         let timeout = group.member(member).and_then(|known| known.rebalance_timeout).unwrap_or_default();
         let watched = slot.timers.revoke_by.get(member).is_some_and(|(epoch, _)| *epoch == current.epoch);
-        if !watched {
+        // What it is told to give up now is more, or other, than before: it has its full time for that.
+        let is_told_anew = slot.group.current(member) != current;
+        if !watched || is_told_anew {
             slot.timers.revoke_by.insert(member.clone(), (current.epoch, now + timeout));
             self.rearm(id);
         }
