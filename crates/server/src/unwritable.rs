@@ -11,9 +11,9 @@ use ottla_protocol::messages::consumer_group_describe_response::DescribedGroup a
 use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
 use ottla_protocol::messages::{
-    AlterConfigsResponse, AlterPartitionReassignmentsResponse, ConsumerGroupDescribeResponse, CreateTopicsResponse, DescribeConfigsResponse,
-    DescribeGroupsResponse, DescribeProducersResponse, ElectLeadersResponse, IncrementalAlterConfigsResponse,
-    JoinGroupResponse, UpdateFeaturesResponse,
+    AlterConfigsResponse, AlterPartitionReassignmentsResponse, ConsumerGroupDescribeResponse,
+    CreateTopicsResponse, DescribeConfigsResponse, DescribeGroupsResponse, DescribeProducersResponse,
+    ElectLeadersResponse, IncrementalAlterConfigsResponse, JoinGroupResponse, UpdateFeaturesResponse,
 };
 use ottla_protocol::{ErrorCode, Message};
 
