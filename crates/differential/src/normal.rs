@@ -67,6 +67,9 @@ const KEYED: &[(&str, &str, &[&str])] = &[
     ("DescribeLogDirs", "topics", &["name"]),
     ("DescribeLogDirs", "partitions", &["partitionIndex"]),
     ("DescribeGroups", "members", &["memberId"]),
+    ("ConsumerGroupDescribe", "members", &["memberId"]),
+    ("ConsumerGroupDescribe", "topicPartitions", &["topicName"]),
+    ("ConsumerGroupHeartbeat", "topicPartitions", &["topicId"]),
     ("JoinGroup", "members", &["memberId"]),
     ("ListConfigResources", "configResources", &["resourceType", "resourceName"]),
 ];

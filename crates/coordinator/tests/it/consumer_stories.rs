@@ -60,6 +60,16 @@ fn a_second_member_gets_what_the_first_one_gave_up() {
     );
 }
 
+/// CGP-13: what a member has yet to give up is shown as its own.
+#[test]
+fn a_partition_that_is_being_given_up_is_still_shown() {
+    check_after(
+        TWO,
+        "@x beat | consumers",
+        "@x at 2 with a0 a1, Reconciling 3/3 uniform: @x at 2 has a0 a1 a2 a3 to have a0 a1; @y at 3 has  to have a2 a3;",
+    );
+}
+
 /// CGP-03: what is not said stays as it is.
 #[test]
 fn a_member_says_only_what_changed() {

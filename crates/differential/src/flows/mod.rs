@@ -4,6 +4,7 @@
 
 mod cluster;
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod group_offsets;
 mod groups;
@@ -32,6 +33,7 @@ const FLOWS: &[(&str, Story)] = &[
     ("cluster", cluster::story),
     ("coordinators", cluster::coordinators),
     ("configs", configs::story),
+    ("consumer-groups", consumer_groups::story),
     ("delete-records", offsets::deletions),
     ("fetch", fetch::story),
     ("fetch-session", fetch::session),

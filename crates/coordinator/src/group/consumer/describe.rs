@@ -42,7 +42,8 @@ pub(in super::super) fn describe(
             client_host: known.client_host.clone(),
             names: known.names.clone(),
             regex: known.regex.clone(),
-            assignment: named(&mut current.assigned.keys()),
+            // What it has yet to give up is still its own.
+            assignment: named(&mut current.held()),
             target: named(&mut target.iter()),
             is_classic: known.classic.is_some(),
         }
