@@ -212,6 +212,11 @@ impl RecordBuffer {
         Ok(&self.bytes)
     }
 
+    /// What was unpacked last.
+    pub(super) fn unpacked(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// As `unpack`, for magic 0, whose LZ4 header checksums are wrong.
     pub(super) fn unpack_magic_0(
         &mut self,

@@ -226,9 +226,9 @@ pub fn end_transaction_batch(
 
 /// What a record stores in place of its timestamp and offset: the differences to those of the first record.
 #[derive(Clone, Copy)]
-struct Deltas {
-    timestamp: i64,
-    offset: i32,
+pub(super) struct Deltas {
+    pub(super) timestamp: i64,
+    pub(super) offset: i32,
 }
 
 /// Bytes of an encoded record whose body takes so many, its length included.
@@ -237,7 +237,7 @@ fn with_length(body: usize) -> usize {
 }
 
 /// Bytes of an encoded record without its length.
-fn body_size(deltas: Deltas, record: &NewRecord<'_>) -> usize {
+pub(super) fn body_size(deltas: Deltas, record: &NewRecord<'_>) -> usize {
     let fixed = 1 + varint::size_i64(deltas.timestamp) + varint::size_i32(deltas.offset);
     let count = i32::try_from(record.headers.len()).unwrap_or(i32::MAX);
     let headers = record
@@ -257,7 +257,7 @@ fn bytes_size(bytes: Option<&[u8]>) -> usize {
 }
 
 /// Appends a record whose size was checked, so that every length fits an `i32`.
-fn encode_record((deltas, body): (Deltas, usize), record: &NewRecord<'_>, output: &mut Vec<u8>) {
+pub(super) fn encode_record((deltas, body): (Deltas, usize), record: &NewRecord<'_>, output: &mut Vec<u8>) {
     write_length(output, body);
     output.push(0);
     varint::write_i64(output, deltas.timestamp);

@@ -9,6 +9,7 @@ mod control;
 mod layout;
 mod legacy;
 mod records;
+mod rewrite;
 mod validate;
 mod varint;
 
@@ -23,6 +24,7 @@ pub use layout::{
 };
 pub use legacy::{LegacyBatch, LegacyRecords};
 pub use records::{Header, Headers, Record, RecordError, RecordIter, RecordPlace, Records};
+pub use rewrite::{BatchRewriter, RewriteError, Selected, write_emptied};
 pub use validate::{
     AppendRules, Arrival, RECORD_ERRORS_MAX, RecordRefusal, RecordsFault, Refusal, TopicCompression,
     ValidBytes, Validated, ValidationDepth, Validator, fails_request, unpack_limits,

@@ -161,6 +161,11 @@ impl<'a> RecordIter<'a> {
         declared.min(self.rest.len() / RECORD_BYTES_MIN)
     }
 
+    /// Bytes that are not read yet.
+    pub(super) fn unread(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether all was read, and nothing is wrong with the end.
     pub fn is_at_end(&self) -> bool {
         self.next.left == 0 && self.rest.is_empty()
