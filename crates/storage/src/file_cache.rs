@@ -132,7 +132,10 @@ pub(crate) struct SegmentFiles {
     pub(crate) directory: Arc<PartitionDirectory>,
     pub(crate) base: Offset,
     pub(crate) readers: Readers,
-    deleted: AtomicBool,
+    /// Which names the files have. Held while they are renamed, so that nobody looks for a name in between.
+    stage: RwLock<FileStage>,
+    /// Out of use because another segment stands in its place.
+    replaced: AtomicBool,
     log: Slot,
     offset_index: Slot,
     time_index: Slot,
@@ -155,11 +158,21 @@ impl Slot {
 
 impl SegmentFiles {
     pub(crate) fn new(directory: Arc<PartitionDirectory>, base: Offset) -> Arc<SegmentFiles> {
+        SegmentFiles::at_stage(directory, base, FileStage::Live)
+    }
+
+    /// The files of a segment that compaction writes.
+    pub(crate) fn cleaned(directory: Arc<PartitionDirectory>, base: Offset) -> Arc<SegmentFiles> {
+        SegmentFiles::at_stage(directory, base, FileStage::Cleaned)
+    }
+
+    fn at_stage(directory: Arc<PartitionDirectory>, base: Offset, stage: FileStage) -> Arc<SegmentFiles> {
         Arc::new(SegmentFiles {
             directory,
             base,
             readers: Readers::default(),
-            deleted: AtomicBool::new(false),
+            stage: RwLock::new(stage),
+            replaced: AtomicBool::new(false),
             log: Slot::default(),
             offset_index: Slot::default(),
             time_index: Slot::default(),
@@ -177,9 +190,14 @@ impl SegmentFiles {
                 return Ok(Arc::clone(handle));
             }
             let disk = self.directory.disk();
-            let handle = match disk.open(&self.path(kind), OpenMode::Write) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && self.may_create(kind) => {
-                    disk.open(&self.path(kind), OpenMode::Create)?
+            let stage = self.stage.read();
+            let path = self.path_at(kind, *stage);
+            // An index that is missing is an empty one; but nothing is made anew of a segment that is out of use.
+            let may_create =
+                kind != FileKind::Log && *stage != FileStage::Deleted && !self.directory.is_left();
+            let handle = match disk.open(&path, OpenMode::Write) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
+                    disk.open(&path, OpenMode::Create)?
                 }
                 opened => opened?,
             };
@@ -188,11 +206,6 @@ impl SegmentFiles {
         };
         self.directory.cache.on_opened(self, kind);
         Ok(handle)
-    }
-
-    /// An index that is missing is an empty one; but nothing is made anew of a segment that is out of use.
-    fn may_create(&self, kind: FileKind) -> bool {
-        kind != FileKind::Log && !self.is_out_of_use()
     }
 
     /// Makes the files that every segment has, and keeps the segment open: it is about to be written to.
@@ -231,11 +244,20 @@ impl SegmentFiles {
 
     /// Whether the segment, or its whole log, is out of use: its files may be gone at any time.
     pub(crate) fn is_out_of_use(&self) -> bool {
-        self.deleted.load(Ordering::Acquire) || self.directory.is_left()
+        *self.stage.read() == FileStage::Deleted || self.directory.is_left()
+    }
+
+    /// Whether another segment stands in its place: what it held is to be looked for there.
+    pub(crate) fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Acquire)
     }
 
     pub(crate) fn path(&self, kind: FileKind) -> PathBuf {
-        let stage = if self.deleted.load(Ordering::Acquire) { FileStage::Deleted } else { FileStage::Live };
+        let stage = *self.stage.read();
+        self.path_at(kind, stage)
+    }
+
+    fn path_at(&self, kind: FileKind, stage: FileStage) -> PathBuf {
         self.directory.join(SegmentFileName { base: self.base, kind, stage }.to_string())
     }
 
@@ -243,11 +265,35 @@ impl SegmentFiles {
     ///
     /// The segment itself goes first: a crash must not leave it without the indexes that belong to it.
     pub(crate) fn mark_deleted(&self) -> io::Result<()> {
-        let before = FileKind::ALL.map(|kind| self.path(kind));
-        self.deleted.store(true, Ordering::Release);
+        self.rename_all(FileStage::Deleted, &FileKind::ALL)
+    }
+
+    /// As [`SegmentFiles::mark_deleted`], where another segment stands in its place. `keeps_snapshot`: the producer
+    /// snapshot at its first offset stays in use.
+    pub(crate) fn mark_replaced(&self, keeps_snapshot: bool) -> io::Result<()> {
+        self.replaced.store(true, Ordering::Release);
+        let kinds = if keeps_snapshot { &FileKind::OF_SEGMENT[..] } else { &FileKind::ALL[..] };
+        self.rename_all(FileStage::Deleted, kinds)
+    }
+
+    /// What compaction has written is complete.
+    pub(crate) fn mark_swap(&self) -> io::Result<()> {
+        self.rename_all(FileStage::Swap, &FileKind::OF_SEGMENT)?;
+        self.directory.disk().sync_dir(&self.directory.path())
+    }
+
+    /// What compaction has written takes its place for good.
+    pub(crate) fn mark_live(&self) -> io::Result<()> {
+        self.rename_all(FileStage::Live, &FileKind::OF_SEGMENT)?;
+        self.directory.disk().sync_dir(&self.directory.path())
+    }
+
+    fn rename_all(&self, to: FileStage, kinds: &[FileKind]) -> io::Result<()> {
+        let mut stage = self.stage.write();
+        let from = std::mem::replace(&mut *stage, to);
         let disk = self.directory.disk();
-        for (kind, from) in FileKind::ALL.into_iter().zip(before) {
-            match disk.rename(&from, &self.path(kind)) {
+        for kind in kinds.iter().copied() {
+            match disk.rename(&self.path_at(kind, from), &self.path_at(kind, to)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => other?,
             }

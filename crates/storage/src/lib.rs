@@ -1,10 +1,11 @@
 //! One partition's log on disk, in Kafka's files and bytes.
 //!
-//! Owns: segments, indexes, producer state, checkpoints, recovery, retention, data directories.
+//! Owns: segments, indexes, producer state, checkpoints, recovery, retention, compaction, data directories.
 //! Does not own: replicas, requests, threads.
 
 mod checkpoint;
 mod clean_shutdown;
+mod compaction;
 mod config;
 mod epochs;
 mod file_cache;
@@ -27,6 +28,10 @@ mod sound;
 mod txn_index;
 
 pub use checkpoint::{CheckpointError, PartitionOffsets, no_space, read_offsets, write_offsets};
+pub use compaction::{
+    CleanedGroup, Compaction, CompactionBounds, CompactionError, CompactionLimits, CompactionScope, Dirt,
+    KeyMapLimits, Pace, SwapJob,
+};
 pub use config::{CleanupPolicy, Durability, LogConfig};
 pub use epochs::{EpochEnd, EpochStart};
 pub use file_cache::FileCache;

@@ -31,7 +31,7 @@ use crate::file_cache::FileCache;
 use crate::log::{DeletedLog, KeptLog, Log, LogPlace, RestingLog};
 use crate::meta_properties::{MetaProperties, MetaPropertiesError};
 use crate::names::{
-    CLEAN_SHUTDOWN_FILE, DirectoryStage, HIGH_WATERMARK_FILE, LOCK_FILE, LOG_START_FILE,
+    CLEAN_SHUTDOWN_FILE, CLEANER_FILE, DirectoryStage, HIGH_WATERMARK_FILE, LOCK_FILE, LOG_START_FILE,
     META_PROPERTIES_FILE, PARTITION_METADATA_FILE, RECOVERY_POINT_FILE, parse_partition_directory,
 };
 use crate::recovery::{Known, OpenError, Report};
@@ -62,6 +62,8 @@ pub struct LogDir {
     files: Arc<FileCache>,
     lock: Mutex<Option<LockGuard>>,
     start: RwLock<Start>,
+    /// How far each log was compacted, as `cleaner-offset-checkpoint` has it. Held while that is written.
+    cleaned: Mutex<PartitionOffsets>,
     logs: AtomicUsize,
     failure: OnceLock<String>,
 }
@@ -117,6 +119,7 @@ impl LogDir {
             files,
             lock: Mutex::new(Some(lock)),
             start: RwLock::default(),
+            cleaned: Mutex::default(),
             logs: AtomicUsize::new(0),
             failure: OnceLock::new(),
         })
@@ -165,6 +168,7 @@ impl LogDir {
         let recovery_points = offsets(RECOVERY_POINT_FILE)?;
         let log_starts = offsets(LOG_START_FILE)?;
         let high_watermarks = offsets(HIGH_WATERMARK_FILE)?;
+        *self.cleaned.get_mut() = offsets(CLEANER_FILE)?;
         let path = self.path.join(CLEAN_SHUTDOWN_FILE);
         let (clean, broker_epoch) = take_clean_mark(self.files.disk(), &self.path)
             .map_err(|source| LogDirError::Disk { path, source })?;
@@ -301,6 +305,8 @@ impl LogDir {
         (stage, unique): (DirectoryStage, Uuid),
     ) -> io::Result<DeletedLog> {
         self.logs.fetch_sub(1, Ordering::Relaxed);
+        // A later partition of that name begins uncompacted.
+        self.change_cleaned(|cleaned| cleaned.remove(partition).is_some())?;
         match log {
             KeptLog::Open(log) => log.leave(stage, unique),
             KeptLog::Resting(resting) => {
@@ -375,6 +381,39 @@ impl LogDir {
         high_watermarks: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
     ) -> Result<(), CheckpointError> {
         checkpoint::write_offsets(self.disk(), &self.path.join(HIGH_WATERMARK_FILE), high_watermarks)
+    }
+
+    /// Everything of a log below this offset was compacted; `None` where nothing is known.
+    pub fn cleaned_to(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.cleaned.lock().get(partition).copied()
+    }
+
+    /// Notes, durably, how far a log was compacted.
+    pub fn set_cleaned(&self, partition: &TopicPartition, to: Offset) -> Result<(), CheckpointError> {
+        self.change_cleaned(|cleaned| cleaned.insert(partition.clone(), to) != Some(to))
+    }
+
+    /// A log was cut at `to`: what is appended from there on was not compacted.
+    pub fn cut_cleaned(&self, partition: &TopicPartition, to: Offset) -> Result<(), CheckpointError> {
+        self.change_cleaned(|cleaned| match cleaned.get_mut(partition) {
+            Some(known) if *known > to => {
+                *known = to;
+                true
+            }
+            Some(_) | None => false,
+        })
+    }
+
+    fn change_cleaned(
+        &self,
+        change: impl FnOnce(&mut PartitionOffsets) -> bool,
+    ) -> Result<(), CheckpointError> {
+        let mut cleaned = self.cleaned.lock();
+        if !change(&mut cleaned) {
+            return Ok(());
+        }
+        let entries = cleaned.iter().map(|(partition, offset)| (partition, *offset));
+        checkpoint::write_offsets(self.disk(), &self.path.join(CLEANER_FILE), entries)
     }
 
     /// Leaves the mark of a clean stop. All logs are closed and the checkpoints written.

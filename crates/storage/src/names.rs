@@ -55,6 +55,10 @@ impl FileKind {
     pub const ALL: [FileKind; 5] =
         [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TxnIndex, FileKind::Snapshot];
 
+    /// The kinds that compaction writes anew.
+    pub(crate) const OF_SEGMENT: [FileKind; 4] =
+        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TxnIndex];
+
     /// The ending of the name, with its dot.
     pub const fn ending(self) -> &'static str {
         match self {

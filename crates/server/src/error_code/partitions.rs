@@ -100,11 +100,15 @@ pub fn of_look(error: &LookError) -> ErrorCode {
             | ReadError::Misplaced { .. }
             | ReadError::Short { .. }
             | ReadError::Altered { .. }
-            | ReadError::Astray { .. },
+            | ReadError::Astray { .. }
+            | ReadError::Replaced { .. },
         ) => ErrorCode::CorruptMessage,
         LookError::Read(ReadError::Disk(_)) | LookError::NotResident(_) => ErrorCode::KafkaStorageError,
         LookError::Lookup(
-            LookupError::Disk(_) | LookupError::Damaged { .. } | LookupError::Records { .. },
+            LookupError::Disk(_)
+            | LookupError::Damaged { .. }
+            | LookupError::Records { .. }
+            | LookupError::Replaced { .. },
         ) => ErrorCode::KafkaStorageError,
     }
 }

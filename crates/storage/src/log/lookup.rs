@@ -41,6 +41,9 @@ pub enum LookupError {
     Damaged { segment: Offset, position: u64, reason: BatchError },
     #[error("the batch at byte {position} of segment {segment} cannot be read: {reason}")]
     Records { segment: Offset, position: u64, reason: String },
+    /// Compaction put another segment in the place of this one: the search is to be planned anew.
+    #[error("segment {segment} was replaced")]
+    Replaced { segment: Offset },
     #[error("cannot read from the data directory")]
     Disk(#[from] io::Error),
 }
@@ -124,9 +127,19 @@ impl Log {
 impl TimestampSearch {
     /// Does the search; may wait for the device.
     pub fn resolve(&self) -> Result<Option<FoundTimestamp>, LookupError> {
-        match self.target {
+        let found = match self.target {
             Target::AtOrAfter(time) => self.first_at_or_after(time),
             Target::Largest => self.largest(),
+        };
+        match found {
+            Err(LookupError::Disk(error)) if error.kind() == io::ErrorKind::NotFound => {
+                let replaced = self.sealed.iter().find(|segment| segment.files.is_replaced());
+                Err(match replaced {
+                    Some(segment) => LookupError::Replaced { segment: segment.base() },
+                    None => LookupError::Disk(error),
+                })
+            }
+            found => found,
         }
     }
 
@@ -188,7 +201,8 @@ impl TimestampSearch {
     /// Of a deleted record too, as long as its segment is there: Kafka does not look at the log start here.
     fn largest(&self) -> Result<Option<FoundTimestamp>, LookupError> {
         let mut best: Option<(LargestTimestamp, Option<&Arc<Sealed>>)> = None;
-        for segment in self.sealed.iter().filter(|segment| !segment.files.is_out_of_use()) {
+        let is_gone = |files: &SegmentFiles| files.is_out_of_use() && !files.is_replaced();
+        for segment in self.sealed.iter().filter(|segment| !is_gone(&segment.files)) {
             let Some(largest) = segment.largest()? else { continue };
             if best.is_none_or(|(known, _)| largest.timestamp > known.timestamp) {
                 best = Some((largest, Some(segment)));
@@ -222,7 +236,7 @@ impl TimestampSearch {
 /// Whether a file is missing because its segment was removed since the search was planned: its records are below
 /// the log start.
 fn was_removed(error: &io::Error, files: &SegmentFiles) -> bool {
-    error.kind() == io::ErrorKind::NotFound && files.is_out_of_use()
+    error.kind() == io::ErrorKind::NotFound && files.is_out_of_use() && !files.is_replaced()
 }
 
 impl Stretch {

@@ -16,6 +16,8 @@
 //! | [`FlushJob`] | [`Log::flush_job`] | `run()` on the flusher's thread | [`Log::on_flushed`] |
 //! | [`SealJob`](crate::SealJob) | [`Log::seal_job`] | `run()` on the janitor's thread | [`Log::on_sealed`] |
 //! | [`ReserveJob`] | [`Log::reserve_job`] | `run()` on the janitor's thread | – |
+//! | [`CompactionScope`](crate::CompactionScope) | [`Log::compaction_scope`] | a pass on the janitor's side | [`Log::replace`] |
+//! | [`SwapJob`] | [`Log::replace`] | `run()` | [`Log::on_replaced`] |
 //! | [`RemovedFiles`] | [`Log::apply_retention`], truncations | `remove()` after `file.delete.delay.ms` | – |
 //!
 //! An `io::Error` from any of them means that the data directory has failed; a full disk is told apart
@@ -29,6 +31,7 @@
 //! Source: requirements LOG-01…05, IDM-09, FET-12, FET-32; performance design 4.2, 4.3, 4.8, 4.10.
 
 mod append;
+mod compact;
 mod flush;
 mod lookup;
 mod part;
@@ -55,6 +58,7 @@ pub use rest::{KeptLog, RestingLog};
 pub use retention::{RemovedFiles, Retention};
 pub use truncate::CheckpointedAt;
 
+use crate::compaction::SwapJob;
 use crate::config::LogConfig;
 use crate::epochs::{EpochEnd, EpochStart, Epochs};
 use crate::file_cache::{FileCache, PartitionDirectory, SegmentFiles};
@@ -98,6 +102,8 @@ pub struct Log {
     flush: flush::FlushState,
     /// Segments whose [`SealJob`](crate::SealJob) was not handed back yet, oldest first.
     unsealed: Vec<Unsealed>,
+    /// Names of a compacted segment that are being put in place.
+    swap: Option<Arc<SwapJob>>,
 }
 
 /// A closed segment whose indexes are not in their files.
@@ -196,6 +202,7 @@ impl Log {
             latest_snapshot: recovery.read_snapshot,
             flush: flush::FlushState::new(recovery.flushed),
             unsealed: Vec::new(),
+            swap: None,
         };
         recovery.side_files.into_iter().for_each(|file| log.flush.on_side_file(file));
         for unsealed in recovery.unsealed {
@@ -322,6 +329,7 @@ impl Log {
     /// Leaves the directory as Kafka leaves it at a clean stop: indexes complete and trimmed, a producer
     /// snapshot at the log end, everything on stable storage. Afterwards `recovery_point() == log_end()`.
     pub fn close(mut self) -> io::Result<Closed> {
+        self.finish_swap()?;
         while let Some(job) = self.seal_job() {
             job.run()?;
             self.on_sealed(&job);

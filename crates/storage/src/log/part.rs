@@ -132,9 +132,14 @@ impl Part {
     }
 
     /// Looks for what is wanted. Between plan and read the segment may have been removed: its offsets are below
-    /// the log start then.
+    /// the log start then, or in the segment that compaction put in its place.
     pub(super) fn take(&self, wanted: &Wanted, waiting: Waiting) -> Result<Taken, ReadError> {
         let taken = match self.take_present(wanted, waiting) {
+            Err(ReadError::Disk(error))
+                if error.kind() == io::ErrorKind::NotFound && self.files.is_replaced() =>
+            {
+                return Err(ReadError::Replaced { segment: self.files.base });
+            }
             Err(ReadError::Disk(error))
                 if error.kind() == io::ErrorKind::NotFound && self.files.is_out_of_use() =>
             {

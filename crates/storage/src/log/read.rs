@@ -103,6 +103,9 @@ pub enum ReadError {
     /// A batch that says to be another one.
     #[error("offsets {first} to {last} were read where {expected} to {end} belong")]
     Astray { first: Offset, last: Offset, expected: Offset, end: Offset },
+    /// Compaction put another segment in the place of this one: the read is to be planned anew.
+    #[error("segment {segment} was replaced")]
+    Replaced { segment: Offset },
     #[error("cannot read from the data directory")]
     Disk(#[from] io::Error),
 }

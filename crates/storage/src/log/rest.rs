@@ -23,7 +23,7 @@ use super::{Closed, DeletedLog, Log, LogPlace, leave};
 use crate::file_cache::{FileCache, PartitionDirectory};
 use crate::names::DirectoryStage;
 use crate::recovery::{Known, OpenError};
-use crate::segment::Active;
+use crate::segment::{Active, relative_offset};
 
 /// What is kept of a log at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct RestingLog {
     size: u64,
     /// The epoch that began at the log end.
     begun: Option<LeaderEpoch>,
+    /// How far the log end lies above the base offset of the active segment.
+    active_span: u32,
     /// The names and `partition.metadata` may not be on stable storage.
     names_are_fresh: bool,
 }
@@ -59,6 +61,7 @@ impl Log {
             recovery_point: self.recovery_point(),
             size: self.size(),
             begun: self.flush.begun(),
+            active_span: relative_offset(self.active.base(), self.log_end).unwrap_or(u32::MAX),
             names_are_fresh,
         })
     }
@@ -96,6 +99,12 @@ impl RestingLog {
     /// Base offset of the first segment.
     pub fn first_base(&self) -> Offset {
         self.first_base
+    }
+
+    /// As [`Log::active_base`].
+    pub fn active_base(&self) -> Offset {
+        let base = self.log_end.value() - i64::from(self.active_span);
+        Offset::new(base).unwrap_or(self.first_base)
     }
 
     /// As [`Log::recovery_point`].

@@ -1,7 +1,7 @@
 //! Removing the beginning of a log: retention by time and size, deleted records.
 //!
 //! Owns: which segments may go, moving the log start.
-//! Does not own: when retention runs, the high watermark, compaction.
+//! Does not own: when retention runs, the high watermark, compaction (`compact`).
 //!
 //! Files get the ending `.deleted` at once, so that a restart does not bring them back, and are removed later:
 //! readers may still send from them.
@@ -45,6 +45,11 @@ impl RemovedFiles {
         self.segments.iter().try_for_each(|(files, _)| files.remove())
     }
 
+    /// Segments that were taken out of use.
+    pub(crate) fn replaced(segments: Vec<(Arc<SegmentFiles>, u64)>) -> RemovedFiles {
+        RemovedFiles { segments }
+    }
+
     /// Takes a segment out of use, durably: with several of them a crash must not leave a gap between others.
     pub(super) fn mark(&mut self, files: Arc<SegmentFiles>, size: u64) -> io::Result<()> {
         files.mark_deleted()?;
@@ -82,6 +87,7 @@ impl Log {
     ///
     /// The active segment goes too when it is too old; an empty one takes its place.
     pub fn apply_retention(&mut self, retention: Retention) -> io::Result<RemovedFiles> {
+        self.finish_swap()?;
         let mut removed = RemovedFiles::default();
         self.remove_while(&mut removed, retention, Reason::BelowStart)?;
         if self.config.cleanup.delete {
@@ -189,7 +195,7 @@ impl Log {
 }
 
 /// A segment without timestamps is as old as its file.
-fn last_modified(files: &Arc<SegmentFiles>) -> io::Result<Timestamp> {
+pub(super) fn last_modified(files: &Arc<SegmentFiles>) -> io::Result<Timestamp> {
     let meta = files.directory.disk().metadata(&files.path(FileKind::Log))?;
     Ok(Timestamp::from_millis(meta.modified_ms))
 }

@@ -5,7 +5,8 @@
 //!
 //! Before a log is cut, the checkpoint must lie below the cut: otherwise a crash in between would look like the
 //! loss of flushed data, or like damage in a segment that need not be read again. The order is: write
-//! [`Log::recovery_point_for_cut`] into the checkpoint, then cut. [`Log::truncate_to`] insists on it.
+//! [`Log::recovery_point_for_cut`] into the checkpoint, then cut. [`Log::truncate_to`] insists on it. Of a compacted log
+//! [`LogDir::cut_cleaned`](crate::LogDir::cut_cleaned) is told too.
 //!
 //! Source: requirements REP-05, R5; reliability design 2.1.
 
@@ -47,6 +48,7 @@ impl Log {
             return Ok(RemovedFiles::default());
         }
         self.assert_checkpointed(checkpoint, to);
+        self.finish_swap()?;
         if to < self.first_base() {
             return self.restart_at(to, now);
         }
@@ -76,6 +78,7 @@ impl Log {
         now: Timestamp,
     ) -> io::Result<RemovedFiles> {
         self.assert_checkpointed(checkpoint, start.min(self.log_end));
+        self.finish_swap()?;
         self.restart_at(start, now)
     }
 

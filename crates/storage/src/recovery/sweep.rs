@@ -120,7 +120,8 @@ impl Sweep<'_> {
             names.iter().copied().filter(|name| name.stage == FileStage::Swap).collect();
         let mut covered: Option<(Offset, Offset)> = None;
         for name in swaps.iter().copied().filter(|name| name.kind == FileKind::Log) {
-            let end = self.end_of(name)?;
+            // One that is empty replaces at least the segment of its name.
+            let end = self.end_of(name)?.max(name.base.next());
             let (first, last) = covered.unwrap_or((name.base, end));
             covered = Some((first.min(name.base), last.max(end)));
         }
