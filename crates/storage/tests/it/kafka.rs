@@ -19,9 +19,9 @@ use ottla_storage::{FileCache, FoundLog, Log, LogConfig, LogDir, LogOptions, Rep
 use crate::place::{TestDir, as_client, build, offset, partition, time};
 
 /// Kafka's programs, and the directory a node of it works in.
-struct Kafka {
+pub struct Kafka {
     libs: String,
-    dir: TestDir,
+    pub dir: TestDir,
     port: u16,
 }
 
@@ -31,7 +31,7 @@ fn free_port() -> u16 {
 
 impl Kafka {
     /// `None`, with a word about it, where Kafka is not installed.
-    fn find() -> Option<Kafka> {
+    pub fn find() -> Option<Kafka> {
         let home = std::env::var_os("OTTLA_KAFKA_PEER").map(PathBuf::from).or_else(|| {
             let home = PathBuf::from(std::env::var_os("HOME")?);
             Some(home.join(".cache/kafka-4.3.1"))
@@ -63,6 +63,18 @@ impl Kafka {
         Some(kafka)
     }
 
+    /// Where its partitions lie.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path.join("data")
+    }
+
+    /// Adds lines to its properties, before it is started.
+    pub fn configure(&self, lines: &str) {
+        let path = self.dir.path.join("server.properties");
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, before + lines).unwrap();
+    }
+
     fn path(&self, name: &str) -> String {
         self.dir.path.join(name).display().to_string()
     }
@@ -80,7 +92,7 @@ impl Kafka {
         text
     }
 
-    fn start(&self) -> Child {
+    pub fn start(&self) -> Child {
         let log = std::fs::File::create(self.dir.path.join("kafka.out")).unwrap();
         let logs = format!("-Dkafka.logs.dir={}", self.path("logs"));
         let mut command = Command::new("java");
@@ -105,6 +117,22 @@ impl Kafka {
             "--config",
             "index.interval.bytes=500",
         ];
+        self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
+    }
+
+    /// A compacted topic with one partition, of which everything that may be is compacted at once.
+    pub fn create_compacted(&self, topic: &str, delete_retention_ms: i64) {
+        let retention = format!("delete.retention.ms={delete_retention_ms}");
+        let bootstrap = self.bootstrap();
+        let mut arguments = vec!["--bootstrap-server", &bootstrap, "--create", "--topic", topic];
+        let configs = [
+            "cleanup.policy=compact",
+            "min.cleanable.dirty.ratio=0",
+            "segment.bytes=1048576",
+            "index.interval.bytes=200",
+            &retention,
+        ];
+        arguments.extend(configs.iter().flat_map(|config| ["--config", config]));
         self.tool("org.apache.kafka.tools.TopicCommand", &arguments);
     }
 
@@ -142,8 +170,27 @@ impl Kafka {
         text.lines().map(str::to_owned).collect()
     }
 
+    /// How many records a reader of committed records gets until no more come.
+    pub fn consume_committed(&self, topic: &str) -> usize {
+        let bootstrap = self.bootstrap();
+        let arguments = [
+            "--bootstrap-server",
+            &bootstrap,
+            "--topic",
+            topic,
+            "--from-beginning",
+            "--isolation-level",
+            "read_committed",
+            "--timeout-ms",
+            "10000",
+        ];
+        let output = self.java("org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments);
+        let output = { output }.stderr(Stdio::null()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    }
+
     /// What Kafka reads in the files of a partition.
-    fn dump(&self, directory: &str, ending: &str, flag: &str) -> String {
+    pub fn dump(&self, directory: &str, ending: &str, flag: &str) -> String {
         let mut files: Vec<String> = std::fs::read_dir(self.dir.path.join("data").join(directory))
             .unwrap()
             .map(|entry| entry.unwrap().path().display().to_string())
@@ -161,7 +208,7 @@ impl Kafka {
     }
 }
 
-fn stop(mut node: Child) {
+pub fn stop(mut node: Child) {
     Command::new("kill").args(["-TERM", &node.id().to_string()]).status().unwrap();
     node.wait().unwrap();
 }

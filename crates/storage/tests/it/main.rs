@@ -1,6 +1,10 @@
 //! Tests of the log through its public face.
 
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod compaction;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod compaction_model;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod crash;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod damage;
@@ -8,6 +12,8 @@ mod damage;
 mod golden;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod kafka;
+#[expect(clippy::unwrap_used, reason = "a test may panic")]
+mod kafka_compaction;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod log;
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
