@@ -42,6 +42,16 @@ pub async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
+/// Holds the calling thread, which is one of its own ([`crate::task::spawn_dedicated`]). In a simulation it returns at
+/// once: all hosts share a thread there.
+pub fn hold(duration: Duration) {
+    #[cfg(feature = "sim")]
+    if turmoil::in_simulation() {
+        return;
+    }
+    std::thread::sleep(duration);
+}
+
 /// Waits until `deadline`; returns at once when it has passed.
 pub async fn sleep_until(deadline: Instant) {
     tokio::time::sleep_until(deadline.into()).await;

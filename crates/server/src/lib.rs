@@ -5,13 +5,14 @@
 //!
 //! In reading order: `startup` makes a node and ends it; `listener` and `connection` take requests, `dispatch` finds
 //! their `handlers`; `partition` and `partitions` are what producers and consumers meet; `controller`, `coordinators`,
-//! `broker_lifecycle`, `metadata_follower`, `flusher` and `janitor` are the tasks beside them.
+//! `broker_lifecycle`, `metadata_follower`, `flusher`, `janitor` and `compaction` are the tasks beside them.
 
 mod access;
 mod apis;
 mod believed_clock;
 mod broker_lifecycle;
 mod caller;
+mod compaction;
 pub mod config_resources;
 mod connection;
 pub mod controller;

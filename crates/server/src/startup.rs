@@ -42,6 +42,7 @@ use ottla_storage::{Durability, FileCache, KeptLog, LogConfig, LogDir, LogDirErr
 
 use crate::access::Access;
 use crate::broker_lifecycle::{BrokerLifecycle, LifecycleError, Registration, Told};
+use crate::compaction::{Compactor, StopCompaction};
 use crate::controller::{
     self, ControllerHandle, Driver, DriverError, MetadataLog, MetadataLogError, moment, read_file,
 };
@@ -119,6 +120,7 @@ pub struct RunningNode {
     stopping: watch::Sender<bool>,
     lifecycle: mpsc::Sender<Told>,
     janitor: (oneshot::Sender<()>, task::Dedicated<()>),
+    compaction: (StopCompaction, task::Dedicated<()>),
     driver: task::Dedicated<Result<(), DriverError>>,
     failed: mpsc::Receiver<String>,
 }
@@ -495,7 +497,7 @@ async fn serve(
     let incarnation = IncarnationId(node.random.kafka_uuid());
     register_controller(&node, incarnation, &doors).await;
     let (removed_sender, removed) = mpsc::channel(REMOVAL_QUEUE_LENGTH);
-    let partitions = Partitions::new(Arc::clone(&node), removed_sender);
+    let partitions = Partitions::new(Arc::clone(&node), removed_sender.clone());
     let follower = MetadataFollower::new(Arc::clone(&node), partitions, layers);
     let registration = Registration {
         incarnation,
@@ -516,6 +518,8 @@ async fn serve(
     let janitor = Janitor::new(Arc::clone(&node)).run(JanitorInbox { care, removed, stop });
     let janitor = task::spawn_dedicated("janitor", janitor).map_err(StartError::Thread)?;
     let (told, inbox) = mpsc::channel(node.directories.len() + 1);
+    let (compactor, stop_compaction) = Compactor::new(Arc::clone(&node), removed_sender);
+    let compaction = task::spawn_dedicated("compaction", compactor.run()).map_err(StartError::Thread)?;
     let mut unfenced = lifecycle.unfenced();
     drop(task::spawn(lifecycle.run(inbox)));
     drop(task::spawn(watch_directories(Arc::clone(&node), directory_failures, (told.clone(), failures))));
@@ -531,6 +535,7 @@ async fn serve(
         stopping,
         lifecycle: told,
         janitor: (stop_janitor, janitor),
+        compaction: (stop_compaction, compaction),
         driver,
         failed,
     })
@@ -632,9 +637,12 @@ impl RunningNode {
         // Nobody listens for it any more once all connections have ended.
         let _ = self.stopping.send(true);
         self.node.groups.stop().await;
+        let (stop_compaction, compaction) = self.compaction;
+        stop_compaction.stop();
         let (stop_janitor, janitor) = self.janitor;
         let _ = stop_janitor.send(());
         let _ = janitor.await;
+        let _ = compaction.await;
         let clean = close_logs(&self.node);
         self.node.controller.stop().await;
         let ended = matches!(self.driver.await, Ok(Ok(())));

@@ -82,7 +82,11 @@ fn compression(config: &TopicConfig) -> record::TopicCompression {
 fn log_config(config: &TopicConfig) -> LogConfig {
     LogConfig {
         segment_bytes: config.segment_bytes,
-        segment_ms: config.segment_ms,
+        // What must be compacted by then must be closed by then.
+        segment_ms: match config.cleanup.compact {
+            true => config.segment_ms.min(config.max_compaction_lag_ms),
+            false => config.segment_ms,
+        },
         segment_jitter_ms: config.segment_jitter_ms,
         segment_index_bytes: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,

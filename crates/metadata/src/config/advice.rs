@@ -167,9 +167,9 @@ mod tests {
     #[test]
     fn settings_without_effect_are_named_and_others_are_not() {
         assert_eq!(
-            advice(&[("num.io.threads", "8"), ("log.cleaner.threads", "2")]),
+            advice(&[("num.io.threads", "8"), ("group.consumer.assignors", "range")]),
             [
-                "setting log.cleaner.threads is accepted, but has no effect yet",
+                "setting group.consumer.assignors is accepted, but has no effect yet",
                 "setting num.io.threads is accepted, but governs nothing in this implementation",
             ]
         );

@@ -34,6 +34,7 @@ pub struct BrokerConfig {
     pub network: NetworkConfig,
     pub topics: TopicDefaults,
     pub logs: LogsConfig,
+    pub cleaner: CleanerConfig,
     pub groups: GroupsConfig,
     /// `ottla.ack.durability` of internal topics and of topics that do not differ.
     pub ack_durability: AckDurability,
@@ -151,6 +152,18 @@ pub struct LogsConfig {
     pub producer_expiry_check_interval: Duration,
 }
 
+/// Compaction (`log.cleaner.*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CleanerConfig {
+    pub backoff: Duration,
+    pub dedupe_buffer_bytes: u64,
+    /// `log.cleaner.io.buffer.load.factor`, in thousandths.
+    pub load_factor_per_mille: u16,
+    pub io_buffer_bytes: u32,
+    /// `log.cleaner.io.max.bytes.per.second`; `None` where it is more than any device does.
+    pub io_bytes_per_second_max: Option<u64>,
+}
+
 /// Classic groups and committed offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupsConfig {
@@ -201,6 +214,7 @@ impl BrokerConfig {
             network: network(reader)?,
             topics: topics(reader)?,
             logs: logs(reader)?,
+            cleaner: cleaner(reader)?,
             groups: groups(reader)?,
             ack_durability: AckDurability::from_text(&reader.text("ottla.ack.durability")?),
         })
@@ -367,6 +381,27 @@ fn logs(reader: Reader<'_>) -> Result<LogsConfig, ConfigError> {
         producer_expiry: reader.millis("producer.id.expiration.ms")?,
         producer_expiry_check_interval: reader.millis("producer.id.expiration.check.interval.ms")?,
     })
+}
+
+fn cleaner(reader: Reader<'_>) -> Result<CleanerConfig, ConfigError> {
+    let rate = reader.double("log.cleaner.io.max.bytes.per.second")?;
+    Ok(CleanerConfig {
+        backoff: reader.millis("log.cleaner.backoff.ms")?,
+        dedupe_buffer_bytes: reader.count("log.cleaner.dedupe.buffer.size")?,
+        load_factor_per_mille: whole(reader.double("log.cleaner.io.buffer.load.factor")? * 1000.0, 1000.0)
+            .and_then(|per_mille| u16::try_from(per_mille).ok())
+            .unwrap_or(1000),
+        io_buffer_bytes: reader.count_u32("log.cleaner.io.buffer.size")?,
+        io_bytes_per_second_max: whole(rate, IO_BYTES_PER_SECOND_MAX),
+    })
+}
+
+/// A rate above this one is none: 1 TB/s.
+const IO_BYTES_PER_SECOND_MAX: f64 = 1e12;
+
+/// A number without its fraction, if it is not above `max`; at least 1.
+fn whole(value: f64, max: f64) -> Option<u64> {
+    if value > max { None } else { format!("{:.0}", value.max(1.0)).parse().ok() }
 }
 
 fn groups(reader: Reader<'_>) -> Result<GroupsConfig, ConfigError> {

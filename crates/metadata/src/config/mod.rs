@@ -39,8 +39,8 @@ mod golden;
 pub use advice::{Advice, advise, nearest_key};
 pub use alter::{BrokerLevel, check_broker, check_client_metrics, check_group, check_topic};
 pub use broker::{
-    AckDurability, BrokerConfig, GroupsConfig, LogsConfig, MetadataLogConfig, NetworkConfig, QuorumConfig,
-    RegistrationConfig, TopicDefaults,
+    AckDurability, BrokerConfig, CleanerConfig, GroupsConfig, LogsConfig, MetadataLogConfig, NetworkConfig,
+    QuorumConfig, RegistrationConfig, TopicDefaults,
 };
 pub use check::{Check, Emptiness};
 pub use consumer_groups::{ConsumerGroupTimes, ConsumerGroupsConfig};

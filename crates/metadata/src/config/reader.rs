@@ -64,6 +64,13 @@ impl Reader<'_> {
         Ok(u64::try_from(self.number(name)?).ok().map(Duration::from_millis))
     }
 
+    /// A DOUBLE.
+    pub fn double(&self, name: &str) -> Result<f64, ConfigError> {
+        let value = self.present(name)?;
+        let Value::Double(value) = value else { panic!("{name} is not a DOUBLE") };
+        Ok(value)
+    }
+
     pub fn text(&self, name: &str) -> Result<String, ConfigError> {
         Ok(self.present(name)?.to_string())
     }

@@ -12,9 +12,11 @@ use ottla_env::time::{now, wall_now};
 use ottla_model::{Offset, Timestamp};
 use ottla_mutant::mutant;
 use ottla_replication::AckDurability;
-use ottla_storage::{KeptLog, RemovedFiles, Retention};
+use ottla_storage::{
+    CleanedGroup, CompactionBounds, CompactionError, CompactionScope, Dirt, KeptLog, RemovedFiles, Retention,
+};
 
-use super::{Partition, opened, opened_mut};
+use super::{Partition, State, opened, opened_mut};
 use crate::flusher::{Flush, Mark};
 
 /// The positions the checkpoints of a log directory keep.
@@ -166,6 +168,60 @@ impl Partition {
                 size: resting.size(),
             },
         })
+    }
+
+    /// CMP-01: what of the log could be compacted; `None` where there is nothing but an active segment. One that rests is
+    /// woken only if it has something else.
+    pub fn dirt(&self, wall: Timestamp) -> io::Result<Option<Dirt>> {
+        let mut state = self.state.lock();
+        if let Some(KeptLog::Resting(resting)) = &state.log {
+            let active = resting.active_base();
+            let cleaned = self.directory.files().cleaned_to(&self.id);
+            if active == resting.first_base() || cleaned.is_some_and(|cleaned| cleaned == active) {
+                return Ok(None);
+            }
+            self.wake(&mut state);
+        }
+        let bounds = self.compaction_bounds(&state, wall);
+        opened(&state.log).map(|log| log.dirt(&bounds)).transpose()
+    }
+
+    /// What a pass works on; `None` where there is nothing to compact.
+    pub fn compaction_scope(&self, wall: Timestamp) -> io::Result<Option<CompactionScope>> {
+        let mut state = self.state.lock();
+        self.wake(&mut state);
+        let bounds = self.compaction_bounds(&state, wall);
+        opened(&state.log).map_or(Ok(None), |log| log.compaction_scope(&bounds))
+    }
+
+    fn compaction_bounds(&self, state: &State, wall: Timestamp) -> CompactionBounds {
+        CompactionBounds {
+            now: wall,
+            high_watermark: state.replica.high_watermark(),
+            cleaned_to: self.directory.files().cleaned_to(&self.id),
+        }
+    }
+
+    /// Puts a compacted segment in its place. `Err`: the log has other segments by now. A failure of the names takes the
+    /// directory offline: nobody knows which of them the disk has.
+    pub fn replace(
+        &self,
+        group: CleanedGroup,
+    ) -> Result<Result<RemovedFiles, CompactionError>, CleanedGroup> {
+        let job = match opened_mut(&mut self.state.lock().log) {
+            Some(log) => log.replace(group)?,
+            None => return Err(group),
+        };
+        if let Err(error) = job.run() {
+            self.failed(&error);
+            return Ok(Err(CompactionError::Stopped));
+        }
+        let mut state = self.state.lock();
+        Ok(Ok(match opened_mut(&mut state.log) {
+            Some(log) => log.on_replaced(&job),
+            // It is closed or removed, and the files with it.
+            None => RemovedFiles::default(),
+        }))
     }
 
     /// Runs `look` on the log, where there is one.

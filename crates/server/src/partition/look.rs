@@ -88,6 +88,16 @@ impl Partition {
     /// Reads what a fetch may see now. Positions come from memory; bytes may be touched at the borders of old
     /// segments.
     pub fn read(&self, request: &ReadRequest) -> Result<ReadOutcome, LookError> {
+        loop {
+            match self.read_planned(request) {
+                // Compaction has put another segment there since, and the next plan has it.
+                Err(LookError::Read(ReadError::Replaced { .. })) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn read_planned(&self, request: &ReadRequest) -> Result<ReadOutcome, LookError> {
         let mut state = self.state.lock();
         self.log_in(&mut state);
         if let Some(outcome) = diverged(&state, request)? {
@@ -159,6 +169,20 @@ impl Partition {
     /// The first record at or after a time, or the record with the largest time; `None` when there is none below
     /// what the reader may read (LO-02).
     pub fn by_time(&self, time: Option<Timestamp>, asker: Asker) -> Result<Option<FoundOffset>, LookError> {
+        loop {
+            match self.by_time_planned(time, asker) {
+                // As in `read`.
+                Err(LookError::Lookup(LookupError::Replaced { .. })) => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn by_time_planned(
+        &self,
+        time: Option<Timestamp>,
+        asker: Asker,
+    ) -> Result<Option<FoundOffset>, LookError> {
         let Asker { reader, epoch, from_any_replica } = asker;
         let mut state = self.state.lock();
         state.replica.may_serve(epoch, from_any_replica)?;

@@ -4,6 +4,7 @@
 mod admin;
 mod admission;
 mod batches;
+mod compaction;
 mod connections;
 mod consumer;
 mod consumer_groups;

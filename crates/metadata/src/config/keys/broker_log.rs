@@ -31,27 +31,27 @@ keys! {
     /// Whether clients may delete topics.
     "delete.topic.enable": Boolean = "true", Any, ReadOnly, High, Live;
     /// Pause of a cleaner that found nothing to compact.
-    "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), ClusterWide, Medium, Later;
+    "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), ClusterWide, Medium, Live;
     /// Memory of all cleaners for the map of keys.
-    "log.cleaner.dedupe.buffer.size": Long = "134217728", Any, ClusterWide, Medium, Later;
+    "log.cleaner.dedupe.buffer.size": Long = "134217728", Any, ClusterWide, Medium, Live;
     /// Time a tombstone or transaction marker survives compaction.
-    "log.cleaner.delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, Medium, Later;
-    /// Whether compaction runs at all.
-    "log.cleaner.enable": Boolean = "true", Any, ReadOnly, Medium, Later;
+    "log.cleaner.delete.retention.ms": Long = "86400000", AtLeast(0), ClusterWide, Medium, Live;
+    /// Had compaction switched off once; it always runs.
+    "log.cleaner.enable": Boolean = "true", Any, ReadOnly, Medium, Moot;
     /// How full the map of keys may become.
-    "log.cleaner.io.buffer.load.factor": Double = "0.9", Any, ClusterWide, Medium, Later;
+    "log.cleaner.io.buffer.load.factor": Double = "0.9", Any, ClusterWide, Medium, Live;
     /// Memory of all cleaners for reading and writing.
-    "log.cleaner.io.buffer.size": Int = "524288", AtLeast(0), ClusterWide, Medium, Later;
+    "log.cleaner.io.buffer.size": Int = "524288", AtLeast(0), ClusterWide, Medium, Live;
     /// Most bytes the cleaners read and write per second, together.
-    "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308", Any, ClusterWide, Medium, Later;
+    "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308", Any, ClusterWide, Medium, Live;
     /// Longest time a record may stay out of compaction.
-    "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), ClusterWide, Medium, Later;
+    "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), ClusterWide, Medium, Live;
     /// Share of a log that must be dirty before it is compacted.
-    "log.cleaner.min.cleanable.ratio": Double = "0.5", Fraction(1.0), ClusterWide, Medium, Later;
+    "log.cleaner.min.cleanable.ratio": Double = "0.5", Fraction(1.0), ClusterWide, Medium, Live;
     /// Least time a record stays as it is before it may be compacted.
-    "log.cleaner.min.compaction.lag.ms": Long = "0", AtLeast(0), ClusterWide, Medium, Later;
-    /// Cleaners that work side by side.
-    "log.cleaner.threads": Int = "1", AtLeast(0), ClusterWide, Medium, Later;
+    "log.cleaner.min.compaction.lag.ms": Long = "0", AtLeast(0), ClusterWide, Medium, Live;
+    /// Cleaners that work side by side; here one compacts all logs.
+    "log.cleaner.threads": Int = "1", AtLeast(0), ClusterWide, Medium, Moot;
     /// What becomes of old segments: `delete`, `compact`, both or nothing.
     "log.cleanup.policy": List = "delete", ListOf(&["compact", "delete"], MayBeEmpty), ClusterWide, Medium, Live;
     /// Data directory where `log.dirs` is unset.

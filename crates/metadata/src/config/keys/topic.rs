@@ -23,7 +23,7 @@ keys! {
     /// Level of zstd where the broker compresses again.
     "compression.zstd.level": Int = "3", Between(-131072, 22), Resource, Medium, Live <- ["compression.zstd.level"];
     /// Time a tombstone or transaction marker survives compaction.
-    "delete.retention.ms": Long = "86400000", AtLeast(0), Resource, Medium, Later <- ["log.cleaner.delete.retention.ms"];
+    "delete.retention.ms": Long = "86400000", AtLeast(0), Resource, Medium, Live <- ["log.cleaner.delete.retention.ms"];
     /// Time between the removal of a segment from the log and of its files from the disk.
     "file.delete.delay.ms": Long = "60000", AtLeast(0), Resource, Medium, Live <- ["log.segment.delete.delay.ms"];
     /// Records after which the log is flushed, with or without `acks=all`.
@@ -43,7 +43,7 @@ keys! {
     /// Time kept on local disk of a tiered partition; -2 takes `retention.ms`.
     "local.retention.ms": Long = "-2", AtLeast(-2), Resource, Medium, Later <- ["log.local.retention.ms"];
     /// Longest time a record may stay out of compaction.
-    "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), Resource, Medium, Later <- ["log.cleaner.max.compaction.lag.ms"];
+    "max.compaction.lag.ms": Long = "9223372036854775807", AtLeast(1), Resource, Medium, Live <- ["log.cleaner.max.compaction.lag.ms"];
     /// Largest record batch the topic takes.
     "max.message.bytes": Int = "1048588", AtLeast(0), Resource, Medium, Live <- ["message.max.bytes"];
     /// How far a record's time may lie ahead of the broker's clock.
@@ -53,9 +53,9 @@ keys! {
     /// Whose time a record carries: the producer's (`CreateTime`) or the broker's (`LogAppendTime`).
     "message.timestamp.type": String = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Resource, Medium, Live <- ["log.message.timestamp.type"];
     /// Share of the log that must be dirty before it is compacted.
-    "min.cleanable.dirty.ratio": Double = "0.5", Fraction(1.0), Resource, Medium, Later <- ["log.cleaner.min.cleanable.ratio"];
+    "min.cleanable.dirty.ratio": Double = "0.5", Fraction(1.0), Resource, Medium, Live <- ["log.cleaner.min.cleanable.ratio"];
     /// Least time a record stays as it is before it may be compacted.
-    "min.compaction.lag.ms": Long = "0", AtLeast(0), Resource, Medium, Later <- ["log.cleaner.min.compaction.lag.ms"];
+    "min.compaction.lag.ms": Long = "0", AtLeast(0), Resource, Medium, Live <- ["log.cleaner.min.compaction.lag.ms"];
     /// Replicas that must be in sync before `acks=all` is accepted.
     "min.insync.replicas": Int = "1", AtLeast(1), Resource, Medium, Live <- ["min.insync.replicas"];
     /// Whether a new segment reserves its full size on disk.
