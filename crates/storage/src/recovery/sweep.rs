@@ -5,14 +5,14 @@
 //!
 //! | ending | what is done |
 //! |---|---|
-//! | `.deleted`, `.tmp` | removed |
+//! | `.deleted`, `.tmp` | removed; before it what of the segment has not got the ending |
 //! | `.cleaned` | removed; and with it every `.swap` at or above the lowest of them, for a segment that was being split was not complete |
 //! | `.swap` | replaces the segments whose offsets it covers, and is renamed |
 //! | an index without its segment | removed |
 //!
 //! Source: requirement LOG-04; KAFKA-6264.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -102,6 +102,7 @@ impl Sweep<'_> {
     }
 
     fn remove_leftovers(&mut self, names: Vec<SegmentFileName>) -> io::Result<()> {
+        self.remove_rest_of_deleted(&names)?;
         let cleaned = names.iter().filter(|name| name.stage == FileStage::Cleaned);
         let first_cleaned = cleaned.map(|name| name.base).min();
         for name in names {
@@ -112,6 +113,27 @@ impl Sweep<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Of a segment that was taken out of use the log is renamed first, and a crash may leave its indexes as they were.
+    /// They go before it, durably: an index without a trace of its log would look like one that was lost.
+    fn remove_rest_of_deleted(&mut self, names: &[SegmentFileName]) -> io::Result<()> {
+        let logs = |stage| -> BTreeSet<Offset> {
+            let logs = names.iter().filter(|name| name.kind == FileKind::Log && name.stage == stage);
+            logs.map(|name| name.base).collect()
+        };
+        let (deleted, live) = (logs(FileStage::Deleted), logs(FileStage::Live));
+        let is_rest = |name: &&SegmentFileName| {
+            let is_index = !matches!(name.kind, FileKind::Log | FileKind::Snapshot);
+            let is_deleted = deleted.contains(&name.base) && !live.contains(&name.base);
+            is_index && name.stage == FileStage::Live && is_deleted
+        };
+        let rest: Vec<SegmentFileName> = names.iter().filter(is_rest).copied().collect();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        rest.into_iter().try_for_each(|name| self.remove(name))?;
+        self.directory.disk().sync_dir(&self.directory.path())
     }
 
     fn finish_swaps(&mut self) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use ottla_env::disk::{Disk, OpenMode};
 use ottla_model::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use ottla_protocol::compression::{Compression, Encoding, UnpackLimits};
 use ottla_protocol::record::{
@@ -179,6 +180,12 @@ pub fn records(log: &Log) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The files of the log with some ending.
+fn names(disk: &SimDisk, ending: &str) -> Vec<String> {
+    let entries = disk.read_dir(Path::new("/d/t-0")).unwrap().into_iter();
+    entries.map(|entry| entry.name).filter(|name| name.ends_with(ending)).collect()
 }
 
 /// CMP-02
@@ -431,7 +438,8 @@ fn a_checkpoint_that_does_not_fit_the_log_is_corrected() {
 /// CMP-05
 #[test]
 fn small_segments_become_one_and_their_indexes_are_right() {
-    let (mut log, place) = log_on(&SimDisk::new(0), config());
+    let disk = SimDisk::new(0);
+    let (mut log, place) = log_on(&disk, config());
     for round in 0..6 {
         for key in 0..20 {
             let (key, value) = (format!("k{key}"), format!("v{round}-{}", "x".repeat(40)));
@@ -445,6 +453,8 @@ fn small_segments_become_one_and_their_indexes_are_right() {
     compact_at(&mut log, NOW);
     let bases: Vec<i64> = log.segment_bases().map(Offset::value).collect();
     assert_eq!(bases, [0, 62, 125], "as many as were below the limit together before");
+    let snapshots = names(&disk, ".snapshot");
+    assert_eq!(snapshots, ["00000000000000000062.snapshot", "00000000000000000125.snapshot"]);
     assert!(log.size() < whole / 4);
     compact_at(&mut log, NOW);
     assert_eq!(log.segment_bases().count(), 2);
@@ -530,13 +540,7 @@ fn a_damaged_batch_stops_the_pass() {
     assert!(matches!(error, CompactionError::Damaged { position: at, .. } if at == position), "{error}");
     disk.damage(path, position + 70, &[before[position as usize + 70]]).unwrap();
     assert_eq!(bytes_from(&log, Offset::ZERO), before);
-    let left: Vec<String> = ottla_env::disk::Disk::read_dir(&disk, Path::new("/d/t-0"))
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.name)
-        .filter(|name| name.ends_with(".cleaned") || name.ends_with(".swap"))
-        .collect();
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!([names(&disk, ".cleaned"), names(&disk, ".swap")], [Vec::<String>::new(), Vec::new()]);
     assert_eq!(second, offset(1));
 }
 
@@ -691,4 +695,64 @@ fn an_emptied_batch_has_no_codec() {
     close_segment(&mut log);
     compact_at(&mut log, NOW);
     assert_eq!(headers(&log)[0].attributes, Attributes::default());
+}
+
+/// LOG-04: of old segments that are emptied a crash leaves the last ones, never one whose tombstone is gone.
+#[test]
+fn a_crash_between_old_segments_brings_no_key_back() {
+    for steps in 0.. {
+        let disk = SimDisk::new(steps);
+        disk.prepare_dir(Path::new("/d")).unwrap();
+        let (mut log, place) = log_on(&disk, config());
+        put(&mut log, &[(Some("x"), Some("1"))]);
+        close_segment(&mut log);
+        put(&mut log, &[(Some("b"), Some("1"))]);
+        close_segment(&mut log);
+        put(&mut log, &[(Some("y"), Some("1"))]);
+        put(&mut log, &[(Some("b"), None)]);
+        close_segment(&mut log);
+        put(&mut log, &[(Some("y"), Some(&"2".repeat(700)))]);
+        close_segment(&mut log);
+        // The map ends before the tombstone, which gets its horizon all the same.
+        log.set_config(Arc::new(LogConfig { segment_bytes: 1, ..config() }));
+        let known = bounds(&log, NOW, None);
+        let map = KeyMapLimits { bytes_max: 24 * 5, load_per_mille_max: 800 };
+        let passed = pass(&mut log, &known, CompactionLimits { map, ..limits() }).unwrap().unwrap();
+        assert_eq!(passed.cleaned_to, offset(5), "where the tombstone is");
+        assert!(records(&log).contains(&"2 b=1".to_owned()));
+        let tombstone = headers(&log).into_iter().find(|header| header.base_offset == offset(5)).unwrap();
+        assert!(tombstone.attributes.has_delete_horizon());
+        log.set_config(Arc::new(LogConfig { segment_bytes: 700, ..config() }));
+        disk.cut_power_after(steps);
+        let known = bounds(&log, NOW + RETENTION, None);
+        let finished = pass(&mut log, &known, limits()).is_ok();
+        let recovery_point = log.recovery_point();
+        drop(log);
+        disk.crash(steps);
+        let (log, _) = Log::open(place, &crate::place::crashed(recovery_point.value())).unwrap();
+        let left = records(&log);
+        let value = left.iter().rev().find_map(|line| line.split(' ').nth(1)?.strip_prefix("b="));
+        assert!(value.is_none_or(|value| value == "-"), "after {steps} steps: {left:?}");
+        if finished {
+            return;
+        }
+    }
+}
+
+/// LOG-04: an empty segment that takes the place of another one takes the place of its indexes too.
+#[test]
+fn an_empty_segment_replaces_the_whole_of_another() {
+    let disk = SimDisk::new(0);
+    let (mut log, place) = log_on(&disk, config());
+    append(&mut log, batch_of(&[(Some("a"), Some("1"))], in_transaction(1, 0)));
+    marker(&mut log, 1, ControlKind::Abort);
+    close_segment(&mut log);
+    let end = log.close().unwrap().log_end;
+    for kind in ["log", "index", "timeindex"] {
+        let name = format!("/d/t-0/00000000000000000000.{kind}.swap");
+        disk.open(Path::new(&name), OpenMode::Create).unwrap();
+    }
+    let (log, _) = Log::open(place, &clean(end.value())).unwrap();
+    assert_eq!(log.aborted_transactions(Offset::ZERO, end).unwrap(), []);
+    assert_eq!(headers(&log).len(), 1, "the batch of the next segment");
 }
