@@ -83,10 +83,15 @@ impl Partition {
         loop {
             let job = opened_mut(&mut self.state.lock().log).and_then(ottla_storage::Log::seal_job);
             let Some(job) = job else { break };
-            job.run()?;
+            let run = job.run();
             if let Some(log) = opened_mut(&mut self.state.lock().log) {
-                log.on_sealed(&job);
+                match run {
+                    Ok(()) => log.on_sealed(&job),
+                    // Where only space is missing the next round tries again.
+                    Err(_) => log.on_seal_failed(job),
+                }
             }
+            run?;
             closed = true;
         }
         if closed {

@@ -325,6 +325,13 @@ impl Log {
         })
     }
 
+    /// A seal job was run and found no space: it is handed out again.
+    pub fn on_seal_failed(&mut self, job: SealJob) {
+        if let Some(unsealed) = self.unsealed.iter_mut().find(|unsealed| unsealed.gate.is_of(&job.gate)) {
+            (unsealed.handed_out, unsealed.snapshot) = (false, job.snapshot);
+        }
+    }
+
     /// A seal job was run and succeeded: its segment needs no memory for indexes any more.
     pub fn on_sealed(&mut self, job: &SealJob) {
         let Some(at) = self.unsealed.iter().position(|unsealed| unsealed.gate.is_of(&job.gate)) else {

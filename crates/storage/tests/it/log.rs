@@ -319,6 +319,30 @@ fn a_full_disk_refuses_appends_and_loses_nothing() {
     assert_eq!((log.log_end(), report.cut, bytes_from(&log, offset(0))), (offset(2), None, all));
 }
 
+/// LOG-05, ENOSPC: a closed segment whose indexes found no space is sealed later.
+#[test]
+fn a_segment_that_found_no_space_for_its_indexes_is_sealed_later() {
+    let disk = SimDisk::new(0);
+    let mut log = create(&disk, LogConfig { segment_bytes: 200, ..LogConfig::default() });
+    for at in 1..4 {
+        append(&mut log, &[at]);
+        append(&mut log, &[at]);
+    }
+    flush(&mut log);
+    disk.limit_space(Some(1));
+    let job = log.seal_job().unwrap();
+    assert_eq!(job.run().unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    log.on_seal_failed(job);
+    let stuck = log.recovery_point();
+    disk.limit_space(None);
+    while let Some(job) = log.seal_job() {
+        job.run().unwrap();
+        log.on_sealed(&job);
+    }
+    assert!(log.recovery_point() > stuck);
+    assert_eq!(names(&disk, ".snapshot").len(), log.segment_bases().count() - 1);
+}
+
 /// EIO on a sync: the data does not count as flushed, now or later.
 #[test]
 fn a_failed_flush_does_not_count() {
