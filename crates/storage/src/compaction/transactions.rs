@@ -14,7 +14,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ottla_model::{Offset, ProducerId};
+use ottla_model::ProducerId;
 use ottla_protocol::record::{BatchHeader, ControlKind};
 
 use crate::txn_index::AbortedTransaction;
@@ -54,7 +54,7 @@ impl<'a> Transactions<'a> {
 
     /// A batch of data. Whether it was taken back.
     pub(super) fn on_data(&mut self, header: &BatchHeader) -> bool {
-        self.reach(header.last_offset());
+        self.reach(header);
         let Some(producer) = header.producer_id.filter(|_| header.attributes.is_transactional()) else {
             return false;
         };
@@ -72,7 +72,7 @@ impl<'a> Transactions<'a> {
 
     /// A batch of control records. `kind`: of its first record; `None` where it has none any more.
     pub(super) fn on_control(&mut self, header: &BatchHeader, kind: Option<ControlKind>) -> Marker {
-        self.reach(header.last_offset());
+        self.reach(header);
         let (Some(kind), Some(producer)) = (kind, header.producer_id) else {
             return if kind.is_none() { Marker::Spent } else { Marker::Other };
         };
@@ -93,12 +93,15 @@ impl<'a> Transactions<'a> {
         }
     }
 
-    fn reach(&mut self, offset: Offset) {
-        while let Some((first, rest)) = self.upcoming.split_first()
-            && first.first_offset <= offset
+    /// A transaction that ended before the walk began is none of its own.
+    fn reach(&mut self, header: &BatchHeader) {
+        while let Some((next, rest)) = self.upcoming.split_first()
+            && next.first_offset <= header.last_offset()
         {
             self.upcoming = rest;
-            self.aborted.entry(first.producer).or_insert(Aborted { transaction: *first, was_seen: false });
+            if next.last_offset >= header.base_offset {
+                self.aborted.entry(next.producer).or_insert(Aborted { transaction: *next, was_seen: false });
+            }
         }
     }
 }

@@ -345,6 +345,25 @@ fn aborted_records_go_first_then_their_marker_gets_a_horizon_and_then_it_goes() 
     assert_eq!(records(&log), ["0 a=committed", "4 b=1", "5 c=1"]);
 }
 
+/// CMP-04: a producer whose transaction was taken back is believed again: what it commits in a later pass hides what came
+/// before, and a tombstone of its does not bring a key back.
+#[test]
+fn what_a_producer_commits_after_an_abort_counts() {
+    let (mut log, _) = log_on(&SimDisk::new(0), config());
+    append(&mut log, batch_of(&[(Some("x"), Some("taken back"))], in_transaction(7, 0)));
+    marker(&mut log, 7, ControlKind::Abort);
+    close_segment(&mut log);
+    let first = bounds(&log, NOW, None);
+    let cleaned = pass(&mut log, &first, limits()).unwrap().expect("there is something").cleaned_to;
+    put(&mut log, &[(Some("a"), Some("1")), (Some("b"), Some("1"))]);
+    append(&mut log, batch_of(&[(Some("a"), Some("2")), (Some("b"), None)], in_transaction(7, 1)));
+    marker(&mut log, 7, ControlKind::Commit);
+    close_segment(&mut log);
+    let second = bounds(&log, NOW, Some(cleaned));
+    pass(&mut log, &second, limits()).unwrap().expect("there is something");
+    assert_eq!(records(&log), ["5 a=2", "6 b=-"]);
+}
+
 /// CMP-04: a marker that is the last thing a producer wrote stays, for it holds the epoch that fences older ones.
 #[test]
 fn the_last_marker_of_a_producer_stays_without_its_record() {
