@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn settings_without_effect_are_named_and_others_are_not() {
         assert_eq!(
-            advice(&[("num.io.threads", "8"), ("group.consumer.assignors", "range")]),
+            advice(&[("num.io.threads", "8"), ("remote.log.reader.threads", "9")]),
             [
-                "setting group.consumer.assignors is accepted, but has no effect yet",
                 "setting num.io.threads is accepted, but governs nothing in this implementation",
+                "setting remote.log.reader.threads is accepted, but has no effect yet",
             ]
         );
         assert!(advice(&[("num.partitions", "3"), ("listener.name.a.max.connections", "5")]).is_empty());
