@@ -10,6 +10,7 @@ mod java_hash;
 mod listener;
 mod position;
 mod producer;
+mod text_id;
 mod time;
 mod topic;
 mod uuid;
@@ -19,7 +20,7 @@ pub use group::{GenerationId, GroupId, GroupInstanceId, MemberId, ProtocolName, 
 pub use java_hash::{coordinator_partition, java_string_hash};
 pub use listener::{ListenerName, SecurityProtocol};
 pub use position::{ControllerEpoch, LeaderEpoch, Offset, PartitionEpoch};
-pub use producer::{ProducerEpoch, ProducerId, Sequence};
+pub use producer::{ProducerEpoch, ProducerId, Sequence, TransactionVersion, TransactionalId};
 pub use time::Timestamp;
 pub use topic::{PartitionIndex, TopicId, TopicName, TopicNameError, TopicPartition};
 pub use uuid::{Uuid, UuidParseError};

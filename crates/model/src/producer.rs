@@ -1,11 +1,29 @@
 //! Identity of an idempotent or transactional producer.
 //!
-//! Owns: `ProducerId`, `ProducerEpoch` and the wrapping arithmetic of `Sequence`.
-//! Does not own: the state a partition keeps per producer (`storage`).
+//! Owns: `ProducerId`, `ProducerEpoch`, `TransactionalId`, `TransactionVersion` and the wrapping arithmetic of `Sequence`.
+//! Does not own: the state a partition keeps per producer (`storage`), that of a transaction (`coordinator`).
 //!
-//! Source: KIP-98, KIP-360.
+//! Source: KIP-98, KIP-360, KIP-890.
 
 use std::fmt;
+
+use crate::text_id::text_id;
+
+text_id! {
+    /// Name under which a producer runs transactions over all its restarts. Cheap to clone.
+    TransactionalId
+}
+
+/// How transactions are written and ended: the level of the feature `transaction.version`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionVersion {
+    #[default]
+    Zero,
+    /// Records of the coordinator may have new fields.
+    One,
+    /// Every transaction has an epoch of its own (KIP-890).
+    Two,
+}
 
 /// Identity the cluster gives to a producer; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,9 +50,51 @@ impl ProducerId {
     }
 }
 
+impl TransactionVersion {
+    /// The version of this level, or the highest for levels that are not known yet; `None` when it is negative.
+    pub const fn from_level(level: i16) -> Option<TransactionVersion> {
+        match level {
+            i16::MIN..0 => None,
+            0 => Some(TransactionVersion::Zero),
+            1 => Some(TransactionVersion::One),
+            2.. => Some(TransactionVersion::Two),
+        }
+    }
+
+    /// The level of the feature.
+    pub const fn level(self) -> i16 {
+        match self {
+            TransactionVersion::Zero => 0,
+            TransactionVersion::One => 1,
+            TransactionVersion::Two => 2,
+        }
+    }
+
+    /// Whether the producer's epoch grows with the end of each transaction.
+    pub const fn bumps_epochs(self) -> bool {
+        matches!(self, TransactionVersion::Two)
+    }
+}
+
 impl ProducerEpoch {
     /// The epoch of a producer id that was just given out.
     pub const ZERO: ProducerEpoch = ProducerEpoch(0);
+
+    /// The highest epoch. No producer gets it: it is left for fencing the one before it.
+    pub const MAX: ProducerEpoch = ProducerEpoch(i16::MAX);
+
+    /// The epoch after this one; the highest has none.
+    pub const fn next(self) -> Option<ProducerEpoch> {
+        match self.0.checked_add(1) {
+            Some(next) => Some(ProducerEpoch(next)),
+            None => None,
+        }
+    }
+
+    /// Whether the producer id has no epoch left for another producer.
+    pub const fn is_exhausted(self) -> bool {
+        self.0 >= i16::MAX - 1
+    }
 
     /// An epoch from its number, or `None` when it is negative.
     pub const fn new(value: i16) -> Option<ProducerEpoch> {
