@@ -6,12 +6,12 @@
 //!
 //! How the server drives it: while loading, [`Runtime::on_record`] for every record of the log, then
 //! [`Runtime::on_loaded`]. After any call, drain [`Runtime::poll_append`] (append, then [`Runtime::on_appended`] or
-//! [`Runtime::on_append_failed`]) and [`Runtime::poll_reply`]. [`Runtime::on_high_watermark`] when the log commits,
-//! [`Runtime::on_deadline`] at [`Runtime::deadline`].
+//! [`Runtime::on_append_failed`]), [`Runtime::poll_reply`] and [`Runtime::poll_effect`]. [`Runtime::on_high_watermark`]
+//! when the log commits, [`Runtime::on_deadline`] at [`Runtime::deadline`].
 //!
 //! Invariants
 //! - R1 every admitted request is answered exactly once;
-//! - R2 no answer leaves before everything it was decided upon is committed;
+//! - R2 no answer and no effect leaves before everything it was decided upon is committed;
 //! - R3 the shard's replicated state is what replaying the log gives, once all batches are committed.
 //!
 //! Source: requirements GRP-01, GRP-04, GRP-18, COF-03; architecture, "Coordinators".
@@ -67,6 +67,7 @@ pub struct Runtime<S: Shard> {
     stage: Stage,
     queue: Queue<S>,
     replies: VecDeque<Reply<S::Answer>>,
+    effects: VecDeque<S::Effect>,
     /// Commands that wait for the log to be read.
     held: Vec<Asked<S::Command>>,
 }
@@ -75,8 +76,8 @@ impl<S: Shard> Runtime<S> {
     /// A shard that has read nothing yet.
     pub fn new(shard: S, config: RuntimeConfig) -> Runtime<S> {
         let queue = Queue::new(config.batch_bytes_max);
-        let (replies, held) = (VecDeque::new(), Vec::new());
-        Runtime { shard, config, stage: Stage::Loading, queue, replies, held }
+        let (replies, effects, held) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Runtime { shard, config, stage: Stage::Loading, queue, replies, effects, held }
     }
 
     /// One record of the log, in order. What this version does not know is skipped (COF-03).
@@ -120,6 +121,7 @@ impl<S: Shard> Runtime<S> {
         }
         self.stage = Stage::Unloaded;
         self.refuse_held(why);
+        self.effects.clear();
         self.replies.extend(self.queue.abandon(why));
         self.replies.extend(self.shard.close(why));
     }
@@ -152,7 +154,7 @@ impl<S: Shard> Runtime<S> {
     /// The batch lies in the log; its last record has `last_offset`.
     pub fn on_appended(&mut self, last_offset: Offset) {
         self.queue.on_appended(last_offset);
-        self.replies.extend(self.queue.release());
+        self.release();
     }
 
     /// The batch is not in the log and will not be: what it changed is undone, with all that was decided after it.
@@ -168,7 +170,7 @@ impl<S: Shard> Runtime<S> {
     /// The log is committed below `high_watermark`.
     pub fn on_high_watermark(&mut self, high_watermark: Offset) {
         self.queue.on_high_watermark(high_watermark);
-        self.replies.extend(self.queue.release());
+        self.release();
     }
 
     /// Time went on.
@@ -192,6 +194,11 @@ impl<S: Shard> Runtime<S> {
         self.replies.pop_front()
     }
 
+    /// The next thing to do outside.
+    pub fn poll_effect(&mut self) -> Option<S::Effect> {
+        self.effects.pop_front()
+    }
+
     pub fn stage(&self) -> Stage {
         self.stage
     }
@@ -209,7 +216,7 @@ impl<S: Shard> Runtime<S> {
 
     fn submit(&mut self, outbox: Outbox<S>, now: Now) {
         let deadline = now.at + self.config.commit_timeout;
-        for Draft { records, remedies, replies } in outbox.into_drafts() {
+        for Draft { records, remedies, replies, effects } in outbox.into_drafts() {
             let encoded: Result<Vec<EncodedRecord>, _> = records.iter().map(S::encode).collect();
             let Ok(encoded) = encoded else {
                 let why = Unavailable::WriteRefused;
@@ -219,9 +226,15 @@ impl<S: Shard> Runtime<S> {
                 continue;
             };
             let undos = records.iter().map(|record| self.shard.apply(record, None)).collect();
-            self.queue.push(Decided { records: encoded, undos, remedies, replies, deadline });
+            self.queue.push(Decided { records: encoded, undos, remedies, replies, effects, deadline });
         }
-        self.replies.extend(self.queue.release());
+        self.release();
+    }
+
+    fn release(&mut self) {
+        let released = self.queue.release();
+        self.replies.extend(released.replies);
+        self.effects.extend(released.effects);
     }
 
     fn set_right(&mut self, remedies: Vec<S::Remedy>, why: Unavailable, now: Now) {

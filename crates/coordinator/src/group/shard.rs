@@ -9,6 +9,7 @@
 //! Source: architecture, "Coordinators"; requirements GRP-01…04, OFF-01…10.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -254,6 +255,7 @@ impl Shard for GroupShard {
     type Record = GroupRecord;
     type Undo = GroupUndo;
     type Remedy = GroupRemedy;
+    type Effect = Infallible;
 
     fn precheck(&self, command: &GroupCommand) -> Result<(), GroupAnswer> {
         refusal::precheck(&self.config, command)

@@ -1,6 +1,6 @@
 //! Decisions on their way into the log, and the answers that wait for it.
 //!
-//! Owns: their order, the batch that is out, the release of answers, the means to undo.
+//! Owns: their order, the batch that is out, the release of answers and effects, the means to undo.
 //! Does not own: the state that is undone.
 //!
 //! Invariants
@@ -29,7 +29,14 @@ pub(super) struct Decided<S: Shard> {
     pub undos: Vec<S::Undo>,
     pub remedies: Vec<S::Remedy>,
     pub replies: Vec<Reply<S::Answer>>,
+    pub effects: Vec<S::Effect>,
     pub deadline: Instant,
+}
+
+/// What may leave.
+pub(super) struct Released<S: Shard> {
+    pub replies: Vec<Reply<S::Answer>>,
+    pub effects: Vec<S::Effect>,
 }
 
 /// What a failed append leaves to be done, the youngest first.
@@ -51,6 +58,7 @@ enum Fate<S: Shard> {
 struct Waiting<S: Shard> {
     fate: Fate<S>,
     replies: Vec<Reply<S::Answer>>,
+    effects: Vec<S::Effect>,
     deadline: Instant,
 }
 
@@ -80,10 +88,10 @@ impl<S: Shard> Queue<S> {
     }
 
     pub fn push(&mut self, decided: Decided<S>) {
-        let Decided { records, undos, remedies, replies, deadline } = decided;
+        let Decided { records, undos, remedies, replies, effects, deadline } = decided;
         let fate =
             if records.is_empty() { Fate::Following } else { Fate::Staged { records, undos, remedies } };
-        self.waiting.push_back(Waiting { fate, replies, deadline });
+        self.waiting.push_back(Waiting { fate, replies, effects, deadline });
     }
 
     /// Takes as many staged decisions as fit into one batch; the first one always fits.
@@ -141,11 +149,11 @@ impl<S: Shard> Queue<S> {
         self.high_watermark = self.high_watermark.max(high_watermark);
     }
 
-    /// The answers that may leave now.
-    pub fn release(&mut self) -> Vec<Reply<S::Answer>> {
-        let mut replies = Vec::new();
+    /// The answers that may leave now, and what is to be done now.
+    pub fn release(&mut self) -> Released<S> {
+        let mut all = Released { replies: Vec::new(), effects: Vec::new() };
         if self.high_watermark < self.loaded_end {
-            return replies;
+            return all;
         }
         let high_watermark = self.high_watermark;
         let committed = |waiting: &mut Waiting<S>| match waiting.fate {
@@ -157,7 +165,8 @@ impl<S: Shard> Queue<S> {
         };
         let mut released = 0;
         while let Some(waiting) = self.waiting.pop_front_if(committed) {
-            replies.extend(waiting.replies);
+            all.replies.extend(waiting.replies);
+            all.effects.extend(waiting.effects);
             released += 1;
         }
         if let Some((first, count)) = &mut self.out {
@@ -166,7 +175,7 @@ impl<S: Shard> Queue<S> {
             *first -= released;
             assert!(*first + *count <= self.waiting.len());
         }
-        replies
+        all
     }
 
     /// Answers that waited too long: the change may yet be committed, but its requester gives up.

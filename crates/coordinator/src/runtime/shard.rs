@@ -107,6 +107,8 @@ pub trait Shard: Sized {
     type Undo;
     /// What sets volatile state right when its records were not appended.
     type Remedy;
+    /// What is to be done outside once the records it follows from are committed. What was not committed has none.
+    type Effect;
 
     /// Refuses what no coordinator would accept, whatever its state. It comes before all other checks.
     fn precheck(&self, command: &Self::Command) -> Result<(), Self::Answer>;
@@ -159,15 +161,19 @@ pub struct Draft<S: Shard> {
     pub records: Vec<S::Record>,
     pub remedies: Vec<S::Remedy>,
     pub replies: Vec<Reply<S::Answer>>,
+    pub effects: Vec<S::Effect>,
 }
 
 impl<S: Shard> Draft<S> {
     fn empty() -> Draft<S> {
-        Draft { records: Vec::new(), remedies: Vec::new(), replies: Vec::new() }
+        Draft { records: Vec::new(), remedies: Vec::new(), replies: Vec::new(), effects: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.remedies.is_empty() && self.replies.is_empty()
+        self.records.is_empty()
+            && self.remedies.is_empty()
+            && self.replies.is_empty()
+            && self.effects.is_empty()
     }
 }
 
@@ -197,6 +203,11 @@ impl<S: Shard> Outbox<S> {
     /// An answer that may leave once the records of this draft are committed.
     pub fn reply(&mut self, request: RequestId, answer: S::Answer) {
         self.open.replies.push(Reply { request, answer });
+    }
+
+    /// What to do outside once the records of this draft are committed.
+    pub fn then(&mut self, effect: S::Effect) {
+        self.open.effects.push(effect);
     }
 
     /// What follows need not be appended together with what came before.
