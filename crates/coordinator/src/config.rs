@@ -1,8 +1,8 @@
-//! What an operator decides about the group coordinator.
+//! What an operator decides about the coordinators.
 //!
 //! Owns: the plain values and Kafka's defaults for them. Does not own: the keys and their parsing (`metadata`).
 //!
-//! Source: Kafka's broker configuration, `offsets.*` and `group.*`.
+//! Source: Kafka's broker configuration, `offsets.*`, `group.*`, `transaction.*` and `transactional.id.*`.
 
 use std::time::Duration;
 
@@ -90,6 +90,41 @@ impl Default for GroupConfig {
             offsets_retention_check_interval: Duration::from_secs(10 * 60),
             commit_timeout: Duration::from_secs(5),
             consumer: ConsumerConfig::default(),
+        }
+    }
+}
+
+/// Settings of the transaction coordinator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionConfig {
+    /// `transaction.max.timeout.ms`: longest timeout a producer may ask for.
+    pub timeout_max: Duration,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`
+    pub abort_scan_interval: Duration,
+    /// `transactional.id.expiration.ms`
+    pub id_expiration: Duration,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`
+    pub removal_scan_interval: Duration,
+    /// `request.timeout.ms` of the broker, which is how long Kafka waits for `__transaction_state`.
+    pub commit_timeout: Duration,
+}
+
+impl TransactionConfig {
+    /// The part that concerns the runtime.
+    pub fn runtime(&self) -> RuntimeConfig {
+        RuntimeConfig { commit_timeout: self.commit_timeout, ..RuntimeConfig::default() }
+    }
+}
+
+impl Default for TransactionConfig {
+    /// Kafka's defaults.
+    fn default() -> TransactionConfig {
+        TransactionConfig {
+            timeout_max: Duration::from_secs(15 * 60),
+            abort_scan_interval: Duration::from_secs(10),
+            id_expiration: Duration::from_secs(7 * 24 * 60 * 60),
+            removal_scan_interval: Duration::from_secs(60 * 60),
+            commit_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Scripted stories and random runs of the group coordinator over a simulated log.
+//! Scripted stories and random runs of the coordinators over a simulated log.
 //!
 //! Owns: the list of them. Does not own: how a story is told (`script`), how the log behaves (`world`).
 
@@ -6,6 +6,8 @@
 mod consumer_runs;
 #[cfg(test)]
 mod consumer_stories;
+#[cfg(test)]
+mod coordination;
 #[cfg(test)]
 mod join_stories;
 #[cfg(test)]
