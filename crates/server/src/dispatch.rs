@@ -88,6 +88,14 @@ pub fn serve(node: Arc<Node>, caller: Caller, request: Request) -> Answering {
         | ApiKey::ConsumerGroupHeartbeat
         | ApiKey::ConsumerGroupDescribe
         | ApiKey::FindCoordinator => Box::pin(async move { serve_group(&node, &caller, &request).await }),
+        ApiKey::InitProducerId
+        | ApiKey::AddPartitionsToTxn
+        | ApiKey::AddOffsetsToTxn
+        | ApiKey::EndTxn
+        | ApiKey::DescribeTransactions
+        | ApiKey::ListTransactions => {
+            Box::pin(async move { serve_transaction(&node, &caller, &request).await })
+        }
         ApiKey::CreateTopics
         | ApiKey::DeleteTopics
         | ApiKey::CreatePartitions
@@ -138,6 +146,38 @@ async fn serve_group(
         }
         ApiKey::FindCoordinator => {
             framed(head, &h::find_coordinator::handle(node, caller, v, body(request)?).await)
+        }
+        other => Err(DispatchError::NotServed(other)),
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each table has a part of the APIs; the rest is not served"
+)]
+async fn serve_transaction(
+    node: &Arc<Node>,
+    caller: &Caller,
+    request: &Request,
+) -> Result<FileReply, DispatchError> {
+    use handlers as h;
+    let (head, v) = (request.reply_head(), request.version);
+    match request.api {
+        ApiKey::InitProducerId => {
+            framed(head, &h::init_producer_id::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::AddPartitionsToTxn => {
+            framed(head, &h::add_partitions_to_txn::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::AddOffsetsToTxn => {
+            framed(head, &h::add_offsets_to_txn::handle(node, caller, v, body(request)?).await)
+        }
+        ApiKey::EndTxn => framed(head, &h::end_txn::handle(node, caller, v, body(request)?).await),
+        ApiKey::DescribeTransactions => {
+            framed(head, &h::describe_transactions::handle(node, caller, body(request)?).await)
+        }
+        ApiKey::ListTransactions => {
+            framed(head, &h::list_transactions::handle(node, caller, body(request)?).await)
         }
         other => Err(DispatchError::NotServed(other)),
     }
@@ -208,9 +248,6 @@ async fn serve_facts(
             framed(head, &h::offset_for_leader_epoch::handle(node, caller, body(request)?).await)
         }
         ApiKey::DeleteRecords => framed(head, &h::delete_records::handle(node, caller, body(request)?).await),
-        ApiKey::InitProducerId => {
-            framed(head, &h::init_producer_id::handle(node, caller, body(request)?).await)
-        }
         ApiKey::DescribeConfigs => {
             framed_or_failed(head, h::describe_configs::handle(node, caller, body(request)?).await)
         }

@@ -6,6 +6,7 @@
 mod groups;
 mod metadata;
 mod partitions;
+mod transactions;
 
 pub use groups::{
     of_commit, of_commit_partition, of_consumer_heartbeat, of_delete_group, of_delete_offsets,
@@ -17,3 +18,6 @@ pub use metadata::{
     of_reassign, of_too_much, of_update_features,
 };
 pub use partitions::{believed_epoch, of_look, of_produce, of_standing};
+pub use transactions::{
+    of_describe_transaction, of_end_transaction, of_enlist, of_initialize, of_list_transactions, told_as,
+};

@@ -42,6 +42,7 @@ mod testing;
 mod topic_creation;
 mod topic_settings;
 mod topology;
+mod transactions;
 mod turn;
 mod unwritable;
 mod waiting;

@@ -13,8 +13,9 @@ use ottla_coordinator::group::PartitionsOfTopic;
 use ottla_coordinator::runtime::Unavailable;
 use ottla_env::sync::watch;
 use ottla_metadata::config::{BrokerConfig, Layers, Settings};
+use ottla_metadata::features::Feature;
 use ottla_metadata::image::{ConfigResource, ImageChanges, MetadataImage, Topic};
-use ottla_model::Offset;
+use ottla_model::{Offset, TransactionVersion};
 
 use crate::controller::Published;
 use crate::coordinators::next_view;
@@ -72,7 +73,8 @@ impl MetadataFollower {
         if let Some(view) = next_view(&self.node.groups.view(), (&changes, &image), &self.node.layers()) {
             self.node.groups.on_view(view).await;
         }
-        self.tell_groups(followed, &image).await;
+        self.tell_groups(&followed, &image).await;
+        self.tell_transactions(followed, (&changes, &image)).await;
         self.node.set_image(Arc::clone(&image));
         let offset = image.provenance.map(|provenance| provenance.offset);
         self.applied = image;
@@ -102,7 +104,7 @@ impl MetadataFollower {
         }
     }
 
-    async fn tell_groups(&self, followed: Followed, image: &MetadataImage) {
+    async fn tell_groups(&self, followed: &Followed, image: &MetadataImage) {
         let offsets = InternalTopic::ConsumerOffsets.name();
         if let Some(topic) = image.topics.by_name(offsets) {
             self.node.groups.on_partition_count(u32::try_from(topic.partition_count()).unwrap_or(0));
@@ -110,14 +112,35 @@ impl MetadataFollower {
         for lost in followed.lost.iter().filter(|lost| lost.topic.as_str() == offsets) {
             self.node.groups.on_lost(lost.partition, Unavailable::NotCoordinator).await;
         }
-        for led in followed.led.into_iter().filter(|led| led.id().topic.as_str() == offsets) {
-            self.node.groups.on_lead(led).await;
+        for led in followed.led.iter().filter(|led| led.id().topic.as_str() == offsets) {
+            self.node.groups.on_lead(Arc::clone(led)).await;
         }
         let gone: Vec<PartitionsOfTopic> = followed.deleted.iter().map(|topic| all_of(topic)).collect();
         if !gone.is_empty() {
             self.node.groups.forget(&gone);
         }
     }
+
+    async fn tell_transactions(&self, followed: Followed, (changes, image): (&ImageChanges, &MetadataImage)) {
+        let (node, name) = (&self.node, InternalTopic::TransactionState.name());
+        let version = transaction_version(image);
+        if changes.features {
+            node.transactions.on_version(version).await;
+        }
+        if let Some(topic) = image.topics.by_name(name) {
+            node.transactions.on_partition_count(u32::try_from(topic.partition_count()).unwrap_or(0));
+        }
+        for lost in followed.lost.iter().filter(|lost| lost.topic.as_str() == name) {
+            node.transactions.on_lost(lost.partition, Unavailable::NotCoordinator).await;
+        }
+        for led in followed.led.into_iter().filter(|led| led.id().topic.as_str() == name) {
+            node.transactions.on_lead(node, led, version).await;
+        }
+    }
+}
+
+fn transaction_version(image: &MetadataImage) -> TransactionVersion {
+    TransactionVersion::from_level(image.features.level(Feature::Transaction)).unwrap_or_default()
 }
 
 fn all_of(topic: &Topic) -> PartitionsOfTopic {

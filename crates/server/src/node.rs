@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 
 use crate::access::Access;
 use crate::controller::ControllerHandle;
-use crate::coordinators::Groups;
+use crate::coordinators::{Groups, Transactions};
 use crate::fetch::session::SessionCache;
 use crate::internal_topics::InternalTopic;
 use crate::log_directory::LogDirectory;
@@ -75,6 +75,7 @@ pub struct Node {
     pub controller: ControllerHandle,
     pub partitions: PartitionTable,
     pub groups: Groups,
+    pub transactions: Transactions,
     pub sessions: Mutex<SessionCache>,
     pub producer_ids: ProducerIds,
     pub request_ids: RequestIds,
@@ -103,6 +104,7 @@ pub struct NodeParts {
     pub access: Access,
     pub controller: ControllerHandle,
     pub groups: Groups,
+    pub transactions: Transactions,
     pub directories: Vec<Arc<LogDirectory>>,
     pub unusable: Vec<PathBuf>,
     pub disk: Arc<dyn Disk>,
@@ -124,6 +126,7 @@ impl Node {
             controller: parts.controller,
             partitions: PartitionTable::default(),
             groups: parts.groups,
+            transactions: parts.transactions,
             sessions: Mutex::new(SessionCache::new(sessions)),
             producer_ids: ProducerIds::default(),
             request_ids: RequestIds::default(),

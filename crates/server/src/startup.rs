@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ottla_coordinator::group::{Assignor, MigrationPolicy};
-use ottla_coordinator::{Assignors, ConsumerConfig, GroupConfig};
+use ottla_coordinator::{Assignors, ConsumerConfig, GroupConfig, TransactionConfig};
 use ottla_env::disk::Disk;
 use ottla_env::net::{BindError, ListenOptions, Listener, SocketOptions};
 use ottla_env::random::Random;
@@ -46,7 +46,7 @@ use crate::compaction::{Compactor, StopCompaction};
 use crate::controller::{
     self, ControllerHandle, Driver, DriverError, MetadataLog, MetadataLogError, moment, read_file,
 };
-use crate::coordinators::Groups;
+use crate::coordinators::{Groups, Transactions};
 use crate::flusher::Flusher;
 use crate::formatting::{self, Formatted, Formatter, FormattingError};
 use crate::janitor::{Janitor, JanitorInbox, metadata_recovery_point};
@@ -438,6 +438,7 @@ fn assemble(
         access: Access::new(options.authorizer.unwrap_or_else(|| Arc::new(AllowAll))),
         controller,
         groups: Groups::new(group_config(&config.groups), encoding),
+        transactions: Transactions::new(transaction_config(&config)),
         directories,
         unusable: formatted.unusable,
         disk: options.disk,
@@ -480,6 +481,17 @@ fn group_config(groups: &GroupsConfig) -> GroupConfig {
             assignors: assignors(&groups.consumer.assignors),
             regex_refresh_interval: groups.consumer.regex_refresh_interval,
         },
+    }
+}
+
+fn transaction_config(config: &BrokerConfig) -> TransactionConfig {
+    let transactions = &config.transactions;
+    TransactionConfig {
+        timeout_max: transactions.timeout_max,
+        abort_scan_interval: transactions.abort_scan_interval,
+        id_expiration: transactions.id_expiration,
+        removal_scan_interval: transactions.removal_scan_interval,
+        commit_timeout: config.network.request_timeout,
     }
 }
 
@@ -637,6 +649,7 @@ impl RunningNode {
         // Nobody listens for it any more once all connections have ended.
         let _ = self.stopping.send(true);
         self.node.groups.stop().await;
+        self.node.transactions.stop().await;
         let (stop_compaction, compaction) = self.compaction;
         stop_compaction.stop();
         let (stop_janitor, janitor) = self.janitor;

@@ -30,9 +30,9 @@ pub async fn run(node: Arc<Node>, mut wanted: mpsc::Receiver<Wanted>) {
 }
 
 async fn create(node: &Node, batch: Vec<Wanted>) {
-    let groups = node.config().groups.clone();
+    let config = node.config();
     let new_topic = |wanted: Wanted| match wanted {
-        Wanted::Internal(internal) => internal.new_topic(&groups),
+        Wanted::Internal(internal) => internal.new_topic(&config),
         Wanted::Topic(name) => NewTopic {
             name: name.to_string(),
             layout: Layout::Counts { partitions: None, replicas: None },
@@ -40,6 +40,7 @@ async fn create(node: &Node, batch: Vec<Wanted>) {
         },
     };
     let topics = batch.into_iter().map(new_topic).collect();
+    drop(config);
     let command = Command::CreateTopics(CreateTopics { topics, validate_only: false });
     match node.controller.ask(command).await {
         Ok(Answer::CreateTopics(Ok(outcomes))) => {

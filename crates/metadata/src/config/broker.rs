@@ -36,6 +36,7 @@ pub struct BrokerConfig {
     pub logs: LogsConfig,
     pub cleaner: CleanerConfig,
     pub groups: GroupsConfig,
+    pub transactions: TransactionsConfig,
     /// `ottla.ack.durability` of internal topics and of topics that do not differ.
     pub ack_durability: AckDurability,
 }
@@ -184,6 +185,25 @@ pub struct GroupsConfig {
     pub consumer: ConsumerGroupsConfig,
 }
 
+/// Transactional ids, their transactions, and the topic they are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionsConfig {
+    pub timeout_max: Duration,
+    pub abort_scan_interval: Duration,
+    pub id_expiration: Duration,
+    pub removal_scan_interval: Duration,
+    /// `add.partitions.to.txn.retry.backoff.ms`
+    pub enrolment_backoff: Duration,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`
+    pub enrolment_time_max: Duration,
+    /// `transaction.partition.verification.enable`
+    pub verifies_partitions: bool,
+    pub state_partitions: u32,
+    pub state_replication_factor: u16,
+    pub state_in_sync_min: u32,
+    pub state_segment_bytes: u32,
+}
+
 impl BrokerConfig {
     /// Checks the whole configuration and reads it. The error names the first thing that is wrong.
     pub fn from_layers(layers: &Layers) -> Result<BrokerConfig, ConfigError> {
@@ -216,6 +236,7 @@ impl BrokerConfig {
             logs: logs(reader)?,
             cleaner: cleaner(reader)?,
             groups: groups(reader)?,
+            transactions: transactions(reader)?,
             ack_durability: AckDurability::from_text(&reader.text("ottla.ack.durability")?),
         })
     }
@@ -423,5 +444,22 @@ fn groups(reader: Reader<'_>) -> Result<GroupsConfig, ConfigError> {
         offsets_segment_bytes: reader.count_u32("offsets.topic.segment.bytes")?,
         offsets_codec: u8::try_from(codec).unwrap_or(0),
         consumer: ConsumerGroupsConfig::read(reader)?,
+    })
+}
+
+fn transactions(reader: Reader<'_>) -> Result<TransactionsConfig, ConfigError> {
+    let replicas = reader.count("transaction.state.log.replication.factor")?;
+    Ok(TransactionsConfig {
+        timeout_max: reader.millis("transaction.max.timeout.ms")?,
+        abort_scan_interval: reader.millis("transaction.abort.timed.out.transaction.cleanup.interval.ms")?,
+        id_expiration: reader.millis("transactional.id.expiration.ms")?,
+        removal_scan_interval: reader.millis("transaction.remove.expired.transaction.cleanup.interval.ms")?,
+        enrolment_backoff: reader.millis("add.partitions.to.txn.retry.backoff.ms")?,
+        enrolment_time_max: reader.millis("add.partitions.to.txn.retry.backoff.max.ms")?,
+        verifies_partitions: reader.boolean("transaction.partition.verification.enable")?,
+        state_partitions: reader.count_u32("transaction.state.log.num.partitions")?,
+        state_replication_factor: u16::try_from(replicas).unwrap_or(u16::MAX),
+        state_in_sync_min: reader.count_u32("transaction.state.log.min.isr")?,
+        state_segment_bytes: reader.count_u32("transaction.state.log.segment.bytes")?,
     })
 }

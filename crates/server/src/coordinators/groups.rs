@@ -5,7 +5,6 @@
 //!
 //! Source: requirements GRP-01, LSN-04, OFF-06, OFF-10.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,32 +14,22 @@ use ottla_coordinator::group::{
     PartitionsOfTopic, precheck,
 };
 use ottla_coordinator::runtime::{Runtime, Shard, Unavailable};
-use ottla_env::sync::{mpsc, oneshot};
+use ottla_env::sync::mpsc;
 use ottla_env::task;
-use ottla_model::{GroupId, PartitionIndex, coordinator_partition};
+use ottla_model::{GroupId, PartitionIndex};
 use ottla_protocol::compression::Encoding;
 
 use super::loading::Loaders;
-use super::shard_task::{COMMAND_QUEUE_LENGTH, Message, ShardParts, ShardTask};
+use super::shard_task::{COMMAND_QUEUE_LENGTH, Outlet, ShardParts, ShardTask};
+use super::shards::{ShardTable, ask, tell};
 use crate::partition::Partition;
-
-type Sender = mpsc::Sender<Message<GroupShard>>;
-
-#[derive(Clone, Debug, Default)]
-struct Shards {
-    by_partition: HashMap<PartitionIndex, Sender>,
-    /// Partitions of the topic; 0 while it does not exist.
-    partitions: u32,
-    /// The node stops: clients look for a coordinator again later.
-    is_stopping: bool,
-}
 
 /// All group shards of this node.
 #[derive(Debug)]
 pub struct Groups {
     config: GroupConfig,
     parts: ShardParts,
-    shards: ArcSwap<Shards>,
+    shards: ShardTable<GroupShard>,
     /// The cluster as all shards are told it is.
     view: ArcSwap<ClusterView>,
 }
@@ -48,7 +37,7 @@ pub struct Groups {
 impl Groups {
     pub fn new(config: GroupConfig, encoding: Encoding) -> Groups {
         let parts = ShardParts { encoding, loaders: Loaders::default() };
-        Groups { config, parts, shards: ArcSwap::default(), view: ArcSwap::default() }
+        Groups { config, parts, shards: ShardTable::default(), view: ArcSwap::default() }
     }
 
     /// Asks the coordinator of the command's group.
@@ -57,7 +46,7 @@ impl Groups {
             return refused;
         }
         let sender = match group_of(&command) {
-            Some(group) => self.shard_of(group),
+            Some(group) => self.shards.of_key(group.as_str()),
             None => Err(Unavailable::NotCoordinator),
         };
         match sender {
@@ -68,9 +57,8 @@ impl Groups {
 
     /// The groups of all shards that pass the filter.
     pub async fn list(&self, filter: GroupFilter) -> Result<Vec<ListedGroup>, ListError> {
-        let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
         let mut groups = Vec::new();
-        for sender in senders {
+        for sender in self.shards.all() {
             let GroupAnswer::List(listed) = ask(&sender, GroupCommand::List(filter.clone())).await else {
                 unreachable!("a listing is answered as one");
             };
@@ -86,8 +74,7 @@ impl Groups {
 
     /// Topics are gone: their offsets go too (OFF-06). A shard that is being loaded sees to it later; nobody waits.
     pub fn forget(&self, topics: &[PartitionsOfTopic]) {
-        for sender in self.shards.load().by_partition.values() {
-            let sender = sender.clone();
+        for sender in self.shards.all() {
             let command = GroupCommand::ForgetPartitions(topics.to_vec());
             drop(task::spawn(async move {
                 if let GroupAnswer::ForgetPartitions(Err(why)) = ask(&sender, command).await {
@@ -106,18 +93,14 @@ impl Groups {
     pub async fn on_view(&self, view: ClusterView) {
         let view = Arc::new(view);
         self.view.store(Arc::clone(&view));
-        let senders: Vec<Sender> = self.shards.load().by_partition.values().cloned().collect();
-        for sender in senders {
-            let (answer, _) = oneshot::channel();
-            // A shard that ended needs to know no more.
-            drop(sender.send(Message::Command(GroupCommand::View(Arc::clone(&view)), answer)).await);
+        for sender in self.shards.all() {
+            tell(&sender, GroupCommand::View(Arc::clone(&view))).await;
         }
     }
 
     /// The topic has so many partitions now.
     pub fn on_partition_count(&self, partitions: u32) {
-        let current = self.shards.load();
-        self.shards.store(Arc::new(Shards { partitions, ..current.as_ref().clone() }));
+        self.shards.on_partition_count(partitions);
     }
 
     /// This node leads a partition of the topic, in a new epoch.
@@ -127,54 +110,21 @@ impl Groups {
         let shard = GroupShard::new(self.config).with_view(self.view());
         let runtime = Runtime::new(shard, self.config.runtime());
         let (sender, messages) = mpsc::channel(COMMAND_QUEUE_LENGTH);
-        let shard = ShardTask::new(runtime, partition, &self.parts);
+        let outlet: Outlet<GroupShard> = Box::new(|never| match never {});
+        let shard = ShardTask::new(runtime, partition, (&self.parts, outlet));
         drop(task::spawn(shard.run(messages)));
-        let current = self.shards.load();
-        let mut shards = current.as_ref().clone();
-        shards.by_partition.insert(index, sender);
-        self.shards.store(Arc::new(shards));
+        self.shards.add(index, sender);
     }
 
     /// This node no longer leads a partition of the topic.
     pub async fn on_lost(&self, index: PartitionIndex, why: Unavailable) {
-        let current = self.shards.load_full();
-        let Some(sender) = current.by_partition.get(&index) else { return };
-        let mut shards = current.as_ref().clone();
-        shards.by_partition.remove(&index);
-        self.shards.store(Arc::new(shards));
-        // A shard that ended by itself has told everybody already.
-        drop(sender.send(Message::Stop(why)).await);
+        self.shards.remove(index, why).await;
     }
 
     /// The node stops.
     pub async fn stop(&self) {
-        let current = self.shards.load_full();
-        self.shards.store(Arc::new(Shards { is_stopping: true, ..current.as_ref().clone() }));
-        let indexes: Vec<PartitionIndex> = current.by_partition.keys().copied().collect();
-        for index in indexes {
-            self.on_lost(index, Unavailable::ShuttingDown).await;
-        }
+        self.shards.stop().await;
     }
-
-    fn shard_of(&self, group: &GroupId) -> Result<Sender, Unavailable> {
-        let shards = self.shards.load();
-        if shards.is_stopping {
-            return Err(Unavailable::ShuttingDown);
-        }
-        // While the topic does not exist nobody coordinates: Kafka sends the client back to FindCoordinator, which
-        // creates it.
-        let index = coordinator_partition(group.as_str(), shards.partitions);
-        index.and_then(|index| shards.by_partition.get(&index).cloned()).ok_or(Unavailable::NotCoordinator)
-    }
-}
-
-async fn ask(sender: &Sender, command: GroupCommand) -> GroupAnswer {
-    let (answer, answered) = oneshot::channel();
-    let refused = GroupShard::refuse(&command, Unavailable::NotCoordinator);
-    if sender.send(Message::Command(command, answer)).await.is_err() {
-        return refused;
-    }
-    answered.await.unwrap_or(refused)
 }
 
 /// The group a command is about; listings and clean-ups concern all.

@@ -7,7 +7,10 @@ mod groups;
 mod loading;
 mod replay;
 mod shard_task;
+mod shards;
+mod transactions;
 mod view;
 
 pub use groups::Groups;
+pub use transactions::Transactions;
 pub use view::next_view;

@@ -1,7 +1,7 @@
-//! The task that drives one shard: commands in, batches to the partition, answers out.
+//! The task that drives one shard: commands in, batches to the partition, answers and effects out.
 //!
 //! Owns: one runtime and the requests that wait for its answers.
-//! Does not own: decisions (`coordinator`), the log (`partition`).
+//! Does not own: decisions (`coordinator`), the log (`partition`), what becomes of effects.
 //!
 //! Invariants
 //! - S1 every command that came in is answered, also when the task ends;
@@ -51,12 +51,16 @@ pub struct ShardParts {
     pub loaders: Loaders,
 }
 
+/// Takes what a shard wants done outside. It must not wait.
+pub type Outlet<S> = Box<dyn FnMut(<S as Shard>::Effect) + Send>;
+
 /// One shard on one partition.
 pub struct ShardTask<S: Shard> {
     runtime: Runtime<S>,
     partition: Arc<Partition>,
     encoding: Encoding,
     loaders: Loaders,
+    outlet: Outlet<S>,
     next_request: u64,
     waiting: HashMap<RequestId, oneshot::Sender<S::Answer>>,
 }
@@ -66,9 +70,14 @@ fn moment() -> Now {
 }
 
 impl<S: Shard> ShardTask<S> {
-    pub fn new(runtime: Runtime<S>, partition: Arc<Partition>, parts: &ShardParts) -> ShardTask<S> {
+    pub fn new(
+        runtime: Runtime<S>,
+        partition: Arc<Partition>,
+        (parts, outlet): (&ShardParts, Outlet<S>),
+    ) -> ShardTask<S> {
         let ShardParts { encoding, loaders } = parts.clone();
-        ShardTask { runtime, partition, encoding, loaders, next_request: 0, waiting: HashMap::new() }
+        let waiting = HashMap::new();
+        ShardTask { runtime, partition, encoding, loaders, outlet, next_request: 0, waiting }
     }
 
     /// Loads the shard from its partition and serves it until it is stopped or nobody can ask any more.
@@ -202,6 +211,9 @@ impl<S: Shard> ShardTask<S> {
                 // Whoever asked may be gone; then nobody misses the answer.
                 drop(waiting.send(reply.answer));
             }
+        }
+        while let Some(effect) = self.runtime.poll_effect() {
+            (self.outlet)(effect);
         }
     }
 

@@ -1,6 +1,6 @@
-//! FindCoordinator (API key 10): which broker coordinates a group.
+//! FindCoordinator (API key 10): which broker coordinates a group or a transactional id.
 //!
-//! Transactions and share groups have no coordinator here yet: the answer for them is one that no client tries again.
+//! Share groups have no coordinator here yet: the answer for them is one that no client tries again.
 //!
 //! Source: requirement LSN-04, SEC-36.
 
@@ -20,6 +20,9 @@ use crate::topology;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
+
+/// Whether partitions take part in transactions yet.
+const TRANSACTIONS_ARE_OPEN: bool = false;
 
 /// First version with several keys in one request.
 const FIRST_BATCHED: i16 = 4;
@@ -82,17 +85,23 @@ fn row((kind, key): (i8, &str), found: Result<(BrokerId, Endpoint), ErrorCode>) 
 }
 
 fn find(node: &Node, caller: &Caller, kind: i8, key: &str) -> Result<(BrokerId, Endpoint), ErrorCode> {
-    match kind {
-        GROUP if node.access.may_group(caller, Operation::Describe, key) => {}
+    let internal = match kind {
+        GROUP if node.access.may_group(caller, Operation::Describe, key) => InternalTopic::ConsumerOffsets,
         GROUP => return Err(ErrorCode::GroupAuthorizationFailed),
+        TRANSACTION
+            if TRANSACTIONS_ARE_OPEN
+                && node.access.may_transactional_id(caller, Operation::Describe, key) =>
+        {
+            InternalTopic::TransactionState
+        }
         // Every client takes this code as final; others are tried again for as long as the client is patient.
         TRANSACTION => return Err(ErrorCode::TransactionalIdAuthorizationFailed),
         SHARE => return Err(ErrorCode::InvalidRequest),
         _ => return Err(ErrorCode::InvalidRequest),
-    }
+    };
     let image = node.image();
-    let Some(topic) = image.topics.by_name(InternalTopic::ConsumerOffsets.name()) else {
-        node.create_internal(InternalTopic::ConsumerOffsets);
+    let Some(topic) = image.topics.by_name(internal.name()) else {
+        node.create_internal(internal);
         return Err(ErrorCode::CoordinatorNotAvailable);
     };
     let partitions = u32::try_from(topic.partition_count()).unwrap_or(0);

@@ -13,9 +13,9 @@ keys! {
 
     /// Longest total time the broker retries adding a partition to a transaction while an earlier one still
     /// completes.
-    "add.partitions.to.txn.retry.backoff.max.ms": Int = "100", AtLeast(0), ReadOnly, High, Later;
+    "add.partitions.to.txn.retry.backoff.max.ms": Int = "100", AtLeast(0), ReadOnly, High, Live;
     /// Pause between two attempts to add a partition to a transaction.
-    "add.partitions.to.txn.retry.backoff.ms": Int = "20", AtLeast(1), ReadOnly, High, Later;
+    "add.partitions.to.txn.retry.backoff.ms": Int = "20", AtLeast(1), ReadOnly, High, Live;
     /// Number of samples kept for the quota of moves between log directories.
     "alter.log.dirs.replication.quota.window.num": Int = "11", AtLeast(1), ReadOnly, Low, Later;
     /// Length of one sample of the quota of moves between log directories.
@@ -57,27 +57,27 @@ keys! {
     /// Length of one sample of the replication quota.
     "replication.quota.window.size.seconds": Int = "1", AtLeast(1), ReadOnly, Low, Later;
     /// Time between two searches for transactions that ran out of time.
-    "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = "10000", AtLeast(1), ReadOnly, Low, Later;
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": Int = "10000", AtLeast(1), ReadOnly, Low, Live;
     /// Largest transaction timeout a producer may ask for.
-    "transaction.max.timeout.ms": Int = "900000", AtLeast(1), ReadOnly, High, Later;
+    "transaction.max.timeout.ms": Int = "900000", AtLeast(1), ReadOnly, High, Live;
     /// Whether a partition asks the coordinator before the first write of a transaction.
     "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, Low, Later;
     /// Time between two searches for expired transactional ids.
-    "transaction.remove.expired.transaction.cleanup.interval.ms": Int = "3600000", AtLeast(1), ReadOnly, Low, Later;
+    "transaction.remove.expired.transaction.cleanup.interval.ms": Int = "3600000", AtLeast(1), ReadOnly, Low, Live;
     /// Bytes read at a time while a transaction coordinator loads.
     "transaction.state.log.load.buffer.size": Int = "5242880", AtLeast(1), ReadOnly, High, Later;
     /// Replicas of `__transaction_state` that must be in sync.
-    "transaction.state.log.min.isr": Int = "2", AtLeast(1), ReadOnly, High, Later;
+    "transaction.state.log.min.isr": Int = "2", AtLeast(1), ReadOnly, High, Live;
     /// Partitions of `__transaction_state`; not to be changed once it exists.
-    "transaction.state.log.num.partitions": Int = "50", AtLeast(1), ReadOnly, High, Later;
+    "transaction.state.log.num.partitions": Int = "50", AtLeast(1), ReadOnly, High, Live;
     /// Replicas of `__transaction_state`.
-    "transaction.state.log.replication.factor": Short = "3", AtLeast(1), ReadOnly, High, Later;
+    "transaction.state.log.replication.factor": Short = "3", AtLeast(1), ReadOnly, High, Live;
     /// Segment size of `__transaction_state`.
-    "transaction.state.log.segment.bytes": Int = "104857600", AtLeast(1), ReadOnly, High, Later;
+    "transaction.state.log.segment.bytes": Int = "104857600", AtLeast(1), ReadOnly, High, Live;
     /// Whether transactions may outlive any timeout, as two-phase commit needs it.
     "transaction.two.phase.commit.enable": Boolean = "false", Any, ReadOnly, Low, Later;
     /// Time after which an unused transactional id is forgotten.
-    "transactional.id.expiration.ms": Int = "604800000", AtLeast(1), ReadOnly, High, Later;
+    "transactional.id.expiration.ms": Int = "604800000", AtLeast(1), ReadOnly, High, Live;
     /// Whether a replica outside the in-sync set may lead as the last resort.
     "unclean.leader.election.enable": Boolean = "false", Any, ClusterWide, High, Later;
     /// Time between two looks for partitions that need an unclean election.
