@@ -14,6 +14,7 @@ mod text_id;
 mod time;
 mod topic;
 mod uuid;
+mod verification;
 
 pub use broker::{BrokerEpoch, BrokerId, ClusterId, DirectoryId, IncarnationId};
 pub use group::{GenerationId, GroupId, GroupInstanceId, MemberId, ProtocolName, ProtocolType};
@@ -24,3 +25,4 @@ pub use producer::{ProducerEpoch, ProducerId, Sequence, TransactionVersion, Tran
 pub use time::Timestamp;
 pub use topic::{PartitionIndex, TopicId, TopicName, TopicNameError, TopicPartition};
 pub use uuid::{Uuid, UuidParseError};
+pub use verification::{Verification, VerificationGuard};

@@ -46,7 +46,7 @@ pub use pace::{CHECKPOINT_AFTER, CHECKPOINT_BYTES_MAX, CheckpointPace, Removal, 
 pub use partition_metadata::PartitionMetadataError;
 pub use producers::{
     AppendedBatch, BATCHES_MAX, CompletedTransaction, Origin, ProducerBatch, ProducerEntry, ProducerError,
-    SnapshotError, TransactionEnd,
+    SnapshotError, TransactionEnd, VerificationRequest,
 };
 pub use recovery::{BadBatch, Cut, Known, OpenError, Report};
 pub use seal::SealJob;

@@ -13,7 +13,7 @@ use ottla_env::disk::{Disk, OpenMode};
 use ottla_env::time::wall_now;
 use ottla_metadata::records::{BatchReadError, MetadataBatch, read_batches};
 use ottla_metadata::snapshot::{SnapshotFile, SnapshotId};
-use ottla_model::{LeaderEpoch, Offset, Timestamp};
+use ottla_model::{LeaderEpoch, Offset, Timestamp, Verification};
 use ottla_storage::{
     AppendError, LeaderAppend, Log, Origin, ReadError, ReadLimits, Retention, replace_small_file,
 };
@@ -115,6 +115,7 @@ impl MetadataLog {
         let append = LeaderAppend {
             epoch,
             origin: Origin::Coordinator,
+            verification: Verification::NotAsked,
             marker_epoch_was_raised: false,
             now: wall_now(),
         };

@@ -69,11 +69,16 @@ fn of_append(error: &AppendError) -> ErrorCode {
 
 fn of_producer(error: &ProducerError) -> ErrorCode {
     match error {
-        ProducerError::FencedEpoch { .. } => ErrorCode::InvalidProducerEpoch,
-        ProducerError::OutOfOrder { .. } | ProducerError::EpochStart { .. } => {
-            ErrorCode::OutOfOrderSequenceNumber
+        ProducerError::FencedEpoch { .. } | ProducerError::StaleEpoch { .. } => {
+            ErrorCode::InvalidProducerEpoch
         }
-        ProducerError::TransactionOpen { .. } => ErrorCode::InvalidTxnState,
+        ProducerError::OutOfOrder { .. }
+        | ProducerError::EpochStart { .. }
+        | ProducerError::TransactionStart { .. }
+        | ProducerError::AheadOfVerification { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        ProducerError::NotVerified { .. } | ProducerError::TransactionOpen { .. } => {
+            ErrorCode::InvalidTxnState
+        }
         ProducerError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
     }
 }

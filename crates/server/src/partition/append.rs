@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use ottla_env::time::{Instant, now, wall_now};
-use ottla_model::{LeaderEpoch, Offset, Timestamp};
+use ottla_model::{LeaderEpoch, Offset, Timestamp, Verification};
 use ottla_protocol::record::{Arrival, Refusal, Validator};
 use ottla_replication::{Ack, AckDurability, AckOutcome, AppendRefused, RequestId};
 use ottla_storage::{AppendError, LeaderAppend, LeaderAppended, Origin};
@@ -84,8 +84,13 @@ impl Partition {
         let records = checked.bytes.as_mut_slice();
         let mut state = self.state.lock();
         let epoch = self.may_append(&state, request.all_in_sync)?;
-        let append =
-            LeaderAppend { epoch, origin: Origin::Client, marker_epoch_was_raised: false, now: wall };
+        let append = LeaderAppend {
+            epoch,
+            origin: Origin::Client,
+            verification: Verification::NotAsked,
+            marker_epoch_was_raised: false,
+            now: wall,
+        };
         let last = self.append(&mut state, records, &append)?;
         let must_wait = producing.is_some_and(|producing| self.wait(&mut state, last.last_offset, producing));
         let log_start = state.replica.log_start();
@@ -107,6 +112,7 @@ impl Partition {
         let append = LeaderAppend {
             epoch,
             origin: Origin::Coordinator,
+            verification: Verification::NotAsked,
             marker_epoch_was_raised: false,
             now: wall_now(),
         };

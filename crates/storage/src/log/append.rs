@@ -10,7 +10,7 @@
 
 use std::io;
 
-use ottla_model::{LeaderEpoch, Offset, Timestamp};
+use ottla_model::{LeaderEpoch, Offset, Timestamp, Verification};
 use ottla_mutant::mutant;
 use ottla_protocol::record::{Batch, BatchError, BatchHeader, BatchMut, BatchView};
 
@@ -31,6 +31,8 @@ pub struct LeaderAppend {
     /// Stamped into every batch.
     pub epoch: LeaderEpoch,
     pub origin: Origin,
+    /// Of a transactional batch: what is known about its transaction.
+    pub verification: Verification,
     /// Of a control batch that ends a transaction: whether its producer epoch was raised for it (TXN-09).
     pub marker_epoch_was_raised: bool,
     pub now: Timestamp,
@@ -218,6 +220,7 @@ impl Log {
                 let by = LeaderAppend {
                     epoch: by.epoch,
                     origin: Origin::Replica,
+                    verification: Verification::Off,
                     marker_epoch_was_raised: false,
                     now: by.now,
                 };
@@ -236,7 +239,7 @@ impl Log {
         batch: &BatchView<'_>,
         by: &LeaderAppend,
     ) -> Result<Verdict, AppendError> {
-        let place = Place { partition: &self.partition, origin: by.origin };
+        let place = Place { partition: &self.partition, origin: by.origin, verification: by.verification };
         let verdict =
             super::producers::stage(&self.producers, staged, batch, (place, by.marker_epoch_was_raised));
         verdict.map_err(AppendError::Producer)

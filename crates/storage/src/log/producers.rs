@@ -5,12 +5,13 @@
 //!
 //! Source: KIP-98; requirements IDM-06, IDM-09, FET-17.
 
-use ottla_model::{Offset, ProducerId, Timestamp};
+use ottla_model::{Offset, ProducerId, Timestamp, VerificationGuard};
 use ottla_protocol::record::{BatchHeader, BatchView, ControlKind, EndTransaction};
 
 use super::Log;
 use crate::producers::{
     Place, ProducerBatch, ProducerEntry, ProducerError, Producers, Staged, TransactionEnd, Verdict,
+    VerificationRequest,
 };
 
 /// Stages what a batch says about its producer; a batch without a producer id says nothing.
@@ -94,6 +95,15 @@ impl Log {
     /// The high watermark moved: decided transactions below it are stable.
     pub fn on_high_watermark(&mut self, high_watermark: Offset) {
         self.producers.on_high_watermark(high_watermark);
+    }
+
+    /// Before the first batch of a transaction: the guard it is to be appended with once its coordinator said that the
+    /// partition is part of it. `None`: the transaction goes on here already (KIP-890).
+    pub fn begin_verification(
+        &mut self,
+        request: &VerificationRequest,
+    ) -> Result<Option<VerificationGuard>, ProducerError> {
+        self.producers.begin_verification(request)
     }
 
     /// All producers that are remembered.

@@ -72,7 +72,8 @@ impl Log {
         let is_empty = self.sealed.is_empty() && no_producers && self.active.is_blank();
         // A snapshot has less of a producer than is known of one that was seen writing.
         let same_producers = no_producers || self.flush.is_as_opened();
-        (!self.active.touched || is_empty) && same_producers && self.first_unstable().is_none()
+        let decides_nothing = self.first_unstable().is_none() && !self.producers.is_verifying();
+        (!self.active.touched || is_empty) && same_producers && decides_nothing
     }
 
     /// Whether a part of it is in use elsewhere: a reader, a job, segments that wait for their removal.

@@ -116,6 +116,11 @@ impl ProducerEntry {
         self.batches().last().copied()
     }
 
+    /// Whether the producer's transaction of this epoch has batches here.
+    pub(crate) fn is_in_transaction(&self, epoch: ProducerEpoch) -> bool {
+        self.transaction_first_offset.is_some() && self.epoch == Some(epoch)
+    }
+
     /// The batch of which `batch` is a repetition (IDM-02).
     pub(crate) fn find_duplicate(&self, batch: &ProducerBatch) -> Option<AppendedBatch> {
         if self.epoch != Some(batch.epoch) || batch.first_sequence.is_none() {

@@ -12,16 +12,22 @@
 //!
 //! Source: KIP-98, KIP-360, KIP-890; requirements IDM-01…09, FET-17, TXN-09.
 
+mod checks;
 mod entry;
 mod snapshot;
+mod verification;
 
 use std::collections::{BTreeMap, HashMap};
 
-use ottla_model::{Offset, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use ottla_model::{Offset, ProducerEpoch, ProducerId, Timestamp, Verification, VerificationGuard};
 use ottla_mutant::mutant;
 
 pub use entry::{AppendedBatch, BATCHES_MAX, ProducerBatch, ProducerEntry, TransactionEnd};
 pub use snapshot::SnapshotError;
+pub use verification::VerificationRequest;
+
+use checks::{check_end, check_epoch, check_first_sequence, check_not_stale, check_sequence, check_verified};
+use verification::Verifications;
 
 /// Who wrote what is appended; this decides what is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +77,31 @@ pub enum ProducerError {
         got: i32,
         known: ProducerEpoch,
     },
+    /// INVALID_PRODUCER_EPOCH
+    #[error("Epoch of producer {producer} is {got}, which is smaller than the last seen epoch {known}")]
+    StaleEpoch { producer: ProducerId, got: ProducerEpoch, known: ProducerEpoch },
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER
+    #[error(
+        "Invalid sequence number for producer {producer} at offset {offset} in partition {partition}: {got} \
+         (incoming seq. number). Expected sequence 0 for transactions v2 idempotent producer with no existing state."
+    )]
+    TransactionStart { producer: ProducerId, offset: Offset, partition: String, got: i32 },
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER
+    #[error(
+        "Out of order sequence number for producer {producer} at offset {offset} in partition {partition}: \
+         {got} (incoming seq. number), {lowest} (earliest seen sequence)"
+    )]
+    AheadOfVerification {
+        producer: ProducerId,
+        offset: Offset,
+        partition: String,
+        got: i32,
+        /// Lowest sequence that waits for the transaction's verification.
+        lowest: i32,
+    },
+    /// INVALID_TXN_STATE
+    #[error("Record was not part of an ongoing transaction")]
+    NotVerified { producer: ProducerId },
     /// INVALID_TXN_STATE
     #[error(
         "Expected transactional write from producer {producer} at offset {offset} in partition {partition}"
@@ -101,6 +132,8 @@ pub struct CompletedTransaction {
 pub(crate) struct Staged {
     entries: Vec<(ProducerId, ProducerEntry)>,
     started: Vec<(Offset, ProducerId)>,
+    /// Producers whose verification is over: the transaction has a batch here, or ended.
+    verified: Vec<ProducerId>,
     pub(crate) completed: Vec<CompletedTransaction>,
 }
 
@@ -112,11 +145,12 @@ pub(crate) enum Verdict {
     Duplicate(AppendedBatch),
 }
 
-/// Where an append takes place; only for error texts.
+/// Where an append takes place (for error texts), by whom, and what that one knows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) partition: &'a ottla_model::TopicPartition,
     pub(crate) origin: Origin,
+    pub(crate) verification: Verification,
 }
 
 /// The producers of one log.
@@ -127,6 +161,7 @@ pub(crate) struct Producers {
     ongoing: BTreeMap<Offset, ProducerId>,
     /// Decided transactions that are not replicated yet: first offset → offset of the control record.
     unreplicated: BTreeMap<Offset, Offset>,
+    verifications: Verifications,
 }
 
 impl Producers {
@@ -140,6 +175,26 @@ impl Producers {
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (ProducerId, &ProducerEntry)> {
         self.table.iter().map(|(producer, entry)| (*producer, entry))
+    }
+
+    /// Whether a producer was asked to come back with a verified transaction.
+    pub(crate) fn is_verifying(&self) -> bool {
+        !self.verifications.is_empty()
+    }
+
+    /// Begins the verification of a transaction, or goes on with the one that was begun. `None`: the transaction has
+    /// batches here, so nobody need be asked.
+    pub(crate) fn begin_verification(
+        &mut self,
+        request: &VerificationRequest,
+    ) -> Result<Option<VerificationGuard>, ProducerError> {
+        if let Some(entry) = self.table.get(&request.producer) {
+            check_not_stale(entry, request.producer, request.epoch)?;
+            if entry.is_in_transaction(request.epoch) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(self.verifications.begin(request)))
     }
 
     /// Checks a data batch and stages it when it is new.
@@ -157,9 +212,16 @@ impl Producers {
             return Ok(Verdict::Duplicate(duplicate));
         }
         let at = self.staged_entry(staged, batch.producer);
+        let outstanding = self.verifications.of(batch.producer);
         let entry = &mut staged.entries[at].1;
+        if batch.transactional && place.origin != Origin::Replica {
+            check_verified(entry, batch, outstanding, place)?;
+        }
         check_epoch(entry, batch, place)?;
         if place.origin == Origin::Client {
+            if let Some(outstanding) = outstanding {
+                check_first_sequence(entry, batch, outstanding, place)?;
+            }
             check_sequence(entry, batch, place)?;
         }
         let open = entry.transaction_first_offset.is_some();
@@ -175,6 +237,9 @@ impl Producers {
             entry.transaction_first_offset = Some(batch.first_offset);
             staged.started.push((batch.first_offset, batch.producer));
         }
+        if batch.transactional && outstanding.is_some() {
+            staged.verified.push(batch.producer);
+        }
         Ok(Verdict::New)
     }
 
@@ -189,6 +254,9 @@ impl Producers {
         let entry = &mut staged.entries[at].1;
         if place.origin != Origin::Replica {
             check_end(entry, end, place)?;
+        }
+        if self.verifications.of(end.producer).is_some() {
+            staged.verified.push(end.producer);
         }
         let first_offset = entry.transaction_first_offset;
         entry.end_transaction(end);
@@ -221,6 +289,9 @@ impl Producers {
         for (first_offset, producer) in staged.started.drain(..) {
             self.ongoing.insert(first_offset, producer);
         }
+        for producer in staged.verified.drain(..) {
+            self.verifications.end(producer);
+        }
         for completed in &staged.completed {
             self.ongoing.remove(&completed.first_offset);
             self.unreplicated.insert(completed.first_offset, completed.last_offset);
@@ -246,6 +317,7 @@ impl Producers {
 
     /// Forgets producers that wrote nothing for `expiration_ms` and have no open transaction (IDM-06).
     pub(crate) fn expire(&mut self, now: Timestamp, expiration_ms: i64) -> usize {
+        self.verifications.expire(now, expiration_ms);
         let before = self.table.len();
         self.table.retain(|_, entry| {
             entry.transaction_first_offset.is_some() || now.millis_since(entry.last_timestamp) < expiration_ms
@@ -306,96 +378,7 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<Vec<(ProducerId, ProducerE
     snapshot::decode(bytes)
 }
 
-fn check_epoch(entry: &ProducerEntry, batch: &ProducerBatch, place: Place<'_>) -> Result<(), ProducerError> {
-    match entry.epoch {
-        Some(known)
-            if batch.epoch < known
-                && place.origin != Origin::Replica
-                && !mutant!(accept_old_producer_epoch) =>
-        {
-            Err(ProducerError::FencedEpoch {
-                producer: batch.producer,
-                offset: batch.first_offset,
-                partition: place.partition.to_string(),
-                got: batch.epoch,
-                comparison: "<",
-                known,
-                version: -1,
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// IDM-03, IDM-04, IDM-05: a new epoch begins at 0, a known one goes on, an unknown producer may begin anywhere.
-fn check_sequence(
-    entry: &ProducerEntry,
-    batch: &ProducerBatch,
-    place: Place<'_>,
-) -> Result<(), ProducerError> {
-    let Some(known) = entry.epoch else { return Ok(()) };
-    let got = batch.first_sequence.map_or(-1, Sequence::value);
-    let (producer, offset) = (batch.producer, batch.first_offset);
-    let partition = || place.partition.to_string();
-    if known != batch.epoch {
-        return match got {
-            0 => Ok(()),
-            _ => Err(ProducerError::EpochStart {
-                producer,
-                offset,
-                partition: partition(),
-                epoch: batch.epoch,
-                got,
-                known,
-            }),
-        };
-    }
-    let last = entry.last_batch().and_then(|batch| batch.last_sequence);
-    let expected = last.map_or(Sequence::ZERO, Sequence::next);
-    let gap = mutant!(accept_sequence_gap) && got > expected.value();
-    let repeated = mutant!(append_repeated_batches) && got < expected.value();
-    if got == expected.value() || gap || repeated {
-        return Ok(());
-    }
-    let last = last.map_or(-1, Sequence::value);
-    Err(ProducerError::OutOfOrder { producer, offset, partition: partition(), got, last })
-}
-
-/// TXN-09: a marker's epoch is not below the data's, with version 2 above it; a coordinator's epoch never falls.
-fn check_end(entry: &ProducerEntry, end: &TransactionEnd, place: Place<'_>) -> Result<(), ProducerError> {
-    let fenced = |known| {
-        let (comparison, version) = if end.epoch_was_raised { ("<=", 2) } else { ("<", 0) };
-        Err(ProducerError::FencedEpoch {
-            producer: end.producer,
-            offset: end.offset,
-            partition: place.partition.to_string(),
-            got: end.epoch,
-            comparison,
-            known,
-            version,
-        })
-    };
-    // Without an open transaction an equal epoch is the repetition of a marker that was written.
-    match entry.epoch {
-        Some(known) if end.epoch < known => return fenced(known),
-        Some(known)
-            if end.epoch == known && end.epoch_was_raised && entry.transaction_first_offset.is_some() =>
-        {
-            return fenced(known);
-        }
-        Some(_) | None => {}
-    }
-    match entry.coordinator_epoch {
-        Some(known) if known > end.coordinator_epoch => Err(ProducerError::CoordinatorFenced {
-            producer: end.producer,
-            offset: end.offset,
-            partition: place.partition.to_string(),
-            got: end.coordinator_epoch,
-            known,
-        }),
-        Some(_) | None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verification_tests;

@@ -1,6 +1,6 @@
 //! The checks of a leader's append, and the record of transactions.
 
-use ottla_model::{PartitionIndex, TopicName, TopicPartition};
+use ottla_model::{PartitionIndex, Sequence, TopicName, TopicPartition};
 
 use super::*;
 
@@ -8,6 +8,8 @@ struct Table {
     producers: Producers,
     partition: TopicPartition,
     next: Offset,
+    /// What batches are appended with.
+    verification: Verification,
 }
 
 /// A batch of producer 7 in short: epoch, first sequence, records.
@@ -36,7 +38,12 @@ fn transactional(batch: ProducerBatch) -> ProducerBatch {
 impl Table {
     fn new() -> Table {
         let partition = TopicPartition::new(TopicName::new("t").unwrap(), PartitionIndex::new(0).unwrap());
-        Table { producers: Producers::default(), partition, next: Offset::ZERO }
+        Table {
+            producers: Producers::default(),
+            partition,
+            next: Offset::ZERO,
+            verification: Verification::Off,
+        }
     }
 
     fn append_as(&mut self, origin: Origin, mut batch: ProducerBatch) -> Result<Verdict, ProducerError> {
@@ -44,7 +51,7 @@ impl Table {
         batch.first_offset = self.next;
         batch.last_offset = self.next.plus(u32::try_from(records).unwrap());
         let mut staged = Staged::default();
-        let place = Place { partition: &self.partition, origin };
+        let place = Place { partition: &self.partition, origin, verification: self.verification };
         let verdict = self.producers.stage_batch(&mut staged, &batch, place)?;
         if verdict == Verdict::New {
             self.producers.commit(&mut staged);
@@ -59,7 +66,11 @@ impl Table {
 
     fn end(&mut self, end: TransactionEnd) -> Result<Vec<CompletedTransaction>, ProducerError> {
         let mut staged = Staged::default();
-        let place = Place { partition: &self.partition, origin: Origin::Coordinator };
+        let place = Place {
+            partition: &self.partition,
+            origin: Origin::Coordinator,
+            verification: Verification::NotAsked,
+        };
         let end = TransactionEnd { offset: self.next, ..end };
         self.producers.stage_end(&mut staged, &end, place)?;
         self.producers.commit(&mut staged);

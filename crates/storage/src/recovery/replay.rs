@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ottla_model::{Offset, Timestamp, TopicPartition};
+use ottla_model::{Offset, Timestamp, TopicPartition, Verification};
 use ottla_protocol::record::Batch;
 
 use super::read_snapshot;
@@ -122,7 +122,7 @@ impl Replay {
         }
         self.from = batch.last_offset.next();
         let Some(header) = &batch.header else { return Ok(None) };
-        let place = Place { partition, origin: Origin::Replica };
+        let place = Place { partition, origin: Origin::Replica, verification: Verification::Off };
         let mut staged = Staged::default();
         // What other replicas wrote is never refused, so there is no error to handle.
         let _ = if header.attributes.is_control() {

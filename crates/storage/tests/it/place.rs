@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use ottla_env::disk::{Disk, RealDisk};
-use ottla_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
+use ottla_model::{
+    LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid, Verification,
+};
 use ottla_protocol::record::{BatchBuilder, BatchOptions, BatchProducer, NewRecord};
 use ottla_storage::{FileCache, Known, LeaderAppend, Log, LogConfig, LogPlace, LogRead, Origin, ReadLimits};
 
@@ -83,6 +85,7 @@ pub fn as_client(leader_epoch: i32) -> LeaderAppend {
     LeaderAppend {
         epoch: epoch(leader_epoch),
         origin: Origin::Client,
+        verification: Verification::Off,
         marker_epoch_was_raised: false,
         now: time(0),
     }
