@@ -26,8 +26,8 @@ use ottla_model::{Offset, ProducerId};
 
 pub use queue::AppendBatch;
 pub use shard::{
-    Asked, Draft, EncodedRecord, FailedWrite, Now, Outbox, Reply, RequestId, Shard, Skipped,
-    TransactionOutcome, Unavailable,
+    Asked, Author, DecidedTransaction, Draft, EncodedRecord, FailedWrite, Now, Outbox, Reply, RequestId,
+    Shard, Skipped, TransactionOutcome, Unavailable,
 };
 
 use queue::{Decided, Queue};
@@ -88,9 +88,17 @@ impl<S: Shard> Runtime<S> {
         Ok(())
     }
 
-    /// A transaction that wrote to this partition was decided: read from the log, or appended to it just now.
+    /// The log says that a transaction which wrote to this partition was decided.
     pub fn on_transaction_marker(&mut self, producer: ProducerId, outcome: TransactionOutcome) {
         self.shard.on_transaction_marker(producer, outcome);
+    }
+
+    /// A transaction which wrote to this partition was decided: its marker lies in the log at `offset`, and will be
+    /// committed or be lost with all that is behind it. All batches before it have been reported.
+    pub fn on_marker_appended(&mut self, decided: DecidedTransaction, offset: Offset, now: Now) {
+        assert_eq!(self.stage, Stage::Active, "whoever appends has read the log");
+        self.shard.on_transaction_marker(decided.producer, decided.outcome);
+        self.queue.push_appended(offset, now.at + self.config.commit_timeout);
     }
 
     /// The log was read up to `log_end`. From now on requests are decided; their answers wait until the log is
@@ -216,7 +224,7 @@ impl<S: Shard> Runtime<S> {
 
     fn submit(&mut self, outbox: Outbox<S>, now: Now) {
         let deadline = now.at + self.config.commit_timeout;
-        for Draft { records, remedies, replies, effects } in outbox.into_drafts() {
+        for Draft { author, records, remedies, replies, effects } in outbox.into_drafts() {
             let encoded: Result<Vec<EncodedRecord>, _> = records.iter().map(S::encode).collect();
             let Ok(encoded) = encoded else {
                 let why = Unavailable::WriteRefused;
@@ -225,8 +233,17 @@ impl<S: Shard> Runtime<S> {
                 self.set_right(remedies, why, now);
                 continue;
             };
-            let undos = records.iter().map(|record| self.shard.apply(record, None)).collect();
-            self.queue.push(Decided { records: encoded, undos, remedies, replies, effects, deadline });
+            let producer = author.map(|author| author.producer);
+            let undos = records.iter().map(|record| self.shard.apply(record, producer)).collect();
+            self.queue.push(Decided {
+                author,
+                records: encoded,
+                undos,
+                remedies,
+                replies,
+                effects,
+                deadline,
+            });
         }
         self.release();
     }

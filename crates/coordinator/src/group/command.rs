@@ -19,6 +19,7 @@ use ottla_model::{
 use super::consumer::{ClusterView, ConsumerHeartbeat, FoundTopics};
 use super::member::Protocol;
 use super::record::CommittedPosition;
+use crate::runtime::Author;
 
 /// One request to the group coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +105,7 @@ pub struct LeavingMember {
     pub instance: Option<GroupInstanceId>,
 }
 
-/// OffsetCommit.
+/// OffsetCommit and TxnOffsetCommit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitOffsets {
     pub group: GroupId,
@@ -116,6 +117,8 @@ pub struct CommitOffsets {
     pub speaks_of_epochs: bool,
     /// How long the offsets are kept, where the client decides that itself (versions 2 to 4).
     pub retention: Option<Duration>,
+    /// The transaction the offsets take effect with (TxnOffsetCommit).
+    pub transaction: Option<Author>,
     pub topics: Vec<CommitTopic>,
 }
 

@@ -62,6 +62,16 @@ impl ClassicGroup {
         }
     }
 
+    /// Whether a transaction may commit offsets of this group (KIP-447). The state of the group does not matter, and clients
+    /// that do not say who they are, are believed: older ones cannot. Nor does it prove a member alive.
+    pub fn admit_transactional_commit(&self, command: &CommitOffsets) -> Result<(), CommitError> {
+        let is_anonymous = command.member.is_empty() && command.instance.is_none();
+        if command.generation.is_none() && (self.is_empty() || is_anonymous) {
+            return Ok(());
+        }
+        self.check_committer(command.generation, &command.member, command.instance.as_ref())
+    }
+
     fn check_committer(
         &self,
         generation: Option<GenerationId>,

@@ -194,6 +194,7 @@ impl GroupShard {
         let known = self.table.get_mut(&command.group);
         let admitted = match (consumers, known) {
             (Some(admitted), _) => admitted,
+            (None, Some(group)) if command.transaction.is_some() => group.admit_transactional_commit(command),
             (None, Some(group)) => group.admit_commit(command, now.at),
             // Clients that assign themselves need no group: it comes into being with its first offset.
             (None, None) if command.generation.is_none() => Ok(()),
@@ -210,6 +211,9 @@ impl GroupShard {
             }
         }
         self.table.ensure_alarm(&command.group);
+        if let Some(author) = command.transaction {
+            outbox.sign(author);
+        }
         records.into_iter().for_each(|record| outbox.write(record));
         GroupAnswer::CommitOffsets(Ok(topics))
     }

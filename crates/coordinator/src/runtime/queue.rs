@@ -15,16 +15,19 @@ use std::time::Instant;
 use ottla_model::Offset;
 use ottla_mutant::mutant;
 
-use super::shard::{EncodedRecord, Reply, Shard, Unavailable};
+use super::shard::{Author, EncodedRecord, Reply, Shard, Unavailable};
 
 /// Records that are appended as one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendBatch {
     pub records: Vec<EncodedRecord>,
+    /// The transaction they are written in.
+    pub author: Option<Author>,
 }
 
 /// One draft after its records were applied.
 pub(super) struct Decided<S: Shard> {
+    pub author: Option<Author>,
     pub records: Vec<EncodedRecord>,
     pub undos: Vec<S::Undo>,
     pub remedies: Vec<S::Remedy>,
@@ -48,7 +51,12 @@ pub(super) struct Failed<S: Shard> {
 
 enum Fate<S: Shard> {
     /// Decided, not yet in the log.
-    Staged { records: Vec<EncodedRecord>, undos: Vec<S::Undo>, remedies: Vec<S::Remedy> },
+    Staged {
+        author: Option<Author>,
+        records: Vec<EncodedRecord>,
+        undos: Vec<S::Undo>,
+        remedies: Vec<S::Remedy>,
+    },
     /// In the log, the last record at this offset.
     Appended(Offset),
     /// Without records: goes with those before it.
@@ -88,32 +96,46 @@ impl<S: Shard> Queue<S> {
     }
 
     pub fn push(&mut self, decided: Decided<S>) {
-        let Decided { records, undos, remedies, replies, effects, deadline } = decided;
-        let fate =
-            if records.is_empty() { Fate::Following } else { Fate::Staged { records, undos, remedies } };
+        let Decided { author, records, undos, remedies, replies, effects, deadline } = decided;
+        let fate = if records.is_empty() {
+            Fate::Following
+        } else {
+            Fate::Staged { author, records, undos, remedies }
+        };
         self.waiting.push_back(Waiting { fate, replies, effects, deadline });
     }
 
-    /// Takes as many staged decisions as fit into one batch; the first one always fits.
+    /// Something that is in the log already: what is decided from now on waits for it.
+    pub fn push_appended(&mut self, last_offset: Offset, deadline: Instant) {
+        let is_staged = |waiting: &Waiting<S>| matches!(waiting.fate, Fate::Staged { .. });
+        assert!(!self.waiting.iter().any(is_staged), "what was decided before lies before it in the log");
+        let (replies, effects) = (Vec::new(), Vec::new());
+        self.waiting.push_back(Waiting { fate: Fate::Appended(last_offset), replies, effects, deadline });
+    }
+
+    /// Takes as many staged decisions as fit into one batch; the first one always fits. Those of a transaction have a
+    /// batch of their own.
     pub fn poll_append(&mut self) -> Option<AppendBatch> {
         if self.out.is_some() {
             return None;
         }
         let first = self.waiting.iter().position(|waiting| matches!(waiting.fate, Fate::Staged { .. }))?;
-        let (mut batch, mut bytes, mut count) = (Vec::new(), 0, 0);
+        let (mut batch, mut bytes, mut count) = (AppendBatch { records: Vec::new(), author: None }, 0, 0);
         for waiting in self.waiting.iter_mut().skip(first) {
-            if let Fate::Staged { records, .. } = &mut waiting.fate {
+            if let Fate::Staged { author, records, .. } = &mut waiting.fate {
                 let more: usize = records.iter().map(EncodedRecord::bytes).sum();
-                if bytes > 0 && bytes + more > self.batch_bytes_max {
+                let is_alone = author.is_some() || batch.author.is_some();
+                if count > 0 && (is_alone || bytes + more > self.batch_bytes_max) {
                     break;
                 }
                 bytes += more;
-                batch.append(records);
+                batch.author = *author;
+                batch.records.append(records);
             }
             count += 1;
         }
         self.out = Some((first, count));
-        Some(AppendBatch { records: batch })
+        Some(batch)
     }
 
     pub fn on_appended(&mut self, last_offset: Offset) {

@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use ottla_model::{ProducerId, Timestamp};
+use ottla_model::{ProducerEpoch, ProducerId, Timestamp, Verification};
 use ottla_protocol::EncodeError;
 
 /// Both times at one moment.
@@ -61,6 +61,22 @@ impl EncodedRecord {
     }
 }
 
+/// The transaction that records are written in: they take effect when it commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    pub producer: ProducerId,
+    pub epoch: ProducerEpoch,
+    /// What is known about the transaction in the coordinator's log.
+    pub verification: Verification,
+}
+
+/// A transaction that was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecidedTransaction {
+    pub producer: ProducerId,
+    pub outcome: TransactionOutcome,
+}
+
 /// Why a record of the log was left out. A newer version of the software, or another, may have written it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Skipped {
@@ -89,6 +105,12 @@ pub enum Unavailable {
     /// The records exceed what the topic takes; trying again does not help.
     #[error("the coordinator's log refused the change")]
     WriteRefused,
+    /// The records are a transaction's, and a later incarnation of its producer has been seen.
+    #[error("the producer of the change is fenced")]
+    ProducerFenced,
+    /// The records are a transaction's that does not go on in the coordinator's log.
+    #[error("the change is not part of an ongoing transaction")]
+    NotInTransaction,
 }
 
 /// How a transaction ended.
@@ -158,6 +180,7 @@ pub trait Shard: Sized {
 
 /// Records and answers that belong together: they are appended in one batch, and the answers wait for it.
 pub struct Draft<S: Shard> {
+    pub author: Option<Author>,
     pub records: Vec<S::Record>,
     pub remedies: Vec<S::Remedy>,
     pub replies: Vec<Reply<S::Answer>>,
@@ -166,7 +189,8 @@ pub struct Draft<S: Shard> {
 
 impl<S: Shard> Draft<S> {
     fn empty() -> Draft<S> {
-        Draft { records: Vec::new(), remedies: Vec::new(), replies: Vec::new(), effects: Vec::new() }
+        let (records, remedies) = (Vec::new(), Vec::new());
+        Draft { author: None, records, remedies, replies: Vec::new(), effects: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -193,6 +217,11 @@ impl<S: Shard> Outbox<S> {
     /// A change of replicated state.
     pub fn write(&mut self, record: S::Record) {
         self.open.records.push(record);
+    }
+
+    /// The records of this draft belong to a transaction. They are appended alone, in its producer's name.
+    pub fn sign(&mut self, author: Author) {
+        self.open.author = Some(author);
     }
 
     /// What to do if the records of this draft are not appended.

@@ -27,4 +27,6 @@ mod session_stories;
 #[cfg(test)]
 mod static_stories;
 #[cfg(test)]
+mod transaction_stories;
+#[cfg(test)]
 mod world;

@@ -178,6 +178,7 @@ impl Client {
             instance: self.instance.clone(),
             speaks_of_epochs: false,
             retention: None,
+            transaction: None,
             topics: vec![CommitTopic { topic: self.topic(), topic_id: None, partitions: vec![partition] }],
         })
     }

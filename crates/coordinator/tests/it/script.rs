@@ -17,10 +17,10 @@ use ottla_coordinator::group::{
     GroupCommand, GroupFilter, Heartbeat, JoinGroup, LeaveGroup, LeavingMember, LookUp, PartitionsOfTopic,
     Protocol, SyncGroup, Wanted,
 };
-use ottla_coordinator::runtime::{RequestId, Unavailable};
+use ottla_coordinator::runtime::{Author, RequestId, TransactionOutcome, Unavailable};
 use ottla_model::{
-    GenerationId, GroupId, GroupInstanceId, LeaderEpoch, MemberId, PartitionIndex, ProtocolName,
-    ProtocolType, TopicName, Uuid,
+    GenerationId, GroupId, GroupInstanceId, LeaderEpoch, MemberId, PartitionIndex, ProducerEpoch, ProducerId,
+    ProtocolName, ProtocolType, TopicName, Uuid, Verification,
 };
 
 use crate::world::World;
@@ -148,6 +148,7 @@ impl Story {
             ["hold"] => self.world.commits = false,
             ["release"] => self.world.commits = true,
             ["fail", why] => self.world.failure = Some(unavailable(why)),
+            ["marker", producer, outcome] => self.world.mark(author(producer).producer, outcome_of(outcome)),
             ["unload"] => self.world.runtime.on_unloaded(Unavailable::NotCoordinator),
             ["restart"] => self.world.restart(self.world.log.len()),
             ["lose"] => self.world.restart(self.world.committed),
@@ -328,6 +329,7 @@ impl Story {
             instance,
             speaks_of_epochs: !rest.contains(&"old"),
             retention: options.0.contains_key("keep").then(|| options.millis("keep", 0)),
+            transaction: options.0.get("by").map(|producer| author(producer)),
             topics: topics.collect(),
         })
     }
@@ -344,6 +346,23 @@ impl Story {
     }
 }
 
+/// The transaction of a producer, by its number.
+fn author(producer: &str) -> Author {
+    Author {
+        producer: ProducerId::new(producer.parse().unwrap()).unwrap(),
+        epoch: ProducerEpoch::ZERO,
+        verification: Verification::NotAsked,
+    }
+}
+
+fn outcome_of(word: &str) -> TransactionOutcome {
+    match word {
+        "commits" => TransactionOutcome::Committed,
+        "aborts" => TransactionOutcome::Aborted,
+        other => panic!("no outcome {other}"),
+    }
+}
+
 fn filter(words: &[&str]) -> GroupFilter {
     let options = Options::of(words);
     let texts =
@@ -356,6 +375,8 @@ pub fn unavailable(word: &str) -> Unavailable {
         "failed" => Unavailable::WriteFailed,
         "refused" => Unavailable::WriteRefused,
         "moved" => Unavailable::NotCoordinator,
+        "fenced" => Unavailable::ProducerFenced,
+        "strange" => Unavailable::NotInTransaction,
         other => panic!("no failure {other}"),
     }
 }

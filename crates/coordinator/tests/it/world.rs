@@ -6,14 +6,16 @@
 //! Invariants
 //! - every request is answered at most once, and only if it was asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_coordinator::GroupConfig;
 use ottla_coordinator::group::{ClusterView, GroupAnswer, GroupCommand, GroupShard};
-use ottla_coordinator::runtime::{EncodedRecord, Now, Reply, RequestId, Runtime, Unavailable};
-use ottla_model::{Offset, Timestamp};
+use ottla_coordinator::runtime::{
+    DecidedTransaction, EncodedRecord, Now, Reply, RequestId, Runtime, TransactionOutcome, Unavailable,
+};
+use ottla_model::{Offset, ProducerId, Timestamp};
 
 /// Wall-clock time at the start of every story.
 pub const WALL_START: i64 = 1_000_000;
@@ -23,7 +25,11 @@ pub struct World {
     pub config: GroupConfig,
     /// The cluster as the shard is told it is.
     pub view: Arc<ClusterView>,
+    /// Records; a marker is one without a key.
     pub log: Vec<EncodedRecord>,
+    /// The producers of records that were written in a transaction, by their place in the log.
+    producers: BTreeMap<usize, ProducerId>,
+    markers: BTreeMap<usize, DecidedTransaction>,
     /// Records that are committed.
     pub committed: usize,
     /// Whether appended records are committed at once.
@@ -43,6 +49,8 @@ impl World {
             config,
             view: Arc::default(),
             log: Vec::new(),
+            producers: BTreeMap::new(),
+            markers: BTreeMap::new(),
             committed: 0,
             commits: true,
             failure: None,
@@ -88,6 +96,10 @@ impl World {
                 match self.failure.take() {
                     Some(why) => self.runtime.on_append_failed(why, self.now()),
                     None => {
+                        let places = self.log.len()..self.log.len() + batch.records.len();
+                        if let Some(author) = batch.author {
+                            self.producers.extend(places.map(|place| (place, author.producer)));
+                        }
                         self.log.extend(batch.records);
                         self.runtime.on_appended(offset(self.log.len() - 1));
                     }
@@ -106,6 +118,14 @@ impl World {
             }
             self.runtime.on_deadline(now);
         }
+    }
+
+    /// Ends a transaction, as its coordinator would.
+    pub fn mark(&mut self, producer: ProducerId, outcome: TransactionOutcome) {
+        let decided = DecidedTransaction { producer, outcome };
+        self.markers.insert(self.log.len(), decided);
+        self.log.push(EncodedRecord { key: Default::default(), value: None });
+        self.runtime.on_marker_appended(decided, offset(self.log.len() - 1), self.now());
     }
 
     pub fn commit_all(&mut self) {
@@ -129,6 +149,8 @@ impl World {
     pub fn restart(&mut self, surviving: usize) {
         assert!(surviving >= self.committed);
         self.log.truncate(surviving);
+        self.producers.split_off(&surviving);
+        self.markers.split_off(&surviving);
         self.open.clear();
         let shard = GroupShard::new(self.config).with_view(self.view.clone());
         self.runtime = Runtime::new(shard, self.config.runtime());
@@ -138,9 +160,7 @@ impl World {
 
     /// Reads the log into a runtime that has read nothing yet.
     pub fn load(&mut self) {
-        for record in &self.log {
-            self.runtime.on_record(record.clone(), None).unwrap();
-        }
+        self.runtime = self.replayed();
         let now = self.now();
         self.runtime.on_loaded(offset(self.log.len()), now);
     }
@@ -148,8 +168,11 @@ impl World {
     /// A runtime that has just replayed the whole log.
     pub fn replayed(&self) -> Runtime<GroupShard> {
         let mut replayed = Runtime::new(GroupShard::new(self.config), self.config.runtime());
-        for record in &self.log {
-            replayed.on_record(record.clone(), None).unwrap();
+        for (place, record) in self.log.iter().enumerate() {
+            match self.markers.get(&place) {
+                Some(decided) => replayed.on_transaction_marker(decided.producer, decided.outcome),
+                None => replayed.on_record(record.clone(), self.producers.get(&place).copied()).unwrap(),
+            }
         }
         replayed
     }

@@ -16,11 +16,11 @@ use ottla_coordinator::runtime::{AppendBatch, Now, RequestId, Runtime, Shard, Un
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::time::{now, sleep_until_some, wall_now};
 use ottla_env::{task, time};
-use ottla_model::Offset;
+use ottla_model::{Offset, Sequence, Verification};
 use ottla_protocol::compression::Encoding;
-use ottla_protocol::record::{BatchBuilder, BatchOptions, BuildError, NewRecord};
+use ottla_protocol::record::{BatchBuilder, BatchOptions, BatchProducer, BuildError, NewRecord};
 use ottla_replication::{AppendRefused, Standing};
-use ottla_storage::AppendError;
+use ottla_storage::{AppendError, ProducerError};
 
 use super::loading::{Loaded, Loaders};
 use super::replay::{ReplayError, Replayed};
@@ -222,13 +222,26 @@ impl<S: Shard> ShardTask<S> {
             tracing::error!(partition = %self.partition.id(), %error, "coordinator records do not fit a batch");
             Unavailable::WriteRefused
         })?;
-        let end = self.partition.append_internal(&mut bytes).map_err(|error| why(&error))?;
+        let verification = batch.author.map_or(Verification::NotAsked, |author| author.verification);
+        let end = self.partition.append_internal(&mut bytes, verification).map_err(|error| why(&error))?;
         Ok(end.previous().unwrap_or(Offset::ZERO))
     }
 
     fn build(&self, batch: &AppendBatch) -> Result<Vec<u8>, BuildError> {
         let timestamp = wall_now();
-        let options = BatchOptions { encoding: self.encoding, ..BatchOptions::default() };
+        // Kafka begins every batch of a transaction at sequence 0.
+        let base_sequence = Some(Sequence::ZERO);
+        let producer = batch.author.map(|author| BatchProducer {
+            id: author.producer,
+            epoch: author.epoch,
+            base_sequence,
+        });
+        let options = BatchOptions {
+            encoding: self.encoding,
+            transactional: producer.is_some(),
+            producer,
+            ..BatchOptions::default()
+        };
         let mut builder = BatchBuilder::new(options)?;
         for record in &batch.records {
             builder.append(NewRecord {
@@ -255,8 +268,21 @@ fn why(error: &ProduceError) -> Unavailable {
         ProduceError::Invalid { .. } => Unavailable::WriteRefused,
         ProduceError::Append { error, .. } => match error {
             AppendError::TooLarge { .. } | AppendError::Malformed { .. } => Unavailable::WriteRefused,
-            AppendError::Producer(_)
-            | AppendError::NotContiguous { .. }
+            AppendError::Producer(error) => match error {
+                ProducerError::FencedEpoch { .. } | ProducerError::StaleEpoch { .. } => {
+                    Unavailable::ProducerFenced
+                }
+                ProducerError::NotVerified { .. } | ProducerError::TransactionOpen { .. } => {
+                    Unavailable::NotInTransaction
+                }
+                // Only clients' sequences are checked, and only markers name a coordinator.
+                ProducerError::OutOfOrder { .. }
+                | ProducerError::EpochStart { .. }
+                | ProducerError::TransactionStart { .. }
+                | ProducerError::AheadOfVerification { .. }
+                | ProducerError::CoordinatorFenced { .. } => Unavailable::WriteRefused,
+            },
+            AppendError::NotContiguous { .. }
             | AppendError::OffsetsExhausted
             | AppendError::NoSpace(_)
             | AppendError::Disk(_) => Unavailable::NotCoordinator,

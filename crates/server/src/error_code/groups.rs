@@ -16,6 +16,8 @@ pub(super) fn of_unavailable(error: Unavailable) -> ErrorCode {
         Unavailable::NotCoordinator => ErrorCode::NotCoordinator,
         Unavailable::ShuttingDown | Unavailable::WriteFailed => ErrorCode::CoordinatorNotAvailable,
         Unavailable::WriteRefused => ErrorCode::UnknownServerError,
+        Unavailable::ProducerFenced => ErrorCode::InvalidProducerEpoch,
+        Unavailable::NotInTransaction => ErrorCode::InvalidTxnState,
     }
 }
 

@@ -59,6 +59,7 @@ pub async fn handle(
         instance: request.group_instance_id.as_deref().map(GroupInstanceId::new),
         speaks_of_epochs: version >= FIRST_WITH_EPOCHS,
         retention: retention(version, request.retention_time_ms),
+        transaction: None,
         topics,
     };
     let outcomes = outcomes(node, version, command).await;

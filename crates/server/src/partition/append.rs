@@ -106,13 +106,17 @@ impl Partition {
 
     /// Appends a batch of a coordinator on this node, as if with `acks=all`. The log's progress is followed through
     /// [`Partition::committed`]. Returns the offset behind the batch.
-    pub fn append_internal(self: &Arc<Partition>, batch: &mut [u8]) -> Result<Offset, ProduceError> {
+    pub fn append_internal(
+        self: &Arc<Partition>,
+        batch: &mut [u8],
+        verification: Verification,
+    ) -> Result<Offset, ProduceError> {
         let mut state = self.state.lock();
         let epoch = self.may_append(&state, true)?;
         let append = LeaderAppend {
             epoch,
             origin: Origin::Coordinator,
-            verification: Verification::NotAsked,
+            verification,
             marker_epoch_was_raised: false,
             now: wall_now(),
         };

@@ -7,7 +7,7 @@
 
 use ottla_coordinator::runtime::TransactionOutcome;
 use ottla_env::time::{timeout, wall_now};
-use ottla_model::{ProducerEpoch, ProducerId, TopicPartition};
+use ottla_model::{ProducerEpoch, ProducerId, TopicPartition, Verification};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{
     BatchBuilder, BatchOptions, BatchProducer, BuildError, ControlKind, EndTransaction,
@@ -45,7 +45,9 @@ pub async fn write(
 async fn write_one(node: &Node, marker: &Marker, id: &TopicPartition) -> Result<(), ErrorCode> {
     let partition = node.local_partition(id.topic.as_str(), id.partition.value())?;
     let mut batch = batch(marker).map_err(|_| ErrorCode::UnknownServerError)?;
-    let end = partition.append_internal(&mut batch).map_err(|error| error_code::of_produce(&error))?;
+    let end = partition
+        .append_internal(&mut batch, Verification::NotAsked)
+        .map_err(|error| error_code::of_produce(&error))?;
     let mut committed = partition.committed();
     let wait =
         timeout(node.config().network.request_timeout, committed.wait_for(|point| *point >= end)).await;
