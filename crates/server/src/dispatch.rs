@@ -263,6 +263,9 @@ async fn serve_facts(
         ApiKey::DescribeProducers => {
             framed_or_failed(head, h::describe_producers::handle(node, caller, body(request)?).await)
         }
+        ApiKey::WriteTxnMarkers => {
+            framed(head, &h::write_txn_markers::handle(node, caller, body(request)?).await)
+        }
         ApiKey::DescribeTopicPartitions => {
             framed(head, &h::describe_topic_partitions::handle(node, caller, body(request)?).await)
         }

@@ -14,15 +14,17 @@ use ottla_coordinator::group::{
     PartitionsOfTopic, precheck,
 };
 use ottla_coordinator::runtime::{Runtime, Shard, Unavailable};
-use ottla_env::sync::mpsc;
+use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::task;
 use ottla_model::{GroupId, PartitionIndex};
 use ottla_protocol::compression::Encoding;
 
 use super::loading::Loaders;
-use super::shard_task::{COMMAND_QUEUE_LENGTH, Outlet, ShardParts, ShardTask};
+use super::shard_task::{
+    COMMAND_QUEUE_LENGTH, MarkerError, MarkerJob, Message, Outlet, ShardParts, ShardTask,
+};
 use super::shards::{ShardTable, ask, tell};
-use crate::partition::Partition;
+use crate::partition::{Awaited, Partition};
 
 /// All group shards of this node.
 #[derive(Debug)]
@@ -53,6 +55,20 @@ impl Groups {
             Ok(sender) => ask(&sender, command).await,
             Err(why) => GroupShard::refuse(&command, why),
         }
+    }
+
+    /// Appends a marker to a partition of the topic: the offsets of the transaction take effect, or vanish.
+    pub async fn end_transaction(
+        &self,
+        index: PartitionIndex,
+        job: MarkerJob,
+    ) -> Result<Awaited, MarkerError> {
+        let sender = self.shards.of_partition(index).ok_or(Unavailable::NotCoordinator)?;
+        let (answer, answered) = oneshot::channel();
+        if sender.send(Message::Marker(job, answer)).await.is_err() {
+            return Err(Unavailable::NotCoordinator.into());
+        }
+        answered.await.unwrap_or_else(|_| Err(Unavailable::NotCoordinator.into()))
     }
 
     /// The groups of all shards that pass the filter.

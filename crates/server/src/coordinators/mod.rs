@@ -12,5 +12,6 @@ mod transactions;
 mod view;
 
 pub use groups::Groups;
+pub use shard_task::{MarkerError, MarkerJob};
 pub use transactions::Transactions;
 pub use view::next_view;

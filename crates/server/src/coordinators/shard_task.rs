@@ -12,7 +12,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ottla_coordinator::runtime::{AppendBatch, Now, RequestId, Runtime, Shard, Unavailable};
+use ottla_coordinator::runtime::{
+    AppendBatch, DecidedTransaction, Now, RequestId, Runtime, Shard, Stage, Unavailable,
+};
 use ottla_env::sync::{mpsc, oneshot};
 use ottla_env::time::{now, sleep_until_some, wall_now};
 use ottla_env::{task, time};
@@ -24,7 +26,8 @@ use ottla_storage::{AppendError, ProducerError};
 
 use super::loading::{Loaded, Loaders};
 use super::replay::{ReplayError, Replayed};
-use crate::partition::{LookError, Partition, ProduceError};
+use crate::partition::{Awaited, LookError, Marker, Partition, ProduceError, Producing};
+use crate::waiting::ProduceWait;
 
 /// Commands that may wait for one shard; a sender beyond them waits for its turn.
 pub const COMMAND_QUEUE_LENGTH: usize = 256;
@@ -32,8 +35,29 @@ pub const COMMAND_QUEUE_LENGTH: usize = 256;
 /// What a shard is asked.
 pub enum Message<S: Shard> {
     Command(S::Command, oneshot::Sender<S::Answer>),
+    /// A transaction that wrote to the partition was decided.
+    Marker(MarkerJob, oneshot::Sender<Result<Awaited, MarkerError>>),
     /// This node no longer leads the partition, or stops.
     Stop(Unavailable),
+}
+
+/// A marker on its way into a coordinator's log, and where its outcome is reported.
+#[derive(Clone, Debug)]
+pub struct MarkerJob {
+    pub marker: Marker,
+    pub wait: Arc<ProduceWait>,
+    pub slot: usize,
+    pub request: ottla_replication::RequestId,
+    pub deadline: time::Instant,
+}
+
+/// Why a coordinator's log did not take a marker.
+#[derive(Debug, thiserror::Error)]
+pub enum MarkerError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Append(#[from] ProduceError),
 }
 
 /// Records of a log that were read, and those among them that say nothing to this version.
@@ -180,6 +204,11 @@ impl<S: Shard> ShardTask<S> {
                 self.on_command(command, answer);
                 Ok(())
             }
+            Some(Message::Marker(job, answer)) => {
+                // Whoever asked may be gone; the marker stands all the same.
+                drop(answer.send(self.on_marker(&job)));
+                Ok(())
+            }
             Some(Message::Stop(why)) => Err(why),
             None => Err(Unavailable::ShuttingDown),
         }
@@ -190,6 +219,21 @@ impl<S: Shard> ShardTask<S> {
         self.next_request += 1;
         self.waiting.insert(request, answer);
         self.runtime.on_command(request, command, moment());
+    }
+
+    /// What was decided before lies in the log already: nothing is kept back between two messages.
+    fn on_marker(&mut self, job: &MarkerJob) -> Result<Awaited, MarkerError> {
+        match self.runtime.stage() {
+            Stage::Active => {}
+            Stage::Loading => return Err(Unavailable::Loading.into()),
+            Stage::Failed | Stage::Unloaded => return Err(Unavailable::NotCoordinator.into()),
+        }
+        let MarkerJob { marker, wait, slot, request, deadline } = job;
+        let producing = Producing { wait, slot: *slot, request: *request, deadline: *deadline };
+        let appended = self.partition.append_marker(marker, &producing)?;
+        let decided = DecidedTransaction { producer: marker.producer, outcome: marker.outcome };
+        self.runtime.on_marker_appended(decided, appended.last_offset, moment());
+        Ok(appended)
     }
 
     fn stop(mut self, why: Unavailable) {

@@ -64,6 +64,11 @@ impl<S: Shard> ShardTable<S> {
         index.and_then(|index| shards.by_partition.get(&index).cloned()).ok_or(Unavailable::NotCoordinator)
     }
 
+    /// The shard in a partition of the topic, if it is here.
+    pub fn of_partition(&self, index: PartitionIndex) -> Option<Sender<S>> {
+        self.0.load().by_partition.get(&index).cloned()
+    }
+
     /// All shards that are here.
     pub fn all(&self) -> Vec<Sender<S>> {
         self.0.load().by_partition.values().cloned().collect()

@@ -10,7 +10,7 @@ use ottla_coordinator::runtime::Unavailable;
 use ottla_protocol::ErrorCode;
 
 /// GRP-01, GRP-18
-pub(super) fn of_unavailable(error: Unavailable) -> ErrorCode {
+pub fn of_unavailable(error: Unavailable) -> ErrorCode {
     match error {
         Unavailable::Loading => ErrorCode::CoordinatorLoadInProgress,
         Unavailable::NotCoordinator => ErrorCode::NotCoordinator,

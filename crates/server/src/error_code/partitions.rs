@@ -8,7 +8,7 @@
 use ottla_model::LeaderEpoch;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{RecordsFault, Refusal};
-use ottla_replication::{AppendRefused, ReadRefused, Standing};
+use ottla_replication::{AckOutcome, AppendRefused, ReadRefused, Standing};
 use ottla_storage::{AppendError, LookupError, ProducerError, ReadError};
 
 use crate::partition::{LookError, ProduceError};
@@ -35,6 +35,16 @@ pub fn of_produce(error: &ProduceError) -> ErrorCode {
         },
         ProduceError::Invalid { error, .. } => of_refusal(error),
         ProduceError::Append { error, .. } => of_append(error),
+    }
+}
+
+/// What became of an append that was to be committed.
+pub fn of_ack(outcome: AckOutcome) -> ErrorCode {
+    match outcome {
+        AckOutcome::Committed => ErrorCode::None,
+        AckOutcome::TooFewInSync { .. } => ErrorCode::NotEnoughReplicasAfterAppend,
+        AckOutcome::Lost(standing) => of_standing(standing),
+        AckOutcome::TimedOut => ErrorCode::RequestTimedOut,
     }
 }
 

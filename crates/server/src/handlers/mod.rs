@@ -42,3 +42,4 @@ pub mod produce;
 pub mod sasl;
 pub mod sync_group;
 pub mod update_features;
+pub mod write_txn_markers;

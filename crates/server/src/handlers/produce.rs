@@ -396,12 +396,7 @@ impl Waiting {
         }
         for (slot, row) in self.answer.rows.iter_mut().enumerate() {
             if let Some((partition, _)) = &row.waits_in {
-                row.error = match self.wait.outcome(slot) {
-                    Some(AckOutcome::Committed) => ErrorCode::None,
-                    Some(AckOutcome::TooFewInSync { .. }) => ErrorCode::NotEnoughReplicasAfterAppend,
-                    Some(AckOutcome::Lost(standing)) => error_code::of_standing(standing),
-                    Some(AckOutcome::TimedOut) | None => ErrorCode::RequestTimedOut,
-                };
+                row.error = error_code::of_ack(self.wait.outcome(slot).unwrap_or(AckOutcome::TimedOut));
                 if row.error == ErrorCode::NotLeaderOrFollower {
                     row.current_leader = self.answer.leaders.of_replica(partition);
                 }

@@ -51,6 +51,14 @@ pub struct Appended {
     pub must_wait: bool,
 }
 
+/// An append of a coordinator whose outcome is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    pub last_offset: Offset,
+    /// The outcome comes later.
+    pub must_wait: bool,
+}
+
 /// Why nothing was appended.
 #[derive(Debug, thiserror::Error)]
 pub enum ProduceError {
@@ -125,6 +133,23 @@ impl Partition {
         drop(state);
         self.ask_for_flush(true, last.flush_is_due);
         Ok(last.last_offset.next())
+    }
+
+    /// Appends a batch of a coordinator, as with `acks=all`.
+    pub(super) fn append_and_wait(
+        self: &Arc<Partition>,
+        batch: &mut [u8],
+        append: impl FnOnce(LeaderEpoch) -> LeaderAppend,
+        producing: &Producing<'_>,
+    ) -> Result<Awaited, ProduceError> {
+        let mut state = self.state.lock();
+        let epoch = self.may_append(&state, true)?;
+        let last = self.append(&mut state, batch, &append(epoch))?;
+        let must_wait = self.wait(&mut state, last.last_offset, producing);
+        self.settle(&mut state);
+        drop(state);
+        self.ask_for_flush(true, last.flush_is_due);
+        Ok(Awaited { last_offset: last.last_offset, must_wait })
     }
 
     fn may_append(&self, state: &State, all_in_sync: bool) -> Result<LeaderEpoch, AppendRefused> {

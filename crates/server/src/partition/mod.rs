@@ -18,6 +18,7 @@ mod look;
 mod rest;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transactions;
 
 use std::collections::HashMap;
 use std::io;
@@ -33,8 +34,9 @@ use ottla_replication::{
 use ottla_storage::{KeptLog, Log};
 use parking_lot::Mutex;
 
-pub use append::{AppendRequest, ProduceError, Producing};
+pub use append::{AppendRequest, Awaited, ProduceError, Producing};
 pub use look::{Asker, FoundOffset, LookError, ReadOutcome, ReadRequest, waiter};
+pub use transactions::Marker;
 
 use crate::flusher::Mark;
 use crate::log_directory::LogDirectory;

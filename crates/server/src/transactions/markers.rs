@@ -1,31 +1,39 @@
 //! The end of a transaction is written into partitions of this node.
 //!
-//! Owns: the bytes of a marker, the wait until it is committed.
-//! Does not own: who may ask for it (`handlers`), whether the log takes it (`storage`).
+//! Owns: which way a marker takes into a partition, the wait until it is committed.
+//! Does not own: who may ask for it (`handlers`), whether the log takes it (`storage`), what it means to a group
+//! (`coordinator`).
 //!
-//! Source: KIP-98; requirement TXN-09.
+//! Source: KIP-98, KAFKA-19999; requirements TXN-09, COF-02.
 
-use ottla_coordinator::runtime::TransactionOutcome;
-use ottla_env::time::{timeout, wall_now};
-use ottla_model::{ProducerEpoch, ProducerId, TopicPartition, Verification};
+use std::sync::Arc;
+
+use ottla_coordinator::runtime::Unavailable;
+use ottla_env::time::{Instant, now};
+use ottla_model::TopicPartition;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::record::{
-    BatchBuilder, BatchOptions, BatchProducer, BuildError, ControlKind, EndTransaction,
-};
+use ottla_replication::{AckOutcome, RequestId, Standing};
 
+use crate::coordinators::{MarkerError, MarkerJob};
 use crate::error_code;
+use crate::internal_topics::InternalTopic;
 use crate::node::Node;
+use crate::partition::{Marker, Partition, Producing};
+use crate::waiting::ProduceWait;
 
-/// The end of a producer's transaction, for one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marker {
-    pub producer: ProducerId,
-    pub epoch: ProducerEpoch,
-    pub outcome: TransactionOutcome,
-    /// Epoch of the transaction coordinator that decided; fences earlier ones.
-    pub coordinator_epoch: i32,
-    /// Whether the producer's epoch was raised for the marker (transaction version 2).
-    pub epoch_was_raised: bool,
+/// A marker that lies in the log.
+struct Written {
+    partition: Arc<Partition>,
+    request: RequestId,
+    /// Its outcome comes through the wait.
+    must_wait: bool,
+}
+
+/// Markers that were appended and wait to be committed.
+pub struct Writing {
+    rows: Vec<(TopicPartition, Result<Written, ErrorCode>)>,
+    wait: Arc<ProduceWait>,
+    deadline: Instant,
 }
 
 /// Writes a marker into each of the partitions, as with `acks=all`, and says for each what became of it.
@@ -34,42 +42,75 @@ pub async fn write(
     marker: Marker,
     partitions: Vec<TopicPartition>,
 ) -> Vec<(TopicPartition, ErrorCode)> {
+    begin(node, marker, partitions).await.finish().await
+}
+
+/// Appends a marker to each of the partitions, as with `acks=all`; what became of it [`Writing::finish`] tells.
+pub async fn begin(node: &Node, marker: Marker, partitions: Vec<TopicPartition>) -> Writing {
+    let deadline = now() + node.config().network.request_timeout;
+    let wait = Arc::new(ProduceWait::new(partitions.len()));
     let mut rows = Vec::with_capacity(partitions.len());
-    for partition in partitions {
-        let written = write_one(node, &marker, &partition).await;
-        rows.push((partition, written.err().unwrap_or(ErrorCode::None)));
+    for (slot, id) in partitions.into_iter().enumerate() {
+        let request = node.request_ids.next();
+        let job = MarkerJob { marker, wait: Arc::clone(&wait), slot, request, deadline };
+        let written = append(node, &id, job).await;
+        rows.push((id, written));
     }
-    rows
+    Writing { rows, wait, deadline }
 }
 
-async fn write_one(node: &Node, marker: &Marker, id: &TopicPartition) -> Result<(), ErrorCode> {
-    let partition = node.local_partition(id.topic.as_str(), id.partition.value())?;
-    let mut batch = batch(marker).map_err(|_| ErrorCode::UnknownServerError)?;
-    let end = partition
-        .append_internal(&mut batch, Verification::NotAsked)
-        .map_err(|error| error_code::of_produce(&error))?;
-    let mut committed = partition.committed();
-    let wait =
-        timeout(node.config().network.request_timeout, committed.wait_for(|point| *point >= end)).await;
-    match wait {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(ErrorCode::NotLeaderOrFollower),
-        Err(_) => Err(ErrorCode::RequestTimedOut),
+impl Writing {
+    /// Waits until the markers are committed, and says for each what became of it.
+    pub async fn finish(self) -> Vec<(TopicPartition, ErrorCode)> {
+        let Writing { rows, wait, deadline } = self;
+        if !wait.done(deadline).await {
+            for written in rows.iter().filter_map(|(_, written)| written.as_ref().ok()) {
+                written.partition.on_deadline(now());
+                written.partition.forget(written.request);
+            }
+        }
+        let rows = rows.into_iter().enumerate().map(|(slot, (id, written))| {
+            let code = match written {
+                Err(code) => code,
+                Ok(written) if !written.must_wait => ErrorCode::None,
+                Ok(_) => error_code::of_ack(wait.outcome(slot).unwrap_or(AckOutcome::TimedOut)),
+            };
+            (id, code)
+        });
+        rows.collect()
     }
 }
 
-fn batch(marker: &Marker) -> Result<Vec<u8>, BuildError> {
-    let mut builder = BatchBuilder::new(BatchOptions {
-        producer: Some(BatchProducer { id: marker.producer, epoch: marker.epoch, base_sequence: None }),
-        transactional: true,
-        control: true,
-        ..BatchOptions::default()
-    })?;
-    let kind = match marker.outcome {
-        TransactionOutcome::Committed => ControlKind::Commit,
-        TransactionOutcome::Aborted => ControlKind::Abort,
+/// A partition that is not here, or whose directory failed, is unknown (as in Kafka): nobody need wait for it.
+async fn append(node: &Node, id: &TopicPartition, job: MarkerJob) -> Result<Written, ErrorCode> {
+    let found = node.local_partition(id.topic.as_str(), id.partition.value()).ok();
+    let is_online = |partition: &Arc<Partition>| match partition.standing() {
+        Standing::Leader { .. } | Standing::Follower { .. } => true,
+        Standing::Offline | Standing::Removed => false,
     };
-    let end = EndTransaction { coordinator_epoch: marker.coordinator_epoch };
-    builder.append_control(wall_now(), kind, &end.value())?;
-    builder.finish()
+    let partition = found.filter(is_online).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let request = job.request;
+    let appended = if InternalTopic::from_name(id.topic.as_str()) == Some(InternalTopic::ConsumerOffsets) {
+        node.groups.end_transaction(id.partition, job).await
+    } else {
+        let MarkerJob { marker, wait, slot, request, deadline } = job;
+        let producing = Producing { wait: &wait, slot, request, deadline };
+        partition.append_marker(&marker, &producing).map_err(MarkerError::from)
+    };
+    match appended {
+        Ok(appended) => Ok(Written { partition, request, must_wait: appended.must_wait }),
+        Err(error) => Err(code_of(&error)),
+    }
+}
+
+/// The coordinator of transactions does not expect the codes of a group coordinator: one that is not ready leads the
+/// partition not yet.
+fn code_of(error: &MarkerError) -> ErrorCode {
+    match error {
+        MarkerError::Unavailable(
+            Unavailable::Loading | Unavailable::NotCoordinator | Unavailable::ShuttingDown,
+        ) => ErrorCode::NotLeaderOrFollower,
+        MarkerError::Unavailable(why) => error_code::of_unavailable(*why),
+        MarkerError::Append(error) => error_code::of_produce(error),
+    }
 }

@@ -20,9 +20,9 @@ use ottla_env::time::sleep;
 use ottla_model::{LeaderEpoch, TopicPartition, TransactionalId};
 use ottla_protocol::ErrorCode;
 
-use super::markers::{self, Marker};
+use super::markers;
 use crate::node::Node;
-use crate::partition::Partition;
+use crate::partition::{Marker, Partition};
 
 /// Pause between two attempts, which grows up to the second.
 const BACKOFF: Duration = Duration::from_millis(20);
