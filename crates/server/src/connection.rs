@@ -39,9 +39,10 @@ use crate::caller::Caller;
 use crate::dispatch::{self, Answering, DispatchError};
 use crate::fetch::answer::FileReply;
 use crate::handlers::fetch::{self, Fetched};
-use crate::handlers::produce::{self, Produced};
+use crate::handlers::produce::{self, Begun, Produced};
 use crate::memory_budget::Reserved;
 use crate::node::Node;
+use crate::transactions::admission::Question;
 use crate::turn::{Turn, waited};
 
 /// Replies that go out with one system call.
@@ -274,22 +275,49 @@ impl ConnectionTask {
             }
             Err(error) => Err(error.into()),
         };
+        let produced = match produced {
+            Ok(Begun::Produced(produced)) => produced,
+            Ok(Begun::MustAsk(question)) => {
+                let answering = self.ask_and_append(request, question, memory);
+                // What comes behind it must not be appended before it.
+                return self.pending.push_back(Pending { ticket, answering, may_be_joined: false });
+            }
+            Err(error) => return self.complete(ticket, Err(error)),
+        };
         drop(request);
         match produced {
-            Ok(Produced::Answered(frame)) => self.complete(ticket, Ok(Reply::Bytes(frame))),
-            Ok(Produced::Silent) => self.machine.complete(ticket, Completion::NoReply),
-            Ok(Produced::Failed) => {
-                // What has been sent behind it is not served any more, as nobody will learn what became of it.
-                self.machine.close(CloseReason::Failed);
-                self.machine.complete(ticket, Completion::Close);
-            }
-            Ok(Produced::Waiting(waiting)) => {
-                let answering: Answering = Box::pin(async move { Ok(Reply::Bytes(waiting.finish().await?)) });
+            Produced::Answered(frame) => self.complete(ticket, Ok(Reply::Bytes(frame))),
+            Produced::Silent => self.complete(ticket, Err(DispatchError::NotWanted)),
+            Produced::Failed => self.complete(ticket, Err(DispatchError::Unacknowledged)),
+            Produced::Waiting(waiting) => {
                 drop(memory);
+                let answering: Answering = Box::pin(async move { Ok(Reply::Bytes(waiting.finish().await?)) });
                 self.pending.push_back(Pending { ticket, answering, may_be_joined: true });
             }
-            Err(error) => self.complete(ticket, Err(error)),
         }
+    }
+
+    /// Serves a request whose transaction is looked up first.
+    fn ask_and_append(
+        &mut self,
+        mut request: Request,
+        question: Question,
+        memory: Option<Reserved>,
+    ) -> Answering {
+        let (node, caller) = (Arc::clone(&self.node), self.caller.clone());
+        let view = std::mem::take(&mut self.produce);
+        Box::pin(async move {
+            let head = request.reply_head();
+            let what = (&mut request.frame[..], &view);
+            let produced = produce::ask_and_append((&node, &caller), head, question, what).await?;
+            drop((request, memory));
+            match produced {
+                Produced::Answered(frame) => Ok(Reply::Bytes(frame)),
+                Produced::Silent => Err(DispatchError::NotWanted),
+                Produced::Failed => Err(DispatchError::Unacknowledged),
+                Produced::Waiting(waiting) => Ok(Reply::Bytes(waiting.finish().await?)),
+            }
+        })
     }
 
     fn on_answer(&mut self, answer: Result<FileReply, DispatchError>) {
@@ -313,6 +341,12 @@ impl ConnectionTask {
     fn complete(&mut self, ticket: Ticket, answer: Result<FileReply, DispatchError>) {
         match answer {
             Ok(reply) => self.machine.complete(ticket, Completion::Reply(reply)),
+            Err(DispatchError::NotWanted) => self.machine.complete(ticket, Completion::NoReply),
+            Err(DispatchError::Unacknowledged) => {
+                // What has been sent behind it is not served any more, as nobody will learn what became of it.
+                self.machine.close(CloseReason::Failed);
+                self.machine.complete(ticket, Completion::Close);
+            }
             Err(error) => {
                 self.machine.close(CloseReason::Server { why: error.to_string() });
                 self.machine.complete(ticket, Completion::Close);

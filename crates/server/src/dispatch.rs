@@ -20,7 +20,7 @@ use crate::handlers;
 use crate::node::Node;
 use crate::unwritable::Unwritable;
 
-/// Why a request has no answer; the connection ends.
+/// Why a request has no answer. Unless it wants none, the connection ends.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     #[error("the body of the request cannot be read: {0}")]
@@ -29,6 +29,12 @@ pub enum DispatchError {
     Answer(#[from] EncodeError),
     #[error("the records of the answer cannot be read: {0}")]
     Records(#[from] std::io::Error),
+    /// Produce with `acks=0` was carried out.
+    #[error("no answer is wanted")]
+    NotWanted,
+    /// Produce with `acks=0` failed: the client learns it by the end of the connection (PRD-19).
+    #[error("a request that wants no answer failed")]
+    Unacknowledged,
     /// The listener does not offer the API; the connection machine lets no such request through.
     #[error("{0:?} is not served here")]
     NotServed(ApiKey),

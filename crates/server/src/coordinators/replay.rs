@@ -183,7 +183,7 @@ fn outcome_of(kind: ControlKind) -> Option<TransactionOutcome> {
 
 #[cfg(test)]
 mod tests {
-    use ottla_model::{LeaderEpoch, PartitionEpoch, Timestamp, TopicId, Uuid};
+    use ottla_model::{LeaderEpoch, PartitionEpoch, Timestamp, TopicId, Uuid, Verification};
     use ottla_protocol::compression::Encoding;
     use ottla_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
     use ottla_replication::PartitionState;
@@ -216,7 +216,12 @@ mod tests {
         });
         for _ in 0..5 {
             let mut records = packed(PART_BYTES / 2);
-            let request = AppendRequest { records: &mut records, version: 9, all_in_sync: false };
+            let request = AppendRequest {
+                records: &mut records,
+                version: 9,
+                all_in_sync: false,
+                verification: Verification::NotAsked,
+            };
             partition.produce(request, None).unwrap();
         }
         let mut replay = Replay::new(partition);

@@ -1,21 +1,24 @@
 //! Produce (API key 0): records of producers go into partitions.
 //!
 //! Everything up to the append happens in [`begin`], on the task that read the request; only the wait for `acks=all`
-//! is left for later, so that requests of one connection can share a flush.
+//! is left for later, so that requests of one connection can share a flush. The first batch of a transaction in a
+//! partition is the exception: its coordinator is asked before anything is appended ([`ask_and_append`]).
 //!
-//! Source: requirements PRD-01 to PRD-22, SEC-36, KIP-951; performance design 4.2.
+//! Source: requirements PRD-01 to PRD-22, TXN-06, TXN-07, SEC-36, KIP-890, KIP-951; performance design 4.2.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_env::time::{Instant, now};
-use ottla_model::{Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
+use ottla_model::{
+    Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid, Verification,
+};
 use ottla_mutant::mutant;
 use ottla_protocol::produce::{
     CurrentLeader, ProduceOutcome, ProducePartition, ProduceRequestView, ProduceResponseWriter, TopicLabel,
 };
-use ottla_protocol::record::{RecordRefusal, Refusal, fails_request};
+use ottla_protocol::record::{BatchHeader, RecordRefusal, Refusal, fails_request};
 use ottla_protocol::reply::ReplyHead;
 use ottla_protocol::{EncodeError, ErrorCode};
 use ottla_replication::{AckOutcome, RequestId};
@@ -27,10 +30,18 @@ use crate::error_code;
 use crate::leaders::Leaders;
 use crate::node::Node;
 use crate::partition::{AppendRequest, Partition, ProduceError, Producing};
+use crate::transactions::admission::{self, Admission, Looked, Question, Refused, TransactionalBatch};
 use crate::waiting::ProduceWait;
 
 /// The only client that may write to internal topics (PRD-06).
 const ADMIN_CLIENT: &str = "__admin_client";
+
+/// What a first look at a request came to.
+pub enum Begun {
+    Produced(Produced),
+    /// Nothing was appended: a transaction's coordinator is to be asked first, then [`ask_and_append`].
+    MustAsk(Question),
+}
 
 /// How far a request got.
 pub enum Produced {
@@ -95,12 +106,21 @@ struct Job<'a> {
     acks: i16,
     deadline: Instant,
     wait: Option<Arc<ProduceWait>>,
-    /// Refuses every partition alike, in these words where there are any.
-    refusal: Option<Refused>,
+    entry: Entry,
 }
 
-/// An error, and its words where it has its own.
-type Refused = (ErrorCode, Option<String>);
+/// What is known of a request before anything is appended.
+enum Entry {
+    /// No transaction.
+    Plain,
+    /// What was found about the transaction in each partition.
+    Transactional(Admission),
+    /// Refuses every partition alike, in these words where there are any.
+    Refused(Refused),
+}
+
+/// Told to a request with transactional batches of several producers, in Kafka's words.
+const MIXED: &str = "Transactional records contained more than one producer ID";
 
 /// Checks and appends. `frame` is the whole request, `view` what was decoded of it.
 pub fn begin(
@@ -108,57 +128,104 @@ pub fn begin(
     caller: &Caller,
     head: ReplyHead,
     (frame, view): (&mut [u8], &ProduceRequestView),
-) -> Result<Produced, EncodeError> {
-    let acks = view.acks();
-    let timeout = Duration::from_millis(u64::try_from(view.timeout_ms()).unwrap_or(0));
-    let job = Job {
-        node,
-        caller,
-        version: head.version,
-        acks,
-        deadline: now() + timeout,
-        wait: (acks == -1).then(|| Arc::new(ProduceWait::new(view.partition_count()))),
-        refusal: refusal(node, caller, (frame, view)),
+) -> Result<Begun, EncodeError> {
+    let mut job = Job::new(node, caller, head.version, view);
+    job.entry = match entry(&job, (frame, view)) {
+        Ok(entry) => entry,
+        Err(question) => return Ok(Begun::MustAsk(question)),
     };
-    let mut answer = Answer::new(node, caller, head, (frame, view));
-    append_all(&job, &mut answer, (frame, view));
-    if acks == 0 {
+    append(&job, head, (frame, view)).map(Begun::Produced)
+}
+
+/// Asks the coordinator of a transaction, and appends what it knows of.
+pub async fn ask_and_append(
+    (node, caller): (&Arc<Node>, &Caller),
+    head: ReplyHead,
+    question: Question,
+    (frame, view): (&mut [u8], &ProduceRequestView),
+) -> Result<Produced, EncodeError> {
+    let admission = question.ask(node).await;
+    let mut job = Job::new(node, caller, head.version, view);
+    job.entry = Entry::Transactional(admission);
+    append(&job, head, (frame, view))
+}
+
+fn append(
+    job: &Job<'_>,
+    head: ReplyHead,
+    (frame, view): (&mut [u8], &ProduceRequestView),
+) -> Result<Produced, EncodeError> {
+    let mut answer = Answer::new(job.node, job.caller, head, (frame, view));
+    append_all(job, &mut answer, (frame, view));
+    if job.acks == 0 {
         let failed = answer.rows.iter().any(|row| row.error != ErrorCode::None);
         return Ok(if failed { Produced::Failed } else { Produced::Silent });
     }
-    match job.wait {
+    match &job.wait {
         Some(wait) if answer.rows.iter().any(|row| row.waits_in.is_some()) => {
-            Ok(Produced::Waiting(Waiting { answer, wait, deadline: job.deadline }))
+            Ok(Produced::Waiting(Waiting { answer, wait: Arc::clone(wait), deadline: job.deadline }))
         }
         Some(_) | None => Ok(Produced::Answered(answer.finish()?)),
     }
 }
 
-/// What refuses the request as a whole (PRD-02).
-fn refusal(node: &Node, caller: &Caller, (frame, view): (&[u8], &ProduceRequestView)) -> Option<Refused> {
+/// What refuses the request as a whole (PRD-02), or what is known of its transaction; `Err`: somebody is to be asked.
+fn entry(job: &Job<'_>, (frame, view): (&[u8], &ProduceRequestView)) -> Result<Entry, Question> {
     let authorship = view.authorship(frame);
     if let Some(shapeless) = authorship.shapeless {
         // Whose records these are cannot be told, so nothing is looked at.
-        return Some((ErrorCode::CorruptMessage, Some(shapeless.to_string())));
+        return Ok(Entry::Refused((ErrorCode::CorruptMessage, Some(shapeless.to_string()))));
     }
-    if authorship.transactional {
-        let id = view.transactional_id(frame);
-        let allowed = id.is_some_and(|id| node.access.may_transactional_id(caller, Operation::Write, id));
-        if !allowed {
-            return Some((ErrorCode::TransactionalIdAuthorizationFailed, None));
+    if !authorship.transactional {
+        return Ok(Entry::Plain);
+    }
+    let id = view.transactional_id(frame);
+    let allowed = |id: &&str| job.node.access.may_transactional_id(job.caller, Operation::Write, id);
+    let Some(id) = id.filter(allowed) else {
+        return Ok(Entry::Refused((ErrorCode::TransactionalIdAuthorizationFailed, None)));
+    };
+    let batches = transactional_batches(job, (frame, view));
+    match admission::look(job.node, (id, job.version), (view.partition_count(), batches)) {
+        Looked::Admitted(admission) => Ok(Entry::Transactional(admission)),
+        Looked::Mixed => Ok(Entry::Refused((ErrorCode::InvalidProducerIdMapping, Some(MIXED.to_owned())))),
+        Looked::MustAsk(question) => Err(question),
+    }
+}
+
+/// The transactional batches that could be appended, as far as can be told without a look inside.
+fn transactional_batches(
+    job: &Job<'_>,
+    (frame, view): (&[u8], &ProduceRequestView),
+) -> Vec<TransactionalBatch> {
+    let (mut batches, mut slot) = (Vec::new(), 0);
+    for topic in view.topics(frame) {
+        let found = find_topic(job, topic.label);
+        for partition in topic.partitions() {
+            let target =
+                found.as_ref().ok().and_then(|topic| find_partition(job, topic, partition.index).ok());
+            let records = partition.records.and_then(|range| frame.get(range)).unwrap_or_default();
+            let header = BatchHeader::parse(records).ok().filter(|header| header.size == records.len());
+            if let (Some(partition), Some(header)) = (target, header)
+                && header.attributes.is_transactional()
+                && let Some((producer, epoch)) = header.producer_id.zip(header.producer_epoch)
+            {
+                let first_sequence = header.base_sequence;
+                batches.push(TransactionalBatch { slot, partition, producer, epoch, first_sequence });
+            }
+            slot += 1;
         }
-        // Nobody has begun a transaction here, so there is none this batch could belong to.
-        return Some((ErrorCode::InvalidTxnState, None));
     }
-    None
+    batches
 }
 
 fn append_all(job: &Job<'_>, answer: &mut Answer, (frame, view): (&mut [u8], &ProduceRequestView)) {
     let mut ranges = Vec::with_capacity(view.partition_count());
     for topic in view.topics(frame) {
-        let found = match &job.refusal {
-            Some(refusal) => Err(refusal.clone()),
-            None => find_topic(job, topic.label).map_err(|error| (error, None)),
+        let found = match &job.entry {
+            Entry::Refused(refusal) => Err(refusal.clone()),
+            Entry::Plain | Entry::Transactional(_) => {
+                find_topic(job, topic.label).map_err(|error| (error, None))
+            }
         };
         for partition in topic.partitions() {
             ranges.push((found.clone(), partition));
@@ -200,11 +267,18 @@ fn answer_partition(
     let Some(records) = records.filter(|records| !records.is_empty()) else {
         return Row::refused(index, ErrorCode::InvalidRecord);
     };
+    let verification = match job.entry.verification(slot) {
+        Ok(verification) => verification,
+        Err((error, error_message)) => {
+            let refused = answer.refused(index, error, named(&topic.name, index).as_ref());
+            return Row { error_message, ..refused };
+        }
+    };
     if !matches!(job.acks, -1..=1) {
         return Row::refused(index, ErrorCode::InvalidRequiredAcks);
     }
     match target {
-        Ok(target) => append_one(job, &target, (slot, index), records)
+        Ok(target) => append_one(job, &target, (slot, index), (records, verification))
             .unwrap_or_else(|error| answer.failed(&target, index, &error)),
         Err(error) => answer.refused(index, error, named(&topic.name, index).as_ref()),
     }
@@ -271,9 +345,10 @@ fn append_one(
     job: &Job<'_>,
     target: &Arc<Partition>,
     (slot, index): (usize, i32),
-    records: &mut [u8],
+    (records, verification): (&mut [u8], Verification),
 ) -> Result<Row, ProduceError> {
-    let request = AppendRequest { records, version: job.version, all_in_sync: job.acks == -1 };
+    let all_in_sync = job.acks == -1;
+    let request = AppendRequest { records, version: job.version, all_in_sync, verification };
     // A number for each: a partition may stand in the request twice.
     let request_id = job.node.request_ids.next();
     let producing =
@@ -286,6 +361,25 @@ fn append_one(
         waits_in: appended.must_wait.then(|| (Arc::clone(target), request_id)),
         ..Row::refused(index, ErrorCode::None)
     })
+}
+
+impl<'a> Job<'a> {
+    fn new(node: &'a Arc<Node>, caller: &'a Caller, version: i16, view: &ProduceRequestView) -> Job<'a> {
+        let acks = view.acks();
+        let timeout = Duration::from_millis(u64::try_from(view.timeout_ms()).unwrap_or(0));
+        let wait = (acks == -1).then(|| Arc::new(ProduceWait::new(view.partition_count())));
+        Job { node, caller, version, acks, deadline: now() + timeout, wait, entry: Entry::Plain }
+    }
+}
+
+impl Entry {
+    /// What the partition at `slot` is appended with.
+    fn verification(&self, slot: usize) -> Result<Verification, Refused> {
+        match self {
+            Entry::Plain | Entry::Refused(_) => Ok(Verification::NotAsked),
+            Entry::Transactional(admission) => admission.of(slot),
+        }
+    }
 }
 
 /// Whether Kafka's answer says where the log begins: not where the size, the bytes or the directory are the fault.

@@ -30,6 +30,8 @@ pub struct AppendRequest<'a> {
     pub version: i16,
     /// Whether `acks=all` was asked for.
     pub all_in_sync: bool,
+    /// Of a transactional batch: what is known about its transaction.
+    pub verification: Verification,
 }
 
 /// Where the outcome of an `acks=all` append is reported.
@@ -95,7 +97,7 @@ impl Partition {
         let append = LeaderAppend {
             epoch,
             origin: Origin::Client,
-            verification: Verification::NotAsked,
+            verification: request.verification,
             marker_epoch_was_raised: false,
             now: wall,
         };

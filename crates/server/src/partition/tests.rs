@@ -10,7 +10,7 @@ use ottla_env::time::{now, wall_now};
 use ottla_metadata::config::{Layers, Properties, Settings};
 use ottla_model::{
     BrokerId, DirectoryId, LeaderEpoch, Offset, PartitionEpoch, PartitionIndex, Timestamp, TopicId,
-    TopicName, TopicPartition, Uuid,
+    TopicName, TopicPartition, Uuid, Verification,
 };
 use ottla_protocol::ErrorCode;
 use ottla_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
@@ -98,7 +98,12 @@ fn append(partition: &Arc<Partition>, millis: i64) {
     let timestamp = Timestamp::from_millis(millis);
     builder.append(NewRecord { timestamp, key: None, value: Some(b"x"), headers: &[] }).unwrap();
     let mut records = builder.finish().unwrap();
-    let request = AppendRequest { records: &mut records, version: 9, all_in_sync: false };
+    let request = AppendRequest {
+        records: &mut records,
+        version: 9,
+        all_in_sync: false,
+        verification: Verification::NotAsked,
+    };
     partition.produce(request, None).unwrap();
 }
 

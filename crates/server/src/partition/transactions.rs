@@ -1,19 +1,20 @@
-//! What a partition has to do with transactions: their markers.
+//! What a partition has to do with transactions: their verification before the first batch, their markers.
 //!
-//! Owns: the bytes of a marker in this topic.
-//! Does not own: the checks (`storage`), what a marker means to a coordinator.
+//! Owns: the order lead? → ask the log; the bytes of a marker in this topic.
+//! Does not own: the checks (`storage`), whom to ask (`transactions`), what a marker means to a coordinator.
 //!
-//! Source: KIP-98; requirement TXN-09.
+//! Source: KIP-98, KIP-890; requirements TXN-07, TXN-09.
 
 use std::sync::Arc;
 
 use ottla_coordinator::runtime::TransactionOutcome;
 use ottla_env::time::wall_now;
-use ottla_model::{ProducerEpoch, ProducerId, Verification};
+use ottla_model::{ProducerEpoch, ProducerId, Verification, VerificationGuard};
 use ottla_protocol::record::{
     BatchBuilder, BatchOptions, BatchProducer, BuildError, ControlKind, EndTransaction, TimestampType,
 };
-use ottla_storage::{LeaderAppend, Origin};
+use ottla_replication::AppendRefused;
+use ottla_storage::{AppendError, LeaderAppend, Origin, VerificationRequest};
 
 use super::append::Awaited;
 use super::{Partition, ProduceError, Producing};
@@ -31,6 +32,23 @@ pub struct Marker {
 }
 
 impl Partition {
+    /// The guard that the first batch of a transaction is appended with, once the coordinator said that this partition is
+    /// part of it. `None`: the transaction goes on here, nobody need be asked.
+    pub fn begin_verification(
+        &self,
+        request: &VerificationRequest,
+    ) -> Result<Option<VerificationGuard>, ProduceError> {
+        let mut state = self.state.lock();
+        state.replica.may_append()?;
+        let log_start = state.replica.log_start();
+        match self.log_in(&mut state) {
+            Some(log) => log
+                .begin_verification(request)
+                .map_err(|error| ProduceError::Append { error: AppendError::Producer(error), log_start }),
+            None => Err(AppendRefused::Unavailable(state.replica.standing()).into()),
+        }
+    }
+
     /// Appends a marker as with `acks=all`.
     pub fn append_marker(
         self: &Arc<Partition>,

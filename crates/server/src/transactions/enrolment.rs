@@ -16,9 +16,8 @@ use crate::error_code;
 use crate::node::Node;
 
 /// What is asked.
-#[expect(dead_code, reason = "partitions ask with the first transactional batch they take")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EnrolmentKind {
+pub enum EnrolmentKind {
     /// Whether the partitions are part of the transaction (older clients say so beforehand).
     Verify,
     /// That they become part of it (transaction version 2).
@@ -27,7 +26,7 @@ pub(crate) enum EnrolmentKind {
 
 /// Partitions that one producer writes to in a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Enrolment {
+pub struct Enrolment {
     pub id: TransactionalId,
     pub producer: ProducerId,
     pub epoch: ProducerEpoch,
@@ -39,8 +38,7 @@ pub(crate) struct Enrolment {
 /// transaction; for all of them what the coordinator refuses, or why there is none (`NotCoordinator`,
 /// `CoordinatorLoadInProgress`, `CoordinatorNotAvailable`). Adding is tried again for a moment while the transaction
 /// before ends.
-#[expect(dead_code, reason = "partitions ask with the first transactional batch they take")]
-pub(crate) async fn enrol(node: &Node, enrolment: Enrolment) -> Vec<(TopicPartition, ErrorCode)> {
+pub async fn enrol(node: &Node, enrolment: Enrolment) -> Vec<(TopicPartition, ErrorCode)> {
     let Enrolment { id, producer, epoch, partitions, kind } = enrolment;
     let producer = Claim { id: Some(producer), epoch: Some(epoch) };
     let command = Enlist { id, producer, partitions: partitions.clone(), version: TransactionVersion::Two };

@@ -128,8 +128,8 @@ fn a_transactional_batch_needs_permission_for_its_transactional_id() {
         for id in [None, Some("theirs"), Some("")] {
             assert_eq!(codes(&mut client, 9, &named(id)).await, [53, 53], "{id:?}");
         }
-        // Nobody has begun a transaction; what matters here is that the permission does not refuse.
-        assert_eq!(codes(&mut client, 9, &named(Some("mine"))).await, [48, 48]);
+        // Nobody coordinates the transaction; what matters here is that the permission does not refuse.
+        assert_eq!(codes(&mut client, 9, &named(Some("mine"))).await, [0, 19]);
         let only = parts(&[("t", 0, &idempotent)]);
         let with_id = ProduceRequest { transactional_id: Some("theirs".to_owned()), ..request(-1, &only) };
         assert_eq!(codes(&mut client, 9, &with_id).await, [0], "the id of a plain batch means nothing");

@@ -61,7 +61,7 @@ keys! {
     /// Largest transaction timeout a producer may ask for.
     "transaction.max.timeout.ms": Int = "900000", AtLeast(1), ReadOnly, High, Live;
     /// Whether a partition asks the coordinator before the first write of a transaction.
-    "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, Low, Later;
+    "transaction.partition.verification.enable": Boolean = "true", Any, ClusterWide, Low, Live;
     /// Time between two searches for expired transactional ids.
     "transaction.remove.expired.transaction.cleanup.interval.ms": Int = "3600000", AtLeast(1), ReadOnly, Low, Live;
     /// Bytes read at a time while a transaction coordinator loads.
