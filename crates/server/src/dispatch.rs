@@ -88,6 +88,7 @@ pub fn serve(node: Arc<Node>, caller: Caller, request: Request) -> Answering {
         | ApiKey::OffsetCommit
         | ApiKey::OffsetFetch
         | ApiKey::OffsetDelete
+        | ApiKey::TxnOffsetCommit
         | ApiKey::DescribeGroups
         | ApiKey::ListGroups
         | ApiKey::DeleteGroups
@@ -138,6 +139,9 @@ async fn serve_group(
             framed(head, &h::offset_commit::handle(node, caller, v, body(request)?).await)
         }
         ApiKey::OffsetFetch => framed(head, &h::offset_fetch::handle(node, caller, v, body(request)?).await),
+        ApiKey::TxnOffsetCommit => {
+            framed(head, &h::txn_offset_commit::handle(node, caller, v, body(request)?).await)
+        }
         ApiKey::OffsetDelete => framed(head, &h::offset_delete::handle(node, caller, body(request)?).await),
         ApiKey::DescribeGroups => {
             framed_or_failed(head, h::describe_groups::handle(node, caller, v, body(request)?).await)

@@ -11,7 +11,7 @@ mod transactions;
 pub use groups::{
     of_commit, of_commit_partition, of_consumer_heartbeat, of_delete_group, of_delete_offsets,
     of_describe_group, of_heartbeat, of_join, of_leave, of_leave_member, of_list_groups, of_offset_fetch,
-    of_sync, of_unavailable,
+    of_sync, of_transactional_commit, of_unavailable,
 };
 pub use metadata::{
     of_alter_config, of_create_partitions, of_create_topic, of_delete_topic, of_elect, of_producer_ids,

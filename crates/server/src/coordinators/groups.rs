@@ -57,6 +57,16 @@ impl Groups {
         }
     }
 
+    /// The partition of the topic that keeps the group; `None` while the topic does not exist.
+    pub fn partition_of(&self, group: &GroupId) -> Option<PartitionIndex> {
+        self.shards.place_of(group.as_str())
+    }
+
+    /// Whether the node stops.
+    pub fn is_stopping(&self) -> bool {
+        self.shards.is_stopping()
+    }
+
     /// Appends a marker to a partition of the topic: the offsets of the transaction take effect, or vanish.
     pub async fn end_transaction(
         &self,

@@ -64,6 +64,11 @@ impl<S: Shard> ShardTable<S> {
         index.and_then(|index| shards.by_partition.get(&index).cloned()).ok_or(Unavailable::NotCoordinator)
     }
 
+    /// The partition of the topic that a key falls on; `None` while the topic does not exist.
+    pub fn place_of(&self, key: &str) -> Option<PartitionIndex> {
+        coordinator_partition(key, self.0.load().partitions)
+    }
+
     /// The shard in a partition of the topic, if it is here.
     pub fn of_partition(&self, index: PartitionIndex) -> Option<Sender<S>> {
         self.0.load().by_partition.get(&index).cloned()

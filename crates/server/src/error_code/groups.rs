@@ -91,6 +91,16 @@ pub fn of_commit(error: &CommitError, version: i16) -> ErrorCode {
     }
 }
 
+pub fn of_transactional_commit(error: &CommitError) -> ErrorCode {
+    match error {
+        CommitError::UnknownGroup | CommitError::IllegalGeneration { .. } => ErrorCode::IllegalGeneration,
+        CommitError::UnknownMember => ErrorCode::UnknownMemberId,
+        CommitError::FencedInstance => ErrorCode::FencedInstanceId,
+        CommitError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        CommitError::Unavailable(why) => of_unavailable(*why),
+    }
+}
+
 pub fn of_commit_partition(error: &CommitPartitionError) -> ErrorCode {
     match error {
         CommitPartitionError::MetadataTooLarge { .. } => ErrorCode::OffsetMetadataTooLarge,

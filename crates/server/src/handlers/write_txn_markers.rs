@@ -21,6 +21,8 @@ use crate::transactions::markers;
 
 /// First transaction version whose markers have a raised epoch.
 const FIRST_WITH_RAISED_EPOCH: i8 = 2;
+/// What Kafka calls a version that is not known; a coordinator has to know it.
+const UNKNOWN_VERSION: i8 = -1;
 
 /// What became of the markers of one producer, by topic and partition.
 type Outcomes = BTreeMap<String, BTreeMap<i32, ErrorCode>>;
@@ -36,16 +38,21 @@ pub async fn handle(
     // A producer that is named twice is answered once.
     let mut outcomes: BTreeMap<i64, Outcomes> = BTreeMap::new();
     let mut begun = Vec::with_capacity(request.markers.len());
+    // A producer that cannot be is a fault of the request as a whole.
+    let is_sound = request.markers.iter().all(|asked| marker(asked).is_some());
     for asked in &request.markers {
         let known = outcomes.entry(asked.producer_id).or_default();
-        match marker(asked) {
-            Some(marker) if may_write => {
+        if !may_write {
+            refuse(asked, ErrorCode::ClusterAuthorizationFailed, known);
+            continue;
+        }
+        match marker(asked).filter(|_| is_sound) {
+            Some(marker) if asked.transaction_version != UNKNOWN_VERSION => {
                 // What cannot be the name of a partition is unknown, like one that is not here.
                 refuse(asked, ErrorCode::UnknownTopicOrPartition, known);
                 begun.push((asked.producer_id, markers::begin(node, marker, named(asked)).await));
             }
-            Some(_) => refuse(asked, ErrorCode::ClusterAuthorizationFailed, known),
-            None => refuse(asked, ErrorCode::UnknownServerError, known),
+            Some(_) | None => refuse(asked, ErrorCode::UnknownServerError, known),
         }
     }
     for (producer, writing) in begun {
