@@ -255,7 +255,7 @@ impl Producers {
         if place.origin != Origin::Replica {
             check_end(entry, end, place)?;
         }
-        if self.verifications.of(end.producer).is_some() {
+        if self.verifications.of(end.producer).is_some_and(|outstanding| outstanding.ends_with(end)) {
             staged.verified.push(end.producer);
         }
         let first_offset = entry.transaction_first_offset;

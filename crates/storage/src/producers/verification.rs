@@ -3,7 +3,7 @@
 //! Owns: the guard of each producer that asked, the lowest sequence it wants to begin with.
 //! Does not own: the producers themselves (`producers`), the asking (`server`).
 //!
-//! A producer has at most one verification outstanding. It ends with the first batch of the transaction, with a marker,
+//! A producer has at most one verification outstanding. It ends with the first batch of the transaction, with its marker,
 //! or when nobody came back with it for as long as producers are remembered. While it lasts, a batch with a higher
 //! sequence than the lowest one seen is refused: it would overtake a batch that is tried again, for ever.
 //!
@@ -12,6 +12,8 @@
 use std::collections::BTreeMap;
 
 use ottla_model::{ProducerEpoch, ProducerId, Sequence, Timestamp, VerificationGuard};
+
+use super::TransactionEnd;
 
 /// A transactional batch that is to be appended, as its verification sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,14 @@ pub(crate) struct Outstanding {
     pub(crate) begins_at_zero: bool,
     epoch: ProducerEpoch,
     since: Timestamp,
+}
+
+impl Outstanding {
+    /// Whether the end is that of the transaction which asked. A marker whose epoch was raised has the epoch of the next
+    /// transaction, and that one may have asked while the marker was on its way.
+    pub(crate) fn ends_with(&self, end: &TransactionEnd) -> bool {
+        !end.epoch_was_raised || self.epoch < end.epoch
+    }
 }
 
 /// The verifications of one log.

@@ -79,6 +79,10 @@ impl Log {
     }
 
     fn end(&mut self, epoch_value: i16) {
+        self.end_with((epoch_value, false));
+    }
+
+    fn end_with(&mut self, (epoch_value, epoch_was_raised): (i16, bool)) {
         let end = TransactionEnd {
             producer: producer(),
             epoch: epoch(epoch_value),
@@ -86,7 +90,7 @@ impl Log {
             aborted: true,
             offset: self.next,
             timestamp: at(2000),
-            epoch_was_raised: false,
+            epoch_was_raised,
         };
         let mut staged = Staged::default();
         let verification = Verification::NotAsked;
@@ -125,6 +129,25 @@ fn a_guard_is_worth_nothing_after_the_end_of_its_transaction() {
     assert_ne!(late, next);
     assert!(is_unverified(&log.append((0, 0), late)));
     assert_eq!(log.append((0, 0), next), Ok(Verdict::New));
+}
+
+/// TXN-06: in transaction version 2 a client may begin the next transaction while the marker of the one before is on its
+/// way; that marker has the epoch of the next one.
+#[test]
+fn the_marker_of_the_transaction_before_ends_no_verification() {
+    let mut log = Log::new();
+    let first = log.guard(0, 0);
+    log.append((0, 0), first).unwrap();
+    let next = log.guard(1, 0);
+    log.end_with((1, true));
+    assert_eq!(log.append((1, 0), next), Ok(Verdict::New));
+    log.end_with((2, true));
+    let late = log.guard(2, 0);
+    log.end_with((2, true));
+    assert_eq!(log.append((2, 0), late), Ok(Verdict::New), "the same marker again");
+    let fenced = log.guard(3, 0);
+    log.end_with((4, true));
+    assert!(log.append((3, 0), fenced).is_err());
 }
 
 /// KAFKA-14402: a batch that comes after the transaction's end does not open a transaction that nobody ends.
