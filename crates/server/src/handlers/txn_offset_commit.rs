@@ -2,8 +2,6 @@
 //!
 //! Source: KIP-98, KIP-447, KIP-890; requirements TXN-03, TXN-06, TXN-07, COF-02, TRAP-23.
 
-use std::collections::BTreeSet;
-
 use ottla_coordinator::group::{
     CommitOffsets, CommitPartition, CommitTopic, CommittedPosition, GroupAnswer, GroupCommand,
 };
@@ -28,7 +26,8 @@ use crate::caller::Caller;
 use crate::error_code;
 use crate::internal_topics::InternalTopic;
 use crate::node::Node;
-use crate::transactions::{self, Enrolment, EnrolmentKind, enrol};
+use crate::transactions::verifying::{self, Asking, Candidate};
+use crate::transactions::{self, EnrolmentKind};
 
 /// First version whose clients know TRANSACTION_ABORTABLE.
 const FIRST_WITH_ABORTABLE: i16 = 4;
@@ -173,38 +172,27 @@ async fn author(node: &Node, version: i16, request: &TxnOffsetCommitRequest) -> 
     let epoch = ProducerEpoch::new(request.producer_epoch).ok_or(ErrorCode::InvalidProducerEpoch)?;
     let index = node.groups.partition_of(&group).ok_or(ErrorCode::NotCoordinator)?;
     let kind = if version >= FIRST_THAT_ADDS { EnrolmentKind::Add } else { EnrolmentKind::Verify };
-    let verifies = node.config().transactions.verifies_partitions;
-    if kind == EnrolmentKind::Verify && !verifies {
+    if kind == EnrolmentKind::Verify && !node.config().transactions.verifies_partitions {
         return Ok(Author { producer, epoch, verification: Verification::Off });
     }
     let topic = InternalTopic::ConsumerOffsets.name();
     let partition = node.local_partition(topic, index.value()).map_err(of_partition)?;
-    let guard = partition.begin_verification(&VerificationRequest {
+    let verification = VerificationRequest {
         producer,
         epoch,
         first_sequence: None,
         begins_at_zero: kind == EnrolmentKind::Add,
         now: wall_now(),
-    });
-    let guard = guard.map_err(|error| of_partition(error_code::of_produce(&error)))?;
-    let Some(guard) = guard else {
+    };
+    let Some(candidate) = Candidate::look(partition, verification).map_err(of_partition)? else {
         return Ok(Author { producer, epoch, verification: Verification::NotAsked });
     };
-    let enrolment = Enrolment {
-        id: TransactionalId::new(&request.transactional_id),
-        producer,
-        epoch,
-        partitions: BTreeSet::from([partition.id().clone()]),
-        kind,
-    };
-    let answers = enrol(node, enrolment).await;
-    let told =
-        |(_, code): &(_, ErrorCode)| transactions::told_to_producer(*code, version >= FIRST_WITH_ABORTABLE);
-    if let Some(error) = answers.iter().map(told).find(|code| !code.is_none()) {
-        return Err(of_partition(error));
+    let asking = Asking { id: TransactionalId::new(&request.transactional_id), kind };
+    let mut outcomes = verifying::ask(node, asking, &[candidate]).await;
+    match outcomes.pop().unwrap_or(Err(ErrorCode::UnknownServerError)) {
+        Ok(verification) => Ok(Author { producer, epoch, verification }),
+        Err(code) => Err(of_partition(transactions::told_to_producer(code, version >= FIRST_WITH_ABORTABLE))),
     }
-    let verification = if verifies { Verification::Verified(guard) } else { Verification::Off };
-    Ok(Author { producer, epoch, verification })
 }
 
 /// What the group's partition, or the question about it, means to a client of the group coordinator (GRP-18).

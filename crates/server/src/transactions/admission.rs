@@ -1,24 +1,23 @@
 //! Whether the batches of a transactional Produce request may be appended.
 //!
-//! Owns: what is asked of each partition's log and of the coordinator beforehand, what a producer is told instead of an
-//! append. Does not own: the guards (`storage`), the coordinator's answer (`enrolment`), the append (`handlers::produce`).
+//! Owns: which partitions of a request need a question, what a producer is told instead of an append.
+//! Does not own: the question (`verifying`), the append (`handlers::produce`).
 //!
 //! A partition where the transaction goes on already needs no question: such a request is appended at once, like any
 //! other. Only the first batch of a transaction in a partition waits for the coordinator.
 //!
 //! Source: KIP-890; requirements IDM-05, IDM-07, TXN-06, TXN-07, TXN-12.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_env::time::wall_now;
-use ottla_model::{ProducerEpoch, ProducerId, Sequence, TransactionalId, Verification, VerificationGuard};
+use ottla_model::{ProducerEpoch, ProducerId, Sequence, TransactionalId, Verification};
 use ottla_protocol::ErrorCode;
 use ottla_storage::VerificationRequest;
 
-use super::enrolment::{Enrolment, EnrolmentKind, enrol};
+use super::enrolment::EnrolmentKind;
 use super::told_to_producer;
-use crate::error_code;
+use super::verifying::{self, Asking, Candidate};
 use crate::node::Node;
 use crate::partition::Partition;
 
@@ -56,8 +55,10 @@ pub enum Looked {
 /// Partitions that the coordinator is asked about.
 pub struct Question {
     admission: Admission,
-    enrolment: Enrolment,
-    guards: Vec<(usize, Arc<Partition>, VerificationGuard)>,
+    asking: Asking,
+    /// Their places among the partitions of the request.
+    slots: Vec<usize>,
+    candidates: Vec<Candidate>,
     version: i16,
 }
 
@@ -96,49 +97,34 @@ pub fn look(
         batches.iter().for_each(|batch| admission.set(batch.slot, Ok(Verification::Off)));
         return Looked::Admitted(admission);
     }
-    let (mut guards, mut asked) = (Vec::new(), BTreeSet::new());
-    for batch in batches {
-        let guard = batch.partition.begin_verification(&VerificationRequest {
-            producer,
-            epoch,
-            first_sequence: batch.first_sequence,
-            begins_at_zero: kind == EnrolmentKind::Add,
-            now: wall_now(),
-        });
-        match guard {
+    let (mut slots, mut candidates) = (Vec::new(), Vec::new());
+    for TransactionalBatch { slot, partition, first_sequence, .. } in batches {
+        let begins_at_zero = kind == EnrolmentKind::Add;
+        let request =
+            VerificationRequest { producer, epoch, first_sequence, begins_at_zero, now: wall_now() };
+        match Candidate::look(partition, request) {
             Ok(None) => {}
-            Ok(Some(guard)) => {
-                asked.insert(batch.partition.id().clone());
-                guards.push((batch.slot, batch.partition, guard));
+            Ok(Some(candidate)) => {
+                slots.push(slot);
+                candidates.push(candidate);
             }
-            Err(error) => admission.set(batch.slot, Err((error_code::of_produce(&error), None))),
+            Err(code) => admission.set(slot, Err((code, None))),
         }
     }
-    if guards.is_empty() {
+    if candidates.is_empty() {
         return Looked::Admitted(admission);
     }
-    let id = TransactionalId::new(id);
-    let enrolment = Enrolment { id, producer, epoch, partitions: asked, kind };
-    Looked::MustAsk(Question { admission, enrolment, guards, version })
+    let asking = Asking { id: TransactionalId::new(id), kind };
+    Looked::MustAsk(Question { admission, asking, slots, candidates, version })
 }
 
 impl Question {
     /// Asks the coordinator.
     pub async fn ask(self, node: &Node) -> Admission {
-        let Question { mut admission, enrolment, guards, version } = self;
-        let answers = enrol(node, enrolment).await;
-        let verifies = node.config().transactions.verifies_partitions;
-        for (slot, partition, guard) in guards {
-            let answer = answers.iter().find(|(known, _)| known == partition.id());
-            let code = answer.map_or(ErrorCode::UnknownServerError, |(_, code)| *code);
-            admission.set(
-                slot,
-                match told(code, version) {
-                    (ErrorCode::None, _) if verifies => Ok(Verification::Verified(guard)),
-                    (ErrorCode::None, _) => Ok(Verification::Off),
-                    refused => Err(refused),
-                },
-            );
+        let Question { mut admission, asking, slots, candidates, version } = self;
+        let outcomes = verifying::ask(node, asking, &candidates).await;
+        for (slot, outcome) in slots.into_iter().zip(outcomes) {
+            admission.set(slot, outcome.map_err(|code| told(code, version)));
         }
         admission
     }

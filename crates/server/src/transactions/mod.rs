@@ -8,8 +8,9 @@ pub mod admission;
 mod enrolment;
 pub mod markers;
 mod marking;
+pub mod verifying;
 
-pub use enrolment::{Enrolment, EnrolmentKind, enrol};
+pub use enrolment::EnrolmentKind;
 pub use marking::carry_out;
 
 use ottla_protocol::ErrorCode;
