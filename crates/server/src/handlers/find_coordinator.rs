@@ -21,9 +21,6 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
-/// Whether partitions take part in transactions yet.
-const TRANSACTIONS_ARE_OPEN: bool = false;
-
 /// First version with several keys in one request.
 const FIRST_BATCHED: i16 = 4;
 
@@ -88,13 +85,9 @@ fn find(node: &Node, caller: &Caller, kind: i8, key: &str) -> Result<(BrokerId, 
     let internal = match kind {
         GROUP if node.access.may_group(caller, Operation::Describe, key) => InternalTopic::ConsumerOffsets,
         GROUP => return Err(ErrorCode::GroupAuthorizationFailed),
-        TRANSACTION
-            if TRANSACTIONS_ARE_OPEN
-                && node.access.may_transactional_id(caller, Operation::Describe, key) =>
-        {
+        TRANSACTION if node.access.may_transactional_id(caller, Operation::Describe, key) => {
             InternalTopic::TransactionState
         }
-        // Every client takes this code as final; others are tried again for as long as the client is patient.
         TRANSACTION => return Err(ErrorCode::TransactionalIdAuthorizationFailed),
         SHARE => return Err(ErrorCode::InvalidRequest),
         _ => return Err(ErrorCode::InvalidRequest),

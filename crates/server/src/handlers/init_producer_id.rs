@@ -18,9 +18,6 @@ use crate::node::Node;
 /// First version that tells a fenced producer so.
 const FIRST_WITH_FENCING: i16 = 4;
 
-/// Whether partitions take part in transactions yet.
-const TRANSACTIONS_ARE_OPEN: bool = false;
-
 /// Serves one request.
 pub async fn handle(
     node: &Node,
@@ -29,9 +26,7 @@ pub async fn handle(
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
     match &request.transactional_id {
-        Some(id)
-            if TRANSACTIONS_ARE_OPEN && node.access.may_transactional_id(caller, Operation::Write, id) => {}
-        // Every client takes this code as final; others are tried again for as long as the client is patient.
+        Some(id) if node.access.may_transactional_id(caller, Operation::Write, id) => {}
         Some(_) => return refused(ErrorCode::TransactionalIdAuthorizationFailed),
         None if node.access.may_produce_idempotently(caller) => {}
         None => return refused(ErrorCode::ClusterAuthorizationFailed),

@@ -55,7 +55,8 @@ pub fn properties(directory: &Path, more: &str) -> String {
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=127.0.0.1:9093\n\
          controller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0\n\
          log.dirs={}\noffsets.topic.replication.factor=1\noffsets.topic.num.partitions=2\n\
-         group.initial.rebalance.delay.ms=0\n{more}",
+         transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=2\ngroup.initial.rebalance.delay.ms=0\n{more}",
         directory.display()
     )
 }

@@ -91,6 +91,17 @@ const BODIES: &[(ApiKey, Body)] = &[
         )
     }),
     (ApiKey::OffsetForLeaderEpoch, offset_for_leader_epoch),
+    (ApiKey::AddPartitionsToTxn, add_partitions_to_txn),
+    (ApiKey::AddOffsetsToTxn, |v, _| {
+        let (transactional_id, group_id) = (NOBODY.to_owned(), "kept".to_owned());
+        encode(v, &AddOffsetsToTxnRequest { transactional_id, group_id, ..Default::default() })
+    }),
+    (ApiKey::EndTxn, |v, _| {
+        let transactional_id = NOBODY.to_owned();
+        encode(v, &EndTxnRequest { transactional_id, committed: true, ..Default::default() })
+    }),
+    (ApiKey::WriteTxnMarkers, write_txn_markers),
+    (ApiKey::TxnOffsetCommit, txn_offset_commit),
     (ApiKey::DescribeConfigs, describe_configs),
     (ApiKey::AlterConfigs, alter_configs),
     (ApiKey::DescribeLogDirs, |v, _| encode(v, &DescribeLogDirsRequest { topics: None })),
@@ -117,6 +128,10 @@ const BODIES: &[(ApiKey, Body)] = &[
         };
         encode(v, &DescribeProducersRequest { topics: vec![topic] })
     }),
+    (ApiKey::DescribeTransactions, |v, _| {
+        encode(v, &DescribeTransactionsRequest { transactional_ids: vec![NOBODY.to_owned()] })
+    }),
+    (ApiKey::ListTransactions, default::<ListTransactionsRequest>),
     (ApiKey::ConsumerGroupHeartbeat, consumer_group_heartbeat),
     (ApiKey::ConsumerGroupDescribe, |v, _| {
         let group_ids = vec!["consumers".to_owned()];
@@ -141,6 +156,65 @@ fn consumer_group_heartbeat(version: i16, subject: &Subject) -> Vec<u8> {
         ..Default::default()
     };
     encode(version, &request)
+}
+
+/// A transactional id that no producer has.
+const NOBODY: &str = "nobody";
+
+fn add_partitions_to_txn(version: i16, subject: &Subject) -> Vec<u8> {
+    let topics = vec![add_partitions_to_txn_request::AddPartitionsToTxnTopic {
+        name: subject.topic.to_owned(),
+        partitions: vec![0],
+    }];
+    if version < 4 {
+        return encode(
+            version,
+            &AddPartitionsToTxnRequest {
+                v3_and_below_transactional_id: NOBODY.to_owned(),
+                v3_and_below_topics: topics,
+                ..Default::default()
+            },
+        );
+    }
+    let transaction = add_partitions_to_txn_request::AddPartitionsToTxnTransaction {
+        transactional_id: NOBODY.to_owned(),
+        topics,
+        ..Default::default()
+    };
+    encode(version, &AddPartitionsToTxnRequest { transactions: vec![transaction], ..Default::default() })
+}
+
+fn write_txn_markers(version: i16, subject: &Subject) -> Vec<u8> {
+    let topic = write_txn_markers_request::WritableTxnMarkerTopic {
+        name: subject.topic.to_owned(),
+        partition_indexes: vec![0],
+    };
+    let marker = write_txn_markers_request::WritableTxnMarker {
+        producer_id: 1 << 40,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    encode(version, &WriteTxnMarkersRequest { markers: vec![marker] })
+}
+
+fn txn_offset_commit(version: i16, subject: &Subject) -> Vec<u8> {
+    let partition = txn_offset_commit_request::TxnOffsetCommitRequestPartition {
+        committed_metadata: Some(String::new()),
+        ..Default::default()
+    };
+    let topic = txn_offset_commit_request::TxnOffsetCommitRequestTopic {
+        name: subject.topic.to_owned(),
+        partitions: vec![partition],
+    };
+    encode(
+        version,
+        &TxnOffsetCommitRequest {
+            transactional_id: NOBODY.to_owned(),
+            group_id: "kept".to_owned(),
+            topics: vec![topic],
+            ..Default::default()
+        },
+    )
 }
 
 fn produce(version: i16, subject: &Subject) -> Vec<u8> {
