@@ -17,6 +17,7 @@ use ottla_protocol::record::{Batch, Batches};
 use crate::member::{Member, leave, pair, subscription};
 use crate::node::{Client, Home, run, start};
 use crate::operator::{Committer, NOBODY, Operator};
+use crate::txn_producer::{Offsets, Transactor, UNVERIFIED, write_markers};
 
 const OF_KAFKA: &[u8] = include_bytes!("../data/consumer-offsets.log");
 const ONE_PARTITION: &str = "offsets.topic.num.partitions=1";
@@ -38,6 +39,23 @@ fn plain_batches(log: &[u8]) -> Vec<Vec<(String, Option<String>)>> {
             (masked(record.key.unwrap()), record.value.map(masked))
         });
         batches.push(records.collect());
+    }
+    batches
+}
+
+/// The batches of transactions: where they lie, of which kind and producer they are, and their records.
+fn transactional_batches(log: &[u8]) -> Vec<String> {
+    let mut batches = Vec::new();
+    for batch in Batches::new(log) {
+        let Batch::V2(batch) = batch.unwrap() else { panic!("only new batches are written") };
+        let header = batch.header();
+        if header.attributes.is_transactional() {
+            let records = masked(batch.records_bytes());
+            // Everything behind the checksum but the times, then the records.
+            let bytes = batch.bytes();
+            let (kind, producer) = (masked(&bytes[21..27]), masked(&bytes[43..61]));
+            batches.push(format!("{} {} {kind} {producer} {records}", header.base_offset, header.size));
+        }
     }
     batches
 }
@@ -121,6 +139,32 @@ fn what_is_kept_is_what_kafka_keeps() {
             assert_eq!(ours, theirs);
         }
         assert_eq!(ours.len(), of_kafka.len());
+        node.stop().await;
+    });
+}
+
+/// COF-02, TXN-09: offsets of transactions and their ends lie there as Kafka wrote them, byte for byte but the times.
+#[test]
+fn what_transactions_leave_is_what_kafka_keeps() {
+    run(async {
+        let home = Home::new();
+        let more = format!("{ONE_PARTITION}\n{UNVERIFIED}");
+        let node = start(&home, &more).await.unwrap();
+        let mut operator = Operator::with_topics(&node, &[("orders", 4)]).await;
+        operator.commit((9, "g-txn"), NOBODY, "orders-0=1 orders-3=30~plain").await;
+        let [first, second, third] = [0, 1, 2].map(|producer| Transactor::new("x", producer, 0));
+        let client = &mut operator.client;
+        let with_metadata = Offsets { metadata: Some("txn"), ..Offsets::of("g-txn", &[("orders", 1, 11)]) };
+        first.commit_offsets(client, 3, with_metadata).await;
+        second.commit_offsets(client, 3, Offsets::of("g-txn", &[("orders", 2, 22), ("orders", 3, 33)])).await;
+        let offsets = ["__consumer_offsets"];
+        write_markers(client, 1, &[first.marker(true, &offsets), second.marker(false, &offsets)]).await;
+        third
+            .commit_offsets(client, 3, Offsets::of("g-txn", &[("orders", 0, 100), ("orders", 2, 200)]))
+            .await;
+        let ours = transactional_batches(&fetch_topic(client).await);
+        assert_eq!(ours, transactional_batches(OF_KAFKA));
+        assert_eq!(ours.len(), 5);
         node.stop().await;
     });
 }
