@@ -7,9 +7,10 @@
 //! Source: KIP-98, KIP-447; requirements COF-02, OFF-03, TXN-03.
 
 use ottla_coordinator::GroupConfig;
-use ottla_coordinator::runtime::Author;
+use ottla_coordinator::runtime::{Author, TransactionOutcome};
 use ottla_model::{ProducerEpoch, ProducerId, Verification};
 
+use crate::random_runs::Random;
 use crate::script::{check, play};
 
 /// Two members, assigned, of topic `t`: `a` leads.
@@ -138,4 +139,38 @@ fn a_transaction_has_batches_of_its_own() {
         story.world.runtime.on_appended(crate::world::offset(story.world.log.len() - 1));
     }
     assert_eq!(appends, [(2, None), (1, Some(author)), (1, Some(author)), (1, None)]);
+}
+
+/// COF-02, R3: whatever happens, replaying the log gives the same offsets, those of open transactions among them.
+#[test]
+fn a_replay_knows_what_the_shard_knew() {
+    for seed in 1..=40 {
+        let mut random = Random::new(seed);
+        let mut story = play(GroupConfig::default(), "");
+        for _ in 0..200 {
+            let (partition, producer, position) = (random.below(3), random.below(3), random.below(1000));
+            let step = match random.below(10) {
+                0..=3 => format!("commit - t-{partition}={position} by={producer}"),
+                4 => format!("commit - t-{partition}={position}"),
+                5 => format!("drop t-{partition}"),
+                6 => format!("marker {producer} commits"),
+                7 => format!("marker {producer} aborts"),
+                8 => "fail fenced".to_owned(),
+                _ => "restart".to_owned(),
+            };
+            story.step(&step.split(' ').collect::<Vec<_>>());
+            let replayed = story.world.replayed();
+            let (live, replayed) = (story.world.runtime.shard(), replayed.shard());
+            assert_eq!(live.replicated_state(), replayed.replicated_state(), "seed {seed}: {step}");
+        }
+        // What is pending shows when everything commits.
+        let mut replayed = story.world.replayed();
+        for producer in 0..3 {
+            story.step(&["marker", &producer.to_string(), "commits"]);
+            let producer = ProducerId::new(producer).unwrap();
+            replayed.on_transaction_marker(producer, TransactionOutcome::Committed);
+        }
+        let live = story.world.runtime.shard().replicated_state();
+        assert_eq!(live, replayed.shard().replicated_state(), "seed {seed}");
+    }
 }

@@ -134,7 +134,7 @@ pub fn begin(
         Ok(entry) => entry,
         Err(question) => return Ok(Begun::MustAsk(question)),
     };
-    append(&job, head, (frame, view)).map(Begun::Produced)
+    append(job, head, (frame, view)).map(Begun::Produced)
 }
 
 /// Asks the coordinator of a transaction, and appends what it knows of.
@@ -147,23 +147,23 @@ pub async fn ask_and_append(
     let admission = question.ask(node).await;
     let mut job = Job::new(node, caller, head.version, view);
     job.entry = Entry::Transactional(admission);
-    append(&job, head, (frame, view))
+    append(job, head, (frame, view))
 }
 
 fn append(
-    job: &Job<'_>,
+    job: Job<'_>,
     head: ReplyHead,
     (frame, view): (&mut [u8], &ProduceRequestView),
 ) -> Result<Produced, EncodeError> {
     let mut answer = Answer::new(job.node, job.caller, head, (frame, view));
-    append_all(job, &mut answer, (frame, view));
+    append_all(&job, &mut answer, (frame, view));
     if job.acks == 0 {
         let failed = answer.rows.iter().any(|row| row.error != ErrorCode::None);
         return Ok(if failed { Produced::Failed } else { Produced::Silent });
     }
-    match &job.wait {
+    match job.wait {
         Some(wait) if answer.rows.iter().any(|row| row.waits_in.is_some()) => {
-            Ok(Produced::Waiting(Waiting { answer, wait: Arc::clone(wait), deadline: job.deadline }))
+            Ok(Produced::Waiting(Waiting { answer, wait, deadline: job.deadline }))
         }
         Some(_) | None => Ok(Produced::Answered(answer.finish()?)),
     }
