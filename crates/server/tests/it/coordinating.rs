@@ -12,6 +12,7 @@ use ottla_protocol::messages::{
 use crate::node::{Home, run, start};
 use crate::operator::Operator;
 use crate::participant::Participant;
+use crate::txn_producer::Transactor;
 
 /// TXN-01, LSN-04: the topic of transactions comes into being when somebody looks for a coordinator.
 #[test]
@@ -276,6 +277,11 @@ fn a_transaction_that_lasts_too_long_is_aborted() {
         assert_eq!(producer.end(5, true).await, "INVALID_TXN_STATE");
         assert_eq!(producer.enrol(5, false, "t-0").await, "t-0 PRODUCER_FENCED");
         assert_eq!(producer.add(1, "t-0").await, "t-0 INVALID_PRODUCER_EPOCH");
+        let late = Transactor::new("x", producer.producer, producer.epoch);
+        for version in [10, 11, 12] {
+            let told = late.clone().try_send(&mut producer.client, version, ("t", "a")).await;
+            assert_eq!(told, "INVALID_PRODUCER_EPOCH", "{version}");
+        }
         assert_eq!(producer.init(4).await, "NONE");
         node.stop().await;
     });
