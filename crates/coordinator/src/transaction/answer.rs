@@ -64,6 +64,9 @@ pub enum EnlistError {
     Fenced,
     #[error("a transaction of this id is about to end")]
     Concurrent,
+    /// The client follows a version that the cluster does not write.
+    #[error("the cluster does not write transactions of version 2")]
+    UnsupportedVersion,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -83,6 +86,9 @@ pub enum EndError {
     InvalidState { state: TransactionState },
     #[error("a fresh producer id is needed")]
     NeedsProducerId,
+    /// The client follows a version that the cluster does not write.
+    #[error("the cluster does not write transactions of version 2")]
+    UnsupportedVersion,
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -21,7 +21,8 @@ use ottla_model::{ProducerId, Timestamp, TopicPartition, TransactionVersion, Tra
 use ottla_protocol::EncodeError;
 
 use super::answer::{
-    DescribeTransactionError, DescribedTransaction, InitializeError, ListedTransaction, TransactionAnswer,
+    DescribeTransactionError, DescribedTransaction, EndError, EnlistError, InitializeError,
+    ListedTransaction, TransactionAnswer,
 };
 use super::command::{
     EndTransaction, Enlist, Expire, Initialize, Marked, TransactionCommand, TransactionFilter,
@@ -110,6 +111,11 @@ impl TransactionShard {
         }
     }
 
+    /// Whether records have room for what a client of this version does (TXN-08).
+    fn may_write(&self, version: TransactionVersion) -> bool {
+        version == TransactionVersion::Zero || ValueVersion::from(self.version) != ValueVersion::Zero
+    }
+
     fn write(&self, id: &TransactionalId, image: TransactionImage, outbox: &mut Outbox<TransactionShard>) {
         let layout = ValueVersion::from(self.version);
         outbox.write(TransactionRecord { id: id.clone(), image: Some(Arc::new(image)), layout });
@@ -139,12 +145,16 @@ impl TransactionShard {
     }
 
     fn enlist(&self, command: &Enlist, now: Now, outbox: &mut Outbox<TransactionShard>) -> TransactionAnswer {
-        let enlisted = enlist::enlist(self.image(&command.id), command, now.wall);
-        TransactionAnswer::Enlist(enlisted.map(|image| {
-            if let Some(image) = image {
+        let enlisted = match enlist::enlist(self.image(&command.id), command, now.wall) {
+            Ok(Some(_)) if !self.may_write(command.version) => Err(EnlistError::UnsupportedVersion),
+            Ok(Some(image)) => {
                 self.write(&command.id, image, outbox);
+                Ok(())
             }
-        }))
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        TransactionAnswer::Enlist(enlisted)
     }
 
     fn end(
@@ -155,6 +165,7 @@ impl TransactionShard {
     ) -> TransactionAnswer {
         let current = self.image(&command.id);
         let producer = match end::end(current, command, now.wall) {
+            Ok(Ended::Begun(_)) if !self.may_write(command.version) => Err(EndError::UnsupportedVersion),
             Ok(Ended::Begun(ending)) => {
                 let producer = ending.identity(now.wall);
                 self.finish(&command.id, *ending, outbox);

@@ -35,6 +35,7 @@ pub fn of_enlist(error: &EnlistError) -> ErrorCode {
         EnlistError::UnknownProducer => ErrorCode::InvalidProducerIdMapping,
         EnlistError::Fenced => ErrorCode::ProducerFenced,
         EnlistError::Concurrent => ErrorCode::ConcurrentTransactions,
+        EnlistError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
         EnlistError::Unavailable(why) => of_unavailable(*why),
     }
 }
@@ -48,6 +49,7 @@ pub fn of_end_transaction(error: &EndError) -> ErrorCode {
         EndError::InvalidState { .. } => ErrorCode::InvalidTxnState,
         // The id was used up between two questions; a client that asks again gets the next one.
         EndError::NeedsProducerId => ErrorCode::CoordinatorLoadInProgress,
+        EndError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
         EndError::Unavailable(why) => of_unavailable(*why),
     }
 }

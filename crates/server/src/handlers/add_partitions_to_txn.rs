@@ -64,17 +64,24 @@ async fn handle_broker(
     transactions: Vec<AddPartitionsToTxnTransaction>,
 ) -> AddPartitionsToTxnResponse {
     if !node.access.may_cluster(caller, Operation::ClusterAction) {
-        let error_code = ErrorCode::ClusterAuthorizationFailed.number();
-        return AddPartitionsToTxnResponse { error_code, ..AddPartitionsToTxnResponse::default() };
+        return refused(ErrorCode::ClusterAuthorizationFailed);
     }
     let mut results_by_transaction = Vec::with_capacity(transactions.len());
     for transaction in transactions {
         let results = add_those_that_exist(node, &transaction, TransactionVersion::Two, &|_| true).await;
+        // As in Kafka, the request as a whole is refused then.
+        if results.iter().any(|(_, code)| *code == ErrorCode::UnsupportedVersion) {
+            return refused(ErrorCode::UnsupportedVersion);
+        }
         let topic_results = by_topic(&transaction.topics, &results);
         let transactional_id = transaction.transactional_id;
         results_by_transaction.push(AddPartitionsToTxnResult { transactional_id, topic_results });
     }
     AddPartitionsToTxnResponse { results_by_transaction, ..AddPartitionsToTxnResponse::default() }
+}
+
+fn refused(error: ErrorCode) -> AddPartitionsToTxnResponse {
+    AddPartitionsToTxnResponse { error_code: error.number(), ..AddPartitionsToTxnResponse::default() }
 }
 
 async fn handle_client(

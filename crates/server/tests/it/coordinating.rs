@@ -6,7 +6,8 @@
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::{
     DescribeConfigsRequest, DescribeConfigsResponse, ListTransactionsRequest, MetadataRequest,
-    MetadataResponse, describe_configs_request, metadata_request,
+    MetadataResponse, UpdateFeaturesRequest, UpdateFeaturesResponse, describe_configs_request,
+    metadata_request, update_features_request,
 };
 
 use crate::node::{Home, run, start};
@@ -206,7 +207,7 @@ fn before_version_5_the_epoch_stays() {
     });
 }
 
-/// TXN-05
+/// TXN-05, TRAP-32: whoever asks again for an end is told the same, and whoever asks for the other is told so.
 #[test]
 fn in_version_5_every_end_brings_an_epoch() {
     run(async {
@@ -232,6 +233,48 @@ fn in_version_5_every_end_brings_an_epoch() {
         assert_eq!((producer.end(5, false).await, producer.epoch), ("NONE", 3));
         assert_eq!(producer.describe().await, "CompleteAbort 3");
         assert_eq!(Participant::new(&node, "").await.end(5, true).await, "INVALID_REQUEST");
+        node.stop().await;
+    });
+}
+
+/// TXN-08, TRAP-05: in a cluster that does not write transactions of version 2 nobody can follow it. Kafka refuses the same
+/// requests.
+#[test]
+fn version_2_is_refused_where_the_cluster_has_not_got_it() {
+    run(async {
+        let home = Home::new();
+        let node = start(&home, "").await.unwrap();
+        drop(Operator::with_topics(&node, &[("t", 3)]).await);
+        let mut producer = Participant::ready(&node, "x").await;
+        for (level, expected) in [(0, "UNSUPPORTED_VERSION"), (1, "NONE")] {
+            let update = update_features_request::FeatureUpdateKey {
+                feature: "transaction.version".to_owned(),
+                max_version_level: level,
+                upgrade_type: if level == 0 { 2 } else { 1 },
+                ..Default::default()
+            };
+            let request = UpdateFeaturesRequest {
+                feature_updates: vec![update],
+                timeout_ms: 10_000,
+                ..Default::default()
+            };
+            let answer: UpdateFeaturesResponse =
+                producer.client.ask(ApiKey::UpdateFeatures, 1, &request).await;
+            assert_eq!(answer.error_code, 0, "{answer:?}");
+            let old = level == 0;
+            let added = producer.enrol(5, false, "t-1").await;
+            assert_eq!(added, if old { "UNSUPPORTED_VERSION" } else { "t-1 NONE" });
+            let mut batches = Transactor::new("x", producer.producer, producer.epoch);
+            let sent = batches.try_send(&mut producer.client, 12, ("t", "a")).await;
+            // The marker of the transaction before lies at offset 0.
+            assert_eq!(sent, if old { expected } else { "1" });
+            assert_eq!(producer.add(3, "t-0").await, "t-0 NONE");
+            assert_eq!(producer.end(5, true).await, expected);
+            if old {
+                assert_eq!(producer.end(4, true).await, "NONE");
+                producer.until("CompleteCommit").await;
+            }
+        }
         node.stop().await;
     });
 }

@@ -140,3 +140,22 @@ fn the_last_step_is_tried_until_it_is_in_the_log() {
 fn an_end_without_partitions_is_complete_at_once() {
     check("init | abort | show | records | mark", "1:0, 1:1, CompleteAbort 1:1 0 -, 3 records");
 }
+
+/// TXN-09: news of the transaction before come late, and complete nothing.
+#[test]
+fn late_news_of_another_transaction_complete_nothing() {
+    check(
+        "init | add t-0 | commit | mark | add t-0 | abort | late 1:1 t-0 | show | late 1:2 t-1 | show | late 1:2 t-0 | show",
+        "1:0, added, 1:1, commit 1:1 t-0, added, 1:2, PrepareAbort 1:2 0 t-0, PrepareAbort 1:2 0 t-0, \
+         CompleteAbort 1:2 0 -",
+    );
+}
+
+/// TXN-08: Kafka refuses as well, and the id hangs then; here nothing has changed.
+#[test]
+fn a_cluster_of_version_0_has_no_clients_of_version_2() {
+    check_old(
+        "init | add t-0 | abort | add t-0 v=0 | add t-0 | commit | commit as=1:7 | show | version 1 | commit",
+        "1:0, UnsupportedVersion, UnsupportedVersion, added, added, UnsupportedVersion, Fenced, Ongoing 1:0 0 t-0, 1:1",
+    );
+}

@@ -7,6 +7,7 @@
 //! commit, abort [as=7:0] [v=0]            7:1 in version 2, ended in those before
 //! mark [t-0]                              commit 7:1 t-0: the markers asked for, or those of them in t-0, are written
 //! show, list [states=A+B] [pids=7] [longer=1]
+//! late 7:0 t-0                            markers of some other transaction are said to be written
 //! at 5000 · restart · hold · release · fail failed · lose · version 0 · records · then (forgets what was said)
 //! plant 7:32766 Ongoing t-0               the id x was found so in the log
 //! ```
@@ -139,6 +140,15 @@ impl Story {
             "records" => self.said.push(format!("{} records", self.world.log.len())),
             "mark" => self.mark(&Words::new(rest).partitions),
             "plant" => self.plant(rest),
+            "late" => {
+                let (id, epoch) = rest[0].split_once(':').unwrap();
+                let id = ProducerId::new(id.parse().unwrap()).unwrap();
+                let producer =
+                    ProducerIdentity { id, epoch: ProducerEpoch::new(epoch.parse().unwrap()).unwrap() };
+                let partitions = Words::new(&rest[1..]).partitions;
+                let id = TransactionalId::new("x");
+                self.world.hear(TransactionCommand::Marked(Marked { id, producer, partitions }));
+            }
             _ => {
                 let words = Words::new(rest);
                 let command = self.command(verb, &words);
