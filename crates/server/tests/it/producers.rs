@@ -100,8 +100,8 @@ fn a_silent_producer_is_forgotten_after_the_dynamic_time() {
     });
 }
 
-/// IDM-08: what is not part of a producer's open transaction is refused to it. The transaction stands in a log that
-/// was taken over: nobody can begin one here yet.
+/// IDM-08: what is not part of a producer's open transaction is refused to it, also where the transaction stands in a log
+/// that was taken over and has no coordinator.
 #[test]
 fn a_plain_batch_is_refused_while_a_transaction_is_open() {
     run(async {

@@ -7,9 +7,11 @@
 use ottla_protocol::ApiKey;
 use ottla_protocol::messages::delete_topics_request::DeleteTopicState;
 use ottla_protocol::messages::fetch_response::PartitionData;
+use ottla_protocol::messages::update_features_request::FeatureUpdateKey;
 use ottla_protocol::messages::{
-    DeleteTopicsRequest, DeleteTopicsResponse, FetchRequest, FetchResponse, OffsetFetchRequest,
-    OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    ApiVersionsRequest, ApiVersionsResponse, DeleteTopicsRequest, DeleteTopicsResponse, FetchRequest,
+    FetchResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
 use ottla_server::RunningNode;
 
@@ -309,6 +311,52 @@ fn offsets_and_records_of_a_transaction_count_together() {
         let aborted = told.aborted_transactions.as_deref().unwrap_or_default();
         assert_eq!(aborted.len(), 2, "{aborted:?}");
         assert_eq!(operator.commit((9, "g"), NOBODY, "in-0=9").await, "in-0 NONE");
+        node.stop().await;
+    });
+}
+
+/// TXN-08, TRAP-05: clients go by the feature that ApiVersions names. A producer that has its partitions added at level 1 is
+/// served all the same, as by Kafka 4.3.1.
+#[test]
+fn version_12_adds_partitions_below_level_2_of_the_feature() {
+    run(async {
+        let home = Home::new();
+        let (node, mut client) = coordinated(&home).await;
+        for level in [2, 1] {
+            if level < 2 {
+                let feature = "transaction.version".to_owned();
+                let update = FeatureUpdateKey {
+                    feature,
+                    max_version_level: level,
+                    upgrade_type: 2,
+                    ..Default::default()
+                };
+                let request = UpdateFeaturesRequest {
+                    feature_updates: vec![update],
+                    timeout_ms: 10_000,
+                    ..Default::default()
+                };
+                let answer: UpdateFeaturesResponse = client.ask(ApiKey::UpdateFeatures, 1, &request).await;
+                assert_eq!(answer.error_code, 0, "{answer:?}");
+            }
+            let request = ApiVersionsRequest {
+                client_software_name: "test".to_owned(),
+                client_software_version: "1".to_owned(),
+                ..Default::default()
+            };
+            let at_level = |answer: &ApiVersionsResponse| {
+                let named =
+                    answer.finalized_features.iter().find(|known| known.name == "transaction.version");
+                named.map_or(0, |known| known.max_version_level) == level
+            };
+            let _: ApiVersionsResponse = client.ask_until((ApiKey::ApiVersions, 4), &request, at_level).await;
+            let mut producer = Transactor::begin(&mut client, &format!("x-{level}")).await;
+            let first = producer.send_to(&mut client, 12, ("t", 0, "a")).await;
+            assert_eq!(name_of(first.error_code), "NONE", "level {level}");
+            let epoch = producer.epoch;
+            assert_eq!(producer.end(&mut client, 5, true).await, "NONE");
+            assert_eq!(producer.epoch, epoch + 1, "level {level}");
+        }
         node.stop().await;
     });
 }
