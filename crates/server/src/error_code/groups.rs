@@ -97,6 +97,9 @@ pub fn of_transactional_commit(error: &CommitError) -> ErrorCode {
         CommitError::UnknownMember => ErrorCode::UnknownMemberId,
         CommitError::FencedInstance => ErrorCode::FencedInstanceId,
         CommitError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        // Producers know no epochs of members.
+        CommitError::StaleEpoch { .. } => ErrorCode::IllegalGeneration,
+        CommitError::NeedsEpochs => ErrorCode::UnsupportedVersion,
         CommitError::Unavailable(why) => of_unavailable(*why),
     }
 }

@@ -219,6 +219,8 @@ async fn ask(
 ) -> Result<Vec<(String, PartitionIndex, ErrorCode)>, ErrorCode> {
     let command = CommitOffsets {
         group: GroupId::new(&request.group_id),
+        // Of a transaction no version is too old for members with epochs.
+        speaks_of_epochs: true,
         generation: GenerationId::new(request.generation_id),
         member: MemberId::new(&request.member_id),
         instance: request.group_instance_id.as_deref().map(GroupInstanceId::new),

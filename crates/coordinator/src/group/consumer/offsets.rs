@@ -26,7 +26,10 @@ fn stale(member: &Subscriber, got: Option<GenerationId>, current: MemberEpoch) -
 impl ConsumerGroup {
     /// Whether the offsets may be committed.
     pub fn admit_commit(&self, command: &CommitOffsets) -> Result<(), CommitError> {
-        if command.generation.is_none() && self.is_empty() {
+        // A transaction need not say which member it is of (KIP-447).
+        let is_anonymous = command.member.is_empty() && command.instance.is_none();
+        let is_believed = self.is_empty() || (command.transaction.is_some() && is_anonymous);
+        if command.generation.is_none() && is_believed {
             return Ok(());
         }
         let member = self.member(&command.member).ok_or(CommitError::UnknownMember)?;
