@@ -167,7 +167,8 @@ impl World {
 
     /// A runtime that has just replayed the whole log.
     pub fn replayed(&self) -> Runtime<GroupShard> {
-        let mut replayed = Runtime::new(GroupShard::new(self.config), self.config.runtime());
+        let mut replayed =
+            Runtime::new(GroupShard::new(self.config).with_view(self.view.clone()), self.config.runtime());
         for (place, record) in self.log.iter().enumerate() {
             match self.markers.get(&place) {
                 Some(decided) => replayed.on_transaction_marker(decided.producer, decided.outcome),
