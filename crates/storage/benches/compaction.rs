@@ -14,6 +14,7 @@ use ottla_env::disk::RealDisk;
 use ottla_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
 use ottla_protocol::compression::{Compression, Encoding};
 use ottla_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
+use ottla_storage::producers::Verification;
 use ottla_storage::{
     CleanupPolicy, CompactionBounds, CompactionLimits, FileCache, KeyMapLimits, LeaderAppend, Log, LogConfig,
     LogPlace, Origin,
@@ -87,6 +88,7 @@ fn filled(root: &Path, record_bytes: usize, codec: Compression) -> Log {
         epoch: LeaderEpoch::new(0).expect("an epoch"),
         origin: Origin::Coordinator,
         marker_epoch_was_raised: false,
+        verification: Verification::Off,
         now: Timestamp::from_millis(0),
     };
     let keys = LOG_BYTES / record_bytes as u64 / 4;

@@ -342,7 +342,6 @@ fn version_12_adds_partitions_below_level_2_of_the_feature() {
             let request = ApiVersionsRequest {
                 client_software_name: "test".to_owned(),
                 client_software_version: "1".to_owned(),
-                ..Default::default()
             };
             let at_level = |answer: &ApiVersionsResponse| {
                 let named =
