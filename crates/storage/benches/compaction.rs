@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ottla_env::disk::RealDisk;
-use ottla_model::{LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid};
+use ottla_model::{
+    LeaderEpoch, Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid, Verification,
+};
 use ottla_protocol::compression::{Compression, Encoding};
 use ottla_protocol::record::{BatchBuilder, BatchOptions, NewRecord};
-use ottla_storage::producers::Verification;
 use ottla_storage::{
     CleanupPolicy, CompactionBounds, CompactionLimits, FileCache, KeyMapLimits, LeaderAppend, Log, LogConfig,
     LogPlace, Origin,
