@@ -87,10 +87,10 @@ impl Sending {
             let age_ms = i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX);
             let told = Told { key: records.key(), value: records.value(number) };
             let time_ms = records.time_ms(age_ms);
-            self.sent += 1;
             match &topic {
                 Ok(topic) => self.send(topic, (told, time_ms), terminal).await?,
                 Err(_) => {
+                    self.sent += 1;
                     let failure = invalid_topic(terminal, &self.client, &self.topic);
                     print_failed(&self.topic, (&told, &failure), terminal);
                 }
@@ -118,7 +118,14 @@ impl Sending {
         if let Some(time_ms) = time_ms {
             record = record.timestamp(Timestamp::from_millis(time_ms));
         }
-        match self.watched.beside(self.producer.send(record), terminal).await {
+        let before = self.sent;
+        let (producer, sent) = (&self.producer, &mut self.sent);
+        // A record counts from where it is given to the producer: a signal may come first.
+        let sending = async move {
+            *sent += 1;
+            producer.send(record).await
+        };
+        match self.watched.beside(sending, terminal).await {
             Ok(Ok(delivery)) => {
                 let queue = self.watched.underway.entry(delivery.partition()).or_default();
                 queue.push_back((delivery, told));
@@ -128,6 +135,7 @@ impl Sending {
                 print_failed(topic.as_str(), (&told, &clients::send_failure(&error)), terminal);
                 Ok(())
             }
+            Err(signal) if self.sent == before => Err(signal),
             Err(signal) => {
                 let class = "org.apache.kafka.common.KafkaException";
                 let failure = Failure::new(class, "Producer closed while send in progress");
