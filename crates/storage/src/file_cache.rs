@@ -133,7 +133,7 @@ pub(crate) struct SegmentFiles {
     pub(crate) base: Offset,
     pub(crate) readers: Readers,
     /// Which names the files have. Held while they are renamed, so that nobody looks for a name in between.
-    stage: RwLock<FileStage>,
+    stage: Mutex<FileStage>,
     /// Out of use because another segment stands in its place.
     replaced: AtomicBool,
     log: Slot,
@@ -171,7 +171,7 @@ impl SegmentFiles {
             directory,
             base,
             readers: Readers::default(),
-            stage: RwLock::new(stage),
+            stage: Mutex::new(stage),
             replaced: AtomicBool::new(false),
             log: Slot::default(),
             offset_index: Slot::default(),
@@ -190,7 +190,7 @@ impl SegmentFiles {
                 return Ok(Arc::clone(handle));
             }
             let disk = self.directory.disk();
-            let stage = self.stage.read();
+            let stage = self.stage.lock();
             let path = self.path_at(kind, *stage);
             // An index that is missing is an empty one; but nothing is made anew of a segment that is out of use.
             let may_create =
@@ -244,7 +244,7 @@ impl SegmentFiles {
 
     /// Whether the segment, or its whole log, is out of use: its files may be gone at any time.
     pub(crate) fn is_out_of_use(&self) -> bool {
-        *self.stage.read() == FileStage::Deleted || self.directory.is_left()
+        *self.stage.lock() == FileStage::Deleted || self.directory.is_left()
     }
 
     /// Whether another segment stands in its place: what it held is to be looked for there.
@@ -253,7 +253,7 @@ impl SegmentFiles {
     }
 
     pub(crate) fn path(&self, kind: FileKind) -> PathBuf {
-        let stage = *self.stage.read();
+        let stage = *self.stage.lock();
         self.path_at(kind, stage)
     }
 
@@ -289,7 +289,7 @@ impl SegmentFiles {
     }
 
     fn rename_all(&self, to: FileStage, kinds: &[FileKind]) -> io::Result<()> {
-        let mut stage = self.stage.write();
+        let mut stage = self.stage.lock();
         let from = std::mem::replace(&mut *stage, to);
         let disk = self.directory.disk();
         for kind in kinds.iter().copied() {

@@ -51,18 +51,13 @@ impl Mark {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Generation(u32);
 
-/// The memory of one segment.
+/// The memory of one segment. Most segments have none: nobody reads them, and nothing was cut off.
 #[derive(Debug, Default)]
-pub(crate) struct Readers(Mutex<Memory>);
-
-#[derive(Debug, Default)]
-struct Memory {
-    generation: Generation,
-    learnt: Option<Box<Learnt>>,
-}
+pub(crate) struct Readers(Mutex<Option<Box<Learnt>>>);
 
 #[derive(Debug, Default)]
 struct Learnt {
+    generation: Generation,
     /// The oldest one is overwritten first.
     marks: Vec<Mark>,
     next_mark: usize,
@@ -73,22 +68,22 @@ struct Learnt {
 impl Readers {
     /// Before a read is planned: what it learns is remembered only if nothing was truncated meanwhile.
     pub(crate) fn generation(&self) -> Generation {
-        self.0.lock().generation
+        self.0.lock().as_ref().map_or(Generation::default(), |learnt| learnt.generation)
     }
 
     /// Where a read that begins with `offset` finds its first batch.
     pub(crate) fn mark(&self, offset: Offset) -> Option<Mark> {
         let memory = self.0.lock();
-        memory.learnt.as_ref()?.marks.iter().find(|mark| mark.offset == offset).copied()
+        memory.as_ref()?.marks.iter().find(|mark| mark.offset == offset).copied()
     }
 
     /// Remembers where a read ended; the reader's next one begins there.
     pub(crate) fn on_read(&self, mark: Mark, planned: Generation) {
         let mut memory = self.0.lock();
-        if memory.generation != planned {
+        let learnt = memory.get_or_insert_default();
+        if learnt.generation != planned {
             return;
         }
-        let learnt = memory.learnt.get_or_insert_default();
         // Another reader may have been here already.
         match learnt.marks.iter_mut().find(|known| known.offset == mark.offset) {
             Some(known) => *known = mark,
@@ -99,7 +94,7 @@ impl Readers {
     /// The last entry for which `goes_before` holds, if a piece of the index that is remembered tells it for certain.
     pub(crate) fn last_before(&self, goes_before: impl Fn(&OffsetEntry) -> bool) -> Option<OffsetEntry> {
         let memory = self.0.lock();
-        memory.learnt.as_ref()?.blocks.iter().find_map(|block| {
+        memory.as_ref()?.blocks.iter().find_map(|block| {
             let at = block.partition_point(&goes_before);
             // At either end the answer may lie in another piece.
             if at < block.len() { block.get(at.checked_sub(1)?).copied() } else { None }
@@ -109,22 +104,28 @@ impl Readers {
     /// Remembers entries that follow each other in the index.
     pub(crate) fn on_block(&self, block: Vec<OffsetEntry>, planned: Generation) {
         let mut memory = self.0.lock();
-        if memory.generation == planned {
-            let learnt = memory.learnt.get_or_insert_default();
+        let learnt = memory.get_or_insert_default();
+        if learnt.generation == planned {
             put(&mut learnt.blocks, &mut learnt.next_block, block, BLOCKS_MAX);
         }
     }
 
     /// Nobody reads the segment any more.
     pub(crate) fn forget(&self) {
-        self.0.lock().learnt = None;
+        let mut memory = self.0.lock();
+        let generation = memory.take().map_or(Generation::default(), |learnt| learnt.generation);
+        *memory = Readers::cut(generation);
     }
 
     /// The segment was cut; what follows may be something else.
     pub(crate) fn on_truncated(&self) {
-        let mut memory = self.0.lock();
-        let Generation(count) = memory.generation;
-        *memory = Memory { generation: Generation(count.wrapping_add(1)), learnt: None };
+        let Generation(count) = self.generation();
+        *self.0.lock() = Readers::cut(Generation(count.wrapping_add(1)));
+    }
+
+    /// Nothing is known but how often the segment was cut.
+    fn cut(generation: Generation) -> Option<Box<Learnt>> {
+        (generation != Generation::default()).then(|| Box::new(Learnt { generation, ..Learnt::default() }))
     }
 }
 
