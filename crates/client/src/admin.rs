@@ -36,7 +36,7 @@ pub use group_offsets::{
     PartitionOutcomes,
 };
 pub(crate) use group_offsets::{
-    NAMES_UNTIL, commit_topics, committed_offsets, in_groups, offset_fetch_code, partition_of, without_groups,
+    NAMES_UNTIL, commit_topics, committed_offsets, in_groups, offset_fetch_code, without_groups,
 };
 pub use groups::*;
 pub use log_dirs::*;

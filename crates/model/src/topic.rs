@@ -167,6 +167,14 @@ impl TopicPartition {
     pub fn new(topic: TopicName, partition: PartitionIndex) -> TopicPartition {
         TopicPartition { topic, partition }
     }
+
+    /// The partition of this name and number, if there can be one.
+    pub fn named(topic: &str, partition: i32) -> Option<TopicPartition> {
+        Some(TopicPartition {
+            topic: TopicName::new(topic).ok()?,
+            partition: PartitionIndex::new(partition)?,
+        })
+    }
 }
 
 impl fmt::Display for TopicPartition {

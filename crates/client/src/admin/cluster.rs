@@ -17,7 +17,7 @@ use ottla_protocol::messages::{
 };
 
 use super::error::operation_error;
-use super::group_offsets::{by_topic, partition_of};
+use super::group_offsets::by_topic;
 use super::{Admin, Outcomes, PartitionOutcomes};
 use crate::cluster::{Lane, Node, Target};
 use crate::config::Endpoint;
@@ -204,7 +204,7 @@ impl Admin {
         for topic in response.replica_election_results {
             for said in topic.partition_result {
                 let outcome = ServerError::check(said.error_code, said.error_message.as_deref());
-                if let Some(partition) = partition_of(&topic.topic, said.partition_id) {
+                if let Some(partition) = TopicPartition::named(&topic.topic, said.partition_id) {
                     outcomes.insert(partition, outcome.map_err(Into::into));
                 }
             }
@@ -227,7 +227,9 @@ impl Admin {
         let mut moves = BTreeMap::new();
         for topic in response.topics {
             for said in topic.partitions {
-                let Some(partition) = partition_of(&topic.name, said.partition_index) else { continue };
+                let Some(partition) = TopicPartition::named(&topic.name, said.partition_index) else {
+                    continue;
+                };
                 let reassignment = Reassignment {
                     replicas: brokers(&said.replicas),
                     adding: brokers(&said.adding_replicas),

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use ottla_model::{LeaderEpoch, Offset, PartitionIndex, TopicName, TopicPartition};
+use ottla_model::{LeaderEpoch, Offset, TopicName, TopicPartition};
 use ottla_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -121,7 +121,7 @@ impl Admin {
         for topic in response.topics {
             for partition in topic.partitions {
                 let outcome = ServerError::check(partition.error_code, None).map_err(Into::into);
-                if let Some(partition) = partition_of(&topic.name, partition.partition_index) {
+                if let Some(partition) = TopicPartition::named(&topic.name, partition.partition_index) {
                     outcomes.insert(partition, outcome);
                 }
             }
@@ -151,7 +151,7 @@ impl Admin {
         for topic in response.topics {
             for partition in topic.partitions {
                 let outcome = ServerError::check(partition.error_code, None).map_err(Into::into);
-                if let Some(partition) = partition_of(&topic.name, partition.partition_index) {
+                if let Some(partition) = TopicPartition::named(&topic.name, partition.partition_index) {
                     outcomes.insert(partition, outcome);
                 }
             }
@@ -230,7 +230,7 @@ pub(crate) fn committed_offsets(
     }
     let outcome =
         |(topic, index, code, (offset, epoch, metadata)): (String, i32, i16, (i64, i32, Option<String>))| {
-            let partition = partition_of(&topic, index)?;
+            let partition = TopicPartition::named(&topic, index)?;
             let outcome = match error_of(code) {
                 Some(code) => Err(code),
                 None => Ok(Offset::new(offset).map(|offset| CommittedOffset {
@@ -272,8 +272,4 @@ pub(crate) fn by_topic(partitions: &[TopicPartition]) -> BTreeMap<String, Vec<i3
         topics.entry(partition.topic.to_string()).or_default().push(partition.partition.value());
     }
     topics
-}
-
-pub(crate) fn partition_of(topic: &str, index: i32) -> Option<TopicPartition> {
-    Some(TopicPartition::new(TopicName::new(topic).ok()?, PartitionIndex::new(index)?))
 }

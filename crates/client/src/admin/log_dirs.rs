@@ -12,7 +12,6 @@ use ottla_protocol::messages::describe_log_dirs_response::DescribeLogDirsResult;
 
 use super::Admin;
 use super::error::operation_error;
-use super::group_offsets::partition_of;
 use crate::error::ServerError;
 
 operation_error! {
@@ -75,7 +74,7 @@ fn dir_of(said: DescribeLogDirsResult) -> LogDirDescription {
                 offset_lag: one.offset_lag,
                 is_future: one.is_future_key,
             };
-            if let Some(partition) = partition_of(&topic.name, one.partition_index) {
+            if let Some(partition) = TopicPartition::named(&topic.name, one.partition_index) {
                 replicas.insert(partition, size);
             }
         }

@@ -14,7 +14,6 @@ use ottla_protocol::messages::list_offsets_response::ListOffsetsPartitionRespons
 use ottla_protocol::messages::{DeleteRecordsRequest, ListOffsetsRequest, ListOffsetsResponse};
 
 use super::error::operation_error;
-use super::group_offsets::partition_of;
 use super::{Admin, PartitionOutcomes};
 use crate::cluster::{CallOptions, Shared, Target};
 use crate::config::IsolationLevel;
@@ -117,7 +116,7 @@ impl Admin {
                 topic.partitions.into_iter().filter_map(move |said| {
                     let low = Offset::new(said.low_watermark).unwrap_or_default();
                     let outcome = ServerError::check(said.error_code, None).map(|()| low);
-                    Some((partition_of(&name, said.partition_index)?, outcome))
+                    Some((TopicPartition::named(&name, said.partition_index)?, outcome))
                 })
             });
             Ok(said.collect())
@@ -186,7 +185,7 @@ pub(crate) fn read_answer(
     let said = response.topics.into_iter().flat_map(|topic| {
         let name = topic.name;
         topic.partitions.into_iter().filter_map(move |said| {
-            let partition = partition_of(&name, said.partition_index)?;
+            let partition = TopicPartition::named(&name, said.partition_index)?;
             Some((partition, listed(&said)))
         })
     });

@@ -12,7 +12,7 @@ use ottla_protocol::messages::describe_producers_request::TopicRequest;
 use ottla_protocol::messages::describe_producers_response::{PartitionResponse, ProducerState};
 
 use super::error::operation_error;
-use super::{Admin, PartitionOutcomes, partition_of};
+use super::{Admin, PartitionOutcomes};
 use crate::cluster::{CallOptions, Target};
 use crate::error::{CallError, ServerError};
 
@@ -56,7 +56,7 @@ impl Admin {
             let said = response.topics.into_iter().flat_map(|topic| {
                 let name = topic.name;
                 topic.partitions.into_iter().filter_map(move |said| {
-                    Some((partition_of(&name, said.partition_index)?, producers_of(said)))
+                    Some((TopicPartition::named(&name, said.partition_index)?, producers_of(said)))
                 })
             });
             Ok(said.collect())

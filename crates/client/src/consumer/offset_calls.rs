@@ -17,7 +17,7 @@ use super::machine::{OffsetQuestion, Subscription};
 use super::positions::Position;
 use crate::admin::{
     CommittedOffset, ListedOffset, NAMES_UNTIL, OffsetSpec, Question, commit_topics, committed_offsets,
-    in_groups, offset_fetch_code, partition_of, read_answer, without_groups,
+    in_groups, offset_fetch_code, read_answer, without_groups,
 };
 use crate::cluster::{Attempt, CallOptions, CoordinatorError, CoordinatorKind, Deadline, Lane, Target};
 use crate::config::{GroupConfig, OffsetReset};
@@ -212,9 +212,10 @@ async fn commit_once(inner: &Inner, offsets: &Committed) -> Attempt<(), CommitEr
     let mut refused = BTreeMap::new();
     for topic in &response.topics {
         for said in &topic.partitions {
-            if let (Err(error), Some(partition)) =
-                (ServerError::check(said.error_code, None), partition_of(&topic.name, said.partition_index))
-            {
+            if let (Err(error), Some(partition)) = (
+                ServerError::check(said.error_code, None),
+                TopicPartition::named(&topic.name, said.partition_index),
+            ) {
                 refused.insert(partition, error);
             }
         }

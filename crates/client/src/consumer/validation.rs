@@ -16,7 +16,6 @@ use ottla_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoch
 
 use super::driver::Inner;
 use super::positions::{EpochEnd, Validation};
-use crate::admin::partition_of;
 use crate::cluster::{Lane, Shared, Target};
 use crate::error::{CallError, ErrorCode, error_of};
 
@@ -92,7 +91,7 @@ fn ends_in(response: &OffsetForLeaderEpochResponse) -> Ends {
     let mut ends = Ends::new();
     for topic in &response.topics {
         for said in &topic.partitions {
-            let Some(partition) = partition_of(&topic.topic, said.partition) else { continue };
+            let Some(partition) = TopicPartition::named(&topic.topic, said.partition) else { continue };
             let end = match (LeaderEpoch::new(said.leader_epoch), Offset::new(said.end_offset)) {
                 (Some(epoch), Some(end)) => EpochEnd::At { epoch, end },
                 _ => EpochEnd::Unknown,

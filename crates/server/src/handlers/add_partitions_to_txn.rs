@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use ottla_coordinator::transaction::{Claim, Enlist, EnlistError, TransactionAnswer, TransactionCommand};
-use ottla_model::{PartitionIndex, TopicName, TopicPartition, TransactionVersion, TransactionalId};
+use ottla_model::{TopicName, TopicPartition, TransactionVersion, TransactionalId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
@@ -133,7 +133,10 @@ async fn add_those_that_exist(
     let known = if transaction.verify_only { verify(node, command).await } else { add(node, command).await };
     for ((topic, index), code) in &mut results {
         *code = match &known {
-            Ok(known) if parsed(topic, *index).is_some_and(|partition| known.contains(&partition)) => {
+            Ok(known)
+                if TopicPartition::named(topic, *index)
+                    .is_some_and(|partition| known.contains(&partition)) =>
+            {
                 ErrorCode::None
             }
             Ok(_) => ErrorCode::TransactionAbortable,
@@ -166,12 +169,8 @@ fn named(topics: &[AddPartitionsToTxnTopic]) -> impl Iterator<Item = Named> {
     topics.iter().flat_map(|topic| topic.partitions.iter().map(|index| (topic.name.clone(), *index)))
 }
 
-fn parsed(topic: &str, index: i32) -> Option<TopicPartition> {
-    Some(TopicPartition::new(TopicName::new(topic).ok()?, PartitionIndex::new(index)?))
-}
-
 fn existing(node: &Node, topic: &str, index: i32) -> Option<TopicPartition> {
-    let partition = parsed(topic, index)?;
+    let partition = TopicPartition::named(topic, index)?;
     let image = node.image();
     let exists =
         image.topics.by_name(topic).is_some_and(|topic| topic.partition(partition.partition).is_some());

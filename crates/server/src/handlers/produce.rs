@@ -11,9 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_env::time::{Instant, now};
-use ottla_model::{
-    Offset, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition, Uuid, Verification,
-};
+use ottla_model::{Offset, Timestamp, TopicId, TopicPartition, Uuid, Verification};
 use ottla_mutant::mutant;
 use ottla_protocol::produce::{
     CurrentLeader, ProduceOutcome, ProducePartition, ProduceRequestView, ProduceResponseWriter, TopicLabel,
@@ -270,7 +268,7 @@ fn answer_partition(
     let verification = match job.entry.verification(slot) {
         Ok(verification) => verification,
         Err((error, error_message)) => {
-            let refused = answer.refused(index, error, named(&topic.name, index).as_ref());
+            let refused = answer.refused(index, error, TopicPartition::named(&topic.name, index).as_ref());
             return Row { error_message, ..refused };
         }
     };
@@ -280,7 +278,7 @@ fn answer_partition(
     match target {
         Ok(target) => append_one(job, &target, (slot, index), (records, verification))
             .unwrap_or_else(|error| answer.failed(&target, index, &error)),
-        Err(error) => answer.refused(index, error, named(&topic.name, index).as_ref()),
+        Err(error) => answer.refused(index, error, TopicPartition::named(&topic.name, index).as_ref()),
     }
 }
 
@@ -298,11 +296,6 @@ struct Asked {
     name: Arc<str>,
     /// Where it was asked for by id.
     id: Option<TopicId>,
-}
-
-/// What a client calls a partition, where there can be such a one.
-fn named(topic: &str, index: i32) -> Option<TopicPartition> {
-    Some(TopicPartition::new(TopicName::new(topic).ok()?, PartitionIndex::new(index)?))
 }
 
 /// The topic as the partition table names it.
