@@ -209,9 +209,7 @@ impl Node {
             return Ok(Arc::clone(partition));
         }
         let image = self.image();
-        let exists = image.topics.by_name(topic).is_some_and(|topic| {
-            ottla_model::PartitionIndex::new(index).is_some_and(|index| topic.partition(index).is_some())
-        });
+        let exists = image.topics.by_name(topic).is_some_and(|topic| topic.numbered(index).is_some());
         Err(if exists { ErrorCode::NotLeaderOrFollower } else { ErrorCode::UnknownTopicOrPartition })
     }
 

@@ -84,8 +84,7 @@ fn find<'a>(
     assignment: &Assignment,
 ) -> Result<(&'a Topic, PartitionIndex, &'a Partition), AssignRefused> {
     let topic = view.image.topics.by_id(assignment.topic).ok_or(AssignRefused::UnknownTopic)?;
-    let index = PartitionIndex::new(assignment.partition).ok_or(AssignRefused::UnknownPartition)?;
-    let partition = topic.partition(index).ok_or(AssignRefused::UnknownPartition)?;
+    let (index, partition) = topic.numbered(assignment.partition).ok_or(AssignRefused::UnknownPartition)?;
     if !partition.has_replica(broker) {
         return Err(AssignRefused::NotAReplica);
     }

@@ -95,9 +95,8 @@ fn elect_named(
     records: &mut Vec<MetadataRecord>,
 ) -> Result<(), ElectError> {
     let topic = view.image.topics.by_name(name).ok_or_else(|| ElectError::UnknownTopic(name.to_owned()))?;
-    let found = PartitionIndex::new(number).and_then(|index| Some((index, topic.partition(index)?)));
-    let (index, partition) =
-        found.ok_or_else(|| ElectError::UnknownPartition { topic: name.to_owned(), partition: number })?;
+    let unknown = || ElectError::UnknownPartition { topic: name.to_owned(), partition: number };
+    let (index, partition) = topic.numbered(number).ok_or_else(unknown)?;
     elect_one(view, kind, (topic, index, partition), records)
 }
 

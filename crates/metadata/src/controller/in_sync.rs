@@ -5,7 +5,7 @@
 //!
 //! Source: KIP-497, KIP-841, KIP-903, KIP-966; requirements REP-01, REP-07.
 
-use ottla_model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, TopicId};
+use ottla_model::{BrokerId, LeaderEpoch, PartitionEpoch, TopicId};
 
 use super::heartbeat::{self, StaleBrokerEpoch};
 use super::partition_change::{Election, PartitionChange};
@@ -92,8 +92,7 @@ fn alter_one(
     records: &mut Vec<MetadataRecord>,
 ) -> Result<GrantedState, InSyncRefused> {
     let topic = view.image.topics.by_id(wanted.topic).ok_or(InSyncRefused::UnknownTopic)?;
-    let index = PartitionIndex::new(wanted.partition).ok_or(InSyncRefused::UnknownPartition)?;
-    let partition = topic.partition(index).ok_or(InSyncRefused::UnknownPartition)?;
+    let (index, partition) = topic.numbered(wanted.partition).ok_or(InSyncRefused::UnknownPartition)?;
     let in_sync = check(view, sender, wanted, partition)?;
     let Some(record) = change(view, (topic, partition), wanted, in_sync).record(topic.id, index) else {
         return Ok(granted(partition));

@@ -83,12 +83,9 @@ fn alter_one(
 ) -> Result<Option<PartitionChangeRecord>, ReassignError> {
     let unknown = || ReassignError::UnknownTopic(name.to_owned());
     let topic = view.image.topics.by_name(name).ok_or_else(unknown)?;
-    let found =
-        PartitionIndex::new(wanted.partition).and_then(|index| Some((index, topic.partition(index)?)));
-    let (index, partition) = found.ok_or_else(|| ReassignError::UnknownPartition {
-        topic: name.to_owned(),
-        partition: wanted.partition,
-    })?;
+    let number = wanted.partition;
+    let unknown = || ReassignError::UnknownPartition { topic: name.to_owned(), partition: number };
+    let (index, partition) = topic.numbered(number).ok_or_else(unknown)?;
     let at = (topic.as_ref(), index, partition.as_ref());
     match &wanted.replicas {
         Some(replicas) => change(view, at, replicas, may_change_count),

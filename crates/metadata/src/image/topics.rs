@@ -135,6 +135,12 @@ impl Topic {
         self.partitions.get(usize::try_from(index.value()).ok()?)
     }
 
+    /// The same by a number that may be none.
+    pub fn numbered(&self, number: i32) -> Option<(PartitionIndex, &Arc<Partition>)> {
+        let index = PartitionIndex::new(number)?;
+        Some((index, self.partition(index)?))
+    }
+
     /// All partitions with their numbers, ascending.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionIndex, &Arc<Partition>)> {
         (0..).map_while(PartitionIndex::new).zip(&self.partitions)

@@ -31,10 +31,7 @@ pub async fn handle(
             .iter()
             .filter_map(|wanted| {
                 let topic = image.topics.by_name(&wanted.name)?;
-                let named = wanted.partition_indexes.iter().filter_map(|number| {
-                    let index = PartitionIndex::new(*number)?;
-                    Some((index, topic.partition(index)?))
-                });
+                let named = wanted.partition_indexes.iter().filter_map(|number| topic.numbered(*number));
                 row(topic, named)
             })
             .collect(),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ottla_coordinator::group::{
     CommitOffsets, CommitPartition, CommitTopic, CommittedPosition, GroupAnswer, GroupCommand,
 };
-use ottla_metadata::image::{MetadataImage, Topic};
-use ottla_model::{GenerationId, GroupId, GroupInstanceId, LeaderEpoch, MemberId, PartitionIndex, TopicId};
+use ottla_metadata::image::MetadataImage;
+use ottla_model::{GenerationId, GroupId, GroupInstanceId, LeaderEpoch, MemberId, TopicId};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic};
 use ottla_protocol::messages::offset_commit_response::{
@@ -116,12 +116,12 @@ fn check_topic(
     };
     let (mut rows, mut partitions) = (Vec::with_capacity(topic.partitions.len()), Vec::new());
     for partition in &topic.partitions {
-        let exists = known.is_some_and(|known| has_partition(known, partition.partition_index));
-        let error = refused.or_else(|| (!exists).then_some(ErrorCode::UnknownTopicOrPartition));
+        let found = known.and_then(|known| known.numbered(partition.partition_index));
+        let error = refused.or_else(|| found.is_none().then_some(ErrorCode::UnknownTopicOrPartition));
         let error_code = error.map_or(PENDING, ErrorCode::number);
         rows.push(OffsetCommitResponsePartition { partition_index: partition.partition_index, error_code });
         if error.is_none()
-            && let Some(index) = PartitionIndex::new(partition.partition_index)
+            && let Some((index, _)) = found
         {
             partitions.push(CommitPartition {
                 partition: index,
@@ -140,10 +140,6 @@ fn check_topic(
     });
     let is_answered = !row.partitions.is_empty() || known.is_none() || refused.is_some();
     (is_answered.then_some(row), commit)
-}
-
-fn has_partition(topic: &Topic, index: i32) -> bool {
-    PartitionIndex::new(index).is_some_and(|index| topic.partition(index).is_some())
 }
 
 /// What the coordinator said, by topic and partition.

@@ -106,8 +106,8 @@ fn check_topic(
     };
     let mut partitions = Vec::with_capacity(topic.partitions.len());
     for asked in &topic.partitions {
-        match PartitionIndex::new(asked.partition_index).filter(|index| known.partition(*index).is_some()) {
-            Some(index) => partitions.push(commit_partition(index, asked)),
+        match known.numbered(asked.partition_index) {
+            Some((index, _)) => partitions.push(commit_partition(index, asked)),
             None => rows.add(&topic.name, asked.partition_index, ErrorCode::UnknownTopicOrPartition),
         }
     }
