@@ -132,6 +132,21 @@ pub struct ListedTransaction {
 }
 
 impl TransactionAnswer {
+    /// Whether the command is to be said again with a producer id.
+    pub fn needs_producer_id(&self) -> bool {
+        match self {
+            TransactionAnswer::Initialize(Err(InitializeError::NeedsProducerId))
+            | TransactionAnswer::End(Err(EndError::NeedsProducerId)) => true,
+            TransactionAnswer::Initialize(_)
+            | TransactionAnswer::End(_)
+            | TransactionAnswer::Enlist(_)
+            | TransactionAnswer::Verify(_)
+            | TransactionAnswer::Describe(_)
+            | TransactionAnswer::List(_)
+            | TransactionAnswer::Noted(_) => false,
+        }
+    }
+
     /// The same answer if its records were not committed.
     pub(super) fn unavailable(self, why: Unavailable) -> TransactionAnswer {
         match self {

@@ -132,6 +132,21 @@ pub struct TransactionFilter {
 }
 
 impl TransactionCommand {
+    /// The answer to `NeedsProducerId`; other commands have no use for it.
+    pub fn give_producer_id(&mut self, id: ProducerId) {
+        match self {
+            TransactionCommand::Initialize(command) => command.fresh = Some(id),
+            TransactionCommand::End(command) => command.fresh = Some(id),
+            TransactionCommand::Enlist(_)
+            | TransactionCommand::Verify(_)
+            | TransactionCommand::Describe(_)
+            | TransactionCommand::List(_)
+            | TransactionCommand::Marked(_)
+            | TransactionCommand::Expire(_)
+            | TransactionCommand::ClusterVersion(_) => {}
+        }
+    }
+
     /// The id a command is about; listings and news concern all.
     pub fn id(&self) -> Option<&TransactionalId> {
         match self {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use ottla_coordinator::TransactionConfig;
 use ottla_coordinator::runtime::{Runtime, Shard, Unavailable};
 use ottla_coordinator::transaction::{
-    EndError, InitializeError, ListTransactionsError, ListedTransaction, TransactionAnswer,
-    TransactionCommand, TransactionEffect, TransactionFilter, TransactionShard, precheck,
+    ListTransactionsError, ListedTransaction, TransactionAnswer, TransactionCommand, TransactionEffect,
+    TransactionFilter, TransactionShard, precheck,
 };
 use ottla_env::sync::mpsc;
 use ottla_env::task;
@@ -44,23 +44,13 @@ impl Transactions {
     /// Asks the coordinator of the command's transactional id. A command that needs a producer id gets one.
     pub async fn ask(&self, node: &Node, command: TransactionCommand) -> TransactionAnswer {
         let answer = self.ask_once(command.clone()).await;
-        if !needs_producer_id(&answer) {
+        if !answer.needs_producer_id() {
             return answer;
         }
         match node.producer_ids.next(node).await {
             Ok(fresh) => {
                 let mut command = command;
-                match &mut command {
-                    TransactionCommand::Initialize(initialize) => initialize.fresh = Some(fresh),
-                    TransactionCommand::End(end) => end.fresh = Some(fresh),
-                    TransactionCommand::Enlist(_)
-                    | TransactionCommand::Verify(_)
-                    | TransactionCommand::Describe(_)
-                    | TransactionCommand::List(_)
-                    | TransactionCommand::Marked(_)
-                    | TransactionCommand::Expire(_)
-                    | TransactionCommand::ClusterVersion(_) => {}
-                }
+                command.give_producer_id(fresh);
                 self.ask_once(command).await
             }
             Err(ErrorCode::CoordinatorLoadInProgress) => {
@@ -148,19 +138,5 @@ impl Transactions {
     /// The node stops.
     pub async fn stop(&self) {
         self.shards.stop().await;
-    }
-}
-
-fn needs_producer_id(answer: &TransactionAnswer) -> bool {
-    match answer {
-        TransactionAnswer::Initialize(Err(InitializeError::NeedsProducerId))
-        | TransactionAnswer::End(Err(EndError::NeedsProducerId)) => true,
-        TransactionAnswer::Initialize(_)
-        | TransactionAnswer::End(_)
-        | TransactionAnswer::Enlist(_)
-        | TransactionAnswer::Verify(_)
-        | TransactionAnswer::Describe(_)
-        | TransactionAnswer::List(_)
-        | TransactionAnswer::Noted(_) => false,
     }
 }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use ottla_coordinator::TransactionConfig;
 use ottla_coordinator::runtime::{EncodedRecord, Now, Reply, RequestId, Runtime, Unavailable};
 use ottla_coordinator::transaction::{
-    EndError, Expire, InitializeError, Marking, TransactionAnswer, TransactionCommand, TransactionEffect,
-    TransactionShard,
+    Expire, Marking, TransactionAnswer, TransactionCommand, TransactionEffect, TransactionShard,
 };
 use ottla_model::{Offset, ProducerId, Timestamp, TransactionVersion};
 
@@ -82,26 +81,11 @@ impl World {
     pub fn hear(&mut self, mut command: TransactionCommand) -> Option<TransactionAnswer> {
         let request = self.ask(command.clone());
         let answer = self.pump().into_iter().find(|reply| reply.request == request)?.answer;
-        let needs = matches!(
-            answer,
-            TransactionAnswer::Initialize(Err(InitializeError::NeedsProducerId))
-                | TransactionAnswer::End(Err(EndError::NeedsProducerId))
-        );
-        if !needs {
+        if !answer.needs_producer_id() {
             return Some(answer);
         }
         let fresh = self.fresh();
-        match &mut command {
-            TransactionCommand::Initialize(initialize) => initialize.fresh = Some(fresh),
-            TransactionCommand::End(end) => end.fresh = Some(fresh),
-            TransactionCommand::Enlist(_)
-            | TransactionCommand::Verify(_)
-            | TransactionCommand::Describe(_)
-            | TransactionCommand::List(_)
-            | TransactionCommand::Marked(_)
-            | TransactionCommand::Expire(_)
-            | TransactionCommand::ClusterVersion(_) => panic!("{answer:?} to {command:?}"),
-        }
+        command.give_producer_id(fresh);
         let request = self.ask(command);
         Some(self.pump().into_iter().find(|reply| reply.request == request)?.answer)
     }
