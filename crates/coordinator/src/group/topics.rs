@@ -171,16 +171,13 @@ impl Topics {
         if bytes.0.is_empty() { 0 } else { bytes.finish() }
     }
 
-    /// Names of topics that are not what they were in `before`.
-    pub(super) fn changed_since<'a>(&'a self, before: &'a Topics) -> impl Iterator<Item = &'a TopicName> {
-        let is_other = |topic: &&Arc<TopicShape>, there: &Topics| {
-            there
-                .by_name(topic.name.as_str())
-                .is_none_or(|other| !Arc::ptr_eq(topic, other) && topic != &other)
-        };
-        let gone = before.by_name.values().filter(move |topic| is_other(topic, self));
-        let here = self.by_name.values().filter(move |topic| is_other(topic, before));
-        gone.chain(here).map(|topic| &topic.name)
+    /// Whether a topic is not what it was in `before`.
+    pub(super) fn has_changed(&self, before: &Topics, name: &str) -> bool {
+        match (self.by_name(name), before.by_name(name)) {
+            (Some(now), Some(then)) => !Arc::ptr_eq(now, then) && now != then,
+            (None, None) => false,
+            (Some(_), None) | (None, Some(_)) => true,
+        }
     }
 }
 

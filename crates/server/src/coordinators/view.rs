@@ -36,32 +36,44 @@ pub fn next_view(
     })
 }
 
+/// `None` where no topic is another. Then nothing is copied, and of a topic each partition may have changed.
 fn next_topics(before: &Topics, changes: &ImageChanges, image: &MetadataImage) -> Option<Topics> {
     let as_of = image.provenance.map(|provenance| provenance.offset);
+    let gone: Vec<&Topic> = changes
+        .deleted
+        .iter()
+        .map(|topic| &**topic)
+        .filter(|topic| before.by_id(topic.id).is_some())
+        .collect();
+    let is_other =
+        |shape: &TopicShape| before.by_name(shape.name().as_str()).is_none_or(|known| **known != *shape);
+    let others: Vec<TopicShape> =
+        touched(changes, image).into_iter().map(|topic| shape(topic, image)).filter(is_other).collect();
+    if before.as_of.is_some() && gone.is_empty() && others.is_empty() {
+        return None;
+    }
     let mut topics = before.clone();
-    let mut is_other = before.as_of.is_none();
-    for topic in &changes.deleted {
-        is_other |= topics.by_id(topic.id).is_some();
-        topics.remove(topic.name.as_str());
-    }
-    let mut put = |topic: &Topic| {
-        let shape = shape(topic, image);
-        if topics.by_name(topic.name.as_str()).is_none_or(|known| **known != shape) {
-            topics.put(Arc::new(shape));
-            is_other = true;
-        }
-    };
-    changes.created.iter().for_each(|topic| put(topic));
-    changes.partitions.iter().for_each(|partition| put(&partition.topic));
-    if !changes.brokers.is_empty() {
-        // A broker may have come with another rack.
-        image.topics.iter().for_each(|topic| put(topic));
-    }
+    gone.into_iter().for_each(|topic| topics.remove(topic.name.as_str()));
+    others.into_iter().for_each(|shape| topics.put(Arc::new(shape)));
     if !changes.created.is_empty() {
         topics.grown_at = as_of;
     }
     topics.as_of = as_of;
-    is_other.then_some(topics)
+    Some(topics)
+}
+
+/// The topics that may be others, each once.
+fn touched<'a>(changes: &'a ImageChanges, image: &'a MetadataImage) -> Vec<&'a Topic> {
+    if !changes.brokers.is_empty() {
+        // A broker may have come with another rack.
+        return image.topics.iter().map(|topic| &**topic).collect();
+    }
+    let created = changes.created.iter().map(|topic| &**topic);
+    let mut topics: Vec<&Topic> =
+        created.chain(changes.partitions.iter().map(|partition| &*partition.topic)).collect();
+    topics.sort_unstable_by_key(|topic| topic.id);
+    topics.dedup_by_key(|topic| topic.id);
+    topics
 }
 
 fn shape(topic: &Topic, image: &MetadataImage) -> TopicShape {

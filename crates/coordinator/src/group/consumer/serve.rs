@@ -335,15 +335,12 @@ impl GroupShard {
     /// The cluster changed: groups whose topics did look at them again with their next heartbeat.
     pub(in super::super) fn on_view(&mut self, view: &Arc<ClusterView>) {
         let before = std::mem::replace(&mut self.view, view.clone());
-        let changed: std::collections::BTreeSet<&str> =
-            view.topics.changed_since(&before.topics).map(|name| name.as_str()).collect();
-        if changed.is_empty() {
-            return;
-        }
+        // Groups are few where topics are many, and most views change one topic.
+        let has_changed = |name: &&str| view.topics.has_changed(&before.topics, name);
         let concerned: Vec<GroupId> = self
             .consumers
             .iter()
-            .filter(|(_, group)| group.subscribed_names().iter().any(|name| changed.contains(name)))
+            .filter(|(_, group)| group.subscribed_names().iter().any(has_changed))
             .map(|(id, _)| id.clone())
             .collect();
         for id in concerned {
