@@ -8,6 +8,7 @@
 //! machine of `__consumer_offsets`, [`transaction::TransactionShard`] that of `__transaction_state`.
 
 pub mod config;
+pub mod expression;
 pub mod group;
 pub mod runtime;
 pub mod transaction;

@@ -1,8 +1,8 @@
 //! `kafka-consumer-groups`: list, describe and delete groups of consumers, reset and delete their offsets.
 //!
 //! Owns: how the tool begins and ends, the values of its options, what its actions ask for in common.
-//! Does not own: which options there are (`options`), the actions (`listing`, `describe`, `reset`, `deletion`,
-//! `regex_syntax`), what the cluster does (`ottla_client::Admin`).
+//! Does not own: which options there are (`options`), the actions (`listing`, `describe`, `reset`, `deletion`),
+//! which expressions there are (`ottla_coordinator::expression`), what the cluster does (`ottla_client::Admin`).
 //!
 //! What goes wrong once the command line is in order is told on standard output, with the exception on standard error,
 //! and the tool still ends with exit code 0, as Kafka's does. What is printed in the order of a Java hash table is
@@ -17,7 +17,6 @@ mod listing;
 mod moment;
 mod options;
 mod partition;
-mod regex_syntax;
 mod reset;
 mod state;
 
@@ -26,6 +25,7 @@ use std::time::Duration;
 use ottla_client::Admin;
 use ottla_client::admin::{DescribeGroupError, GroupDescription, ListGroupOffsetsError};
 use ottla_client::config::Properties;
+use ottla_coordinator::expression;
 
 use super::failure::Failure;
 use super::hash_order::{hash_order, hash_order_of_texts};
@@ -75,7 +75,7 @@ fn refuse(terminal: &mut Terminal<'_>, refusal: Refusal) -> u8 {
 }
 
 fn validate_regex(terminal: &mut Terminal<'_>, pattern: &str) -> u8 {
-    match regex_syntax::check(pattern) {
+    match expression::check(pattern) {
         Ok(()) => terminal.out_line(format_args!("The regular expression `{pattern}` is valid.")),
         Err(error) => {
             terminal.out_line(format_args!("The regular expression `{pattern}` is invalid: {error}."));
@@ -238,4 +238,22 @@ fn line(cells: &[(&str, usize)]) -> String {
 /// The width of a column: that of its longest cell, and `min` at least.
 fn width<'a>(min: usize, cells: impl Iterator<Item = &'a str>) -> usize {
     cells.map(|cell| cell.chars().count()).fold(min, usize::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What RE2/J says of texts, as Kafka 4.3.1's tool prints it.
+    #[test]
+    fn expressions_are_judged_as_by_kafka_s_tool() {
+        let told = include_str!("../../tests/data/regex-syntax.tsv");
+        let mut count = 0;
+        for (text, verdict) in told.lines().filter_map(|row| row.split_once('\t')) {
+            let ours = expression::check(text).map_or_else(|error| error.to_string(), |()| "OK".to_owned());
+            assert_eq!(ours, verdict, "{text}");
+            count += 1;
+        }
+        assert!(count > 130, "{count}");
+    }
 }

@@ -18,7 +18,6 @@ mod heartbeat;
 mod leave;
 mod migration;
 mod offsets;
-mod pattern;
 mod reconcile;
 mod record;
 mod record_bytes;

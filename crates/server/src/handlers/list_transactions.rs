@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ottla_coordinator::expression;
 use ottla_coordinator::transaction::{self, TransactionFilter};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::list_transactions_response::TransactionState;
 use ottla_protocol::messages::{ListTransactionsRequest, ListTransactionsResponse};
 use ottla_security::Operation;
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::caller::Caller;
 use crate::error_code;
@@ -74,30 +75,8 @@ fn filter_of(request: &ListTransactionsRequest) -> (TransactionFilter, Vec<Strin
 /// The whole id must match. An empty pattern is none.
 fn pattern_of(pattern: Option<&str>) -> Result<Option<Regex>, ErrorCode> {
     let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else { return Ok(None) };
-    // The pattern is read alone first: one that is wrong must not become right between the anchors.
-    let build = |text: &str| RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
-    let pattern = without_quotes(pattern);
-    let whole = build(&pattern).and_then(|_| build(&format!("^(?:{pattern})$")));
-    whole.map(Some).map_err(|_| ErrorCode::InvalidRegularExpression)
-}
-
-/// Kafka's patterns may quote: what stands between `\Q` and `\E` is no pattern.
-fn without_quotes(pattern: &str) -> String {
-    let mut plain = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    while let Some((before, from)) = rest.find('\\').map(|at| rest.split_at(at)) {
-        plain.push_str(before);
-        if let Some(quoted) = from.strip_prefix("\\Q") {
-            let (quoted, behind) = quoted.split_once("\\E").unwrap_or((quoted, ""));
-            plain.push_str(&regex::escape(quoted));
-            rest = behind;
-        } else {
-            let mut escaped = from.chars();
-            plain.extend(escaped.by_ref().take(2));
-            rest = escaped.as_str();
-        }
-    }
-    plain + rest
+    let pattern = expression::compile(pattern, PATTERN_BYTES_MAX).map(Some);
+    pattern.map_err(|_| ErrorCode::InvalidRegularExpression)
 }
 
 fn refused(error: ErrorCode) -> ListTransactionsResponse {

@@ -13,9 +13,9 @@ use ottla_model::MemberId;
 
 use super::command::{Beaten, ConsumerHeartbeat, ConsumerHeartbeatError, JOIN, LookUp};
 use super::record::{ConsumerChange, CurrentAssignment, IdPartition, MemberEpoch, Subscriber};
-use super::regex;
 use super::state::ConsumerGroup;
 use super::work::{Circumstances, SubscriptionChange, Work, may_assign};
+use crate::expression;
 
 /// Least time between two look-ups of a group's regular expressions, so that many changes make one rebalance.
 const LOOK_UP_INTERVAL_MIN: Duration = Duration::from_secs(10);
@@ -258,7 +258,7 @@ impl Work<'_> {
         if change.changed && !after.is_empty() {
             is_new = self.group.subscribers_of(after) == 0;
             if is_new {
-                regex::check(after).map_err(|why| ConsumerHeartbeatError::InvalidRegex {
+                expression::check(after).map_err(|why| ConsumerHeartbeatError::InvalidRegex {
                     pattern: after.to_string(),
                     why: why.to_string(),
                 })?;

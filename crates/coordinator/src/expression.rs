@@ -1,6 +1,6 @@
-//! Regular expressions in the syntax of RE2J, said in that of the crate that runs them.
+//! Regular expressions in the syntax of RE2J, which Kafka uses, said in that of the crate that runs them.
 //!
-//! Owns: what is accepted, what it means. Does not own: the matching.
+//! Owns: what is accepted and in which words it is refused, what it means. Does not own: what is matched.
 //!
 //! The two differ at the edges: RE2J knows `\Q…\E`, octal escapes and `{` as itself, and knows nothing of set operations
 //! in classes, verbose mode or look-around. Its `\d`, `\s`, `\w` and `\b` are those of ASCII. Nothing is captured, so
@@ -8,16 +8,22 @@
 //!
 //! Source: the syntax page of RE2, Perl mode; messages as RE2J has them.
 
+mod classes;
+
 use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::str::Chars;
+
+use regex::{Regex, RegexBuilder};
+
+use classes::{POSIX_CLASSES, perl_class};
 
 /// Largest count of a repetition.
 const REPEAT_MAX: u32 = 1000;
 
 /// Why a text is no expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refused {
+pub enum ExpressionError {
     #[error("missing closing ]")]
     MissingBracket,
     #[error("missing closing )")]
@@ -68,8 +74,22 @@ struct Translation<'a> {
     names: BTreeSet<String>,
 }
 
+/// Most bytes of a compiled expression whose names are short: larger ones only cost.
+pub const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// An expression that matches whole texts, in `bytes_max` bytes at most.
+pub fn compile(pattern: &str, bytes_max: usize) -> Result<Regex, ExpressionError> {
+    let whole = format!(r"\A(?:{})\z", translate(pattern)?);
+    RegexBuilder::new(&whole).size_limit(bytes_max).build().map_err(|_| ExpressionError::TooLarge)
+}
+
+/// Whether a text is an expression.
+pub fn check(pattern: &str) -> Result<(), ExpressionError> {
+    compile(pattern, COMPILED_BYTES_MAX).map(drop)
+}
+
 /// The same expression in the other syntax.
-pub(super) fn translate(pattern: &str) -> Result<String, Refused> {
+fn translate(pattern: &str) -> Result<String, ExpressionError> {
     let mut translation = Translation {
         rest: pattern.chars().peekable(),
         out: String::with_capacity(pattern.len()),
@@ -83,37 +103,19 @@ pub(super) fn translate(pattern: &str) -> Result<String, Refused> {
         translation.flags_before = translation.flags_at.take();
         translation.step(next)?;
     }
-    if translation.depth > 0 { Err(Refused::MissingParenthesis) } else { Ok(translation.out) }
+    if translation.depth > 0 { Err(ExpressionError::MissingParenthesis) } else { Ok(translation.out) }
 }
 
 fn literal(out: &mut String, character: char) {
     out.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
 }
 
-/// The classes behind a backslash, as ranges of a class.
-fn perl_class(name: char) -> Option<&'static str> {
-    match name {
-        'd' => Some("0-9"),
-        'D' => Some("[^0-9]"),
-        's' => Some(r"\t\n\x0C\r "),
-        'S' => Some(r"[^\t\n\x0C\r ]"),
-        'w' => Some("0-9A-Za-z_"),
-        'W' => Some("[^0-9A-Za-z_]"),
-        _ => None,
-    }
-}
-
-const POSIX_CLASSES: [&str; 14] = [
-    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-    "upper", "word", "xdigit",
-];
-
 impl Translation<'_> {
-    fn step(&mut self, next: char) -> Result<(), Refused> {
+    fn step(&mut self, next: char) -> Result<(), ExpressionError> {
         match next {
             '(' => self.open(),
             ')' => {
-                self.depth = self.depth.checked_sub(1).ok_or(Refused::StrayParenthesis)?;
+                self.depth = self.depth.checked_sub(1).ok_or(ExpressionError::StrayParenthesis)?;
                 self.out.push(')');
                 self.before = Before::Atom;
                 Ok(())
@@ -148,7 +150,7 @@ impl Translation<'_> {
         self.rest.next_if_eq(&expected).is_some()
     }
 
-    fn open(&mut self) -> Result<(), Refused> {
+    fn open(&mut self) -> Result<(), ExpressionError> {
         let before = std::mem::replace(&mut self.before, Before::Nothing);
         self.depth += 1;
         if !self.eat('?') {
@@ -161,9 +163,9 @@ impl Translation<'_> {
         self.flags(before)
     }
 
-    fn named(&mut self) -> Result<(), Refused> {
+    fn named(&mut self) -> Result<(), ExpressionError> {
         if !self.eat('<') {
-            return Err(Refused::PerlSyntax);
+            return Err(ExpressionError::PerlSyntax);
         }
         let mut name = String::new();
         loop {
@@ -172,18 +174,18 @@ impl Translation<'_> {
                 Some(character) if character.is_ascii_alphanumeric() || character == '_' => {
                     name.push(character)
                 }
-                Some(_) | None => return Err(Refused::NamedCapture),
+                Some(_) | None => return Err(ExpressionError::NamedCapture),
             }
         }
         if !self.names.insert(name) {
-            return Err(Refused::DuplicateName);
+            return Err(ExpressionError::DuplicateName);
         }
         self.out.push_str("(?:");
         Ok(())
     }
 
     /// `(?flags)` or `(?flags:`.
-    fn flags(&mut self, before: Before) -> Result<(), Refused> {
+    fn flags(&mut self, before: Before) -> Result<(), ExpressionError> {
         let at = self.out.len();
         let (mut flags, mut negated, mut since) = (String::new(), false, 0);
         loop {
@@ -213,15 +215,15 @@ impl Translation<'_> {
                     }
                     return Ok(());
                 }
-                Some(_) | None => return Err(Refused::PerlSyntax),
+                Some(_) | None => return Err(ExpressionError::PerlSyntax),
             }
         }
     }
 
-    fn repetition(&mut self, operator: &str) -> Result<(), Refused> {
+    fn repetition(&mut self, operator: &str) -> Result<(), ExpressionError> {
         match self.before {
-            Before::Nothing => return Err(Refused::NothingToRepeat),
-            Before::Repetition => return Err(Refused::NestedRepetition),
+            Before::Nothing => return Err(ExpressionError::NothingToRepeat),
+            Before::Repetition => return Err(ExpressionError::NestedRepetition),
             Before::Atom => {}
         }
         // A hasty repetition matches the same names.
@@ -233,7 +235,7 @@ impl Translation<'_> {
     }
 
     /// `{n}`, `{n,}` or `{n,m}`; anything else is a brace.
-    fn counted(&mut self) -> Result<(), Refused> {
+    fn counted(&mut self) -> Result<(), ExpressionError> {
         let mut ahead = self.rest.clone();
         let Some((least, most)) = counts(&mut ahead) else {
             self.atom('{');
@@ -248,13 +250,13 @@ impl Translation<'_> {
             (least, Some(most)) if fits(least) && fits(most) && least <= most => {
                 format!("{{{},{}}}", least.unwrap_or(0), most.unwrap_or(0))
             }
-            (_, _) => return Err(Refused::RepeatCount),
+            (_, _) => return Err(ExpressionError::RepeatCount),
         };
         self.repetition(&operator)
     }
 
-    fn escape(&mut self) -> Result<(), Refused> {
-        let name = self.rest.next().ok_or(Refused::TrailingBackslash)?;
+    fn escape(&mut self) -> Result<(), ExpressionError> {
+        let name = self.rest.next().ok_or(ExpressionError::TrailingBackslash)?;
         match name {
             'A' => self.out.push_str(r"\A"),
             'z' => self.out.push_str(r"\z"),
@@ -294,7 +296,7 @@ impl Translation<'_> {
     }
 
     /// The character that an escape stands for, in a class or outside.
-    fn escaped(&mut self, name: char) -> Result<char, Refused> {
+    fn escaped(&mut self, name: char) -> Result<char, ExpressionError> {
         match name {
             'a' => Ok('\x07'),
             'f' => Ok('\x0c'),
@@ -309,74 +311,66 @@ impl Translation<'_> {
                 self.octal(name.to_digit(8).unwrap_or(0))
             }
             other if !other.is_ascii_alphanumeric() => Ok(other),
-            _ => Err(Refused::Escape),
+            _ => Err(ExpressionError::Escape),
         }
     }
 
-    fn octal(&mut self, first: u32) -> Result<char, Refused> {
+    fn octal(&mut self, first: u32) -> Result<char, ExpressionError> {
         let mut code = first;
         for _ in 0..2 {
             let Some(digit) = self.rest.peek().and_then(|next| next.to_digit(8)) else { break };
             code = code * 8 + digit;
             self.rest.next();
         }
-        char::from_u32(code).ok_or(Refused::Escape)
+        char::from_u32(code).ok_or(ExpressionError::Escape)
     }
 
-    fn hexadecimal(&mut self) -> Result<char, Refused> {
+    fn hexadecimal(&mut self) -> Result<char, ExpressionError> {
         let braced = self.eat('{');
         let (mut code, mut digits) = (0_u32, 0);
         loop {
             if braced && digits > 0 && self.eat('}') {
                 break;
             }
-            let digit = self.rest.next().and_then(|next| next.to_digit(16)).ok_or(Refused::Escape)?;
-            code = code.checked_mul(16).and_then(|code| code.checked_add(digit)).ok_or(Refused::Escape)?;
+            let digit = self.rest.next().and_then(|next| next.to_digit(16)).ok_or(ExpressionError::Escape)?;
+            code = code
+                .checked_mul(16)
+                .and_then(|code| code.checked_add(digit))
+                .ok_or(ExpressionError::Escape)?;
             digits += 1;
             if !braced && digits == 2 {
                 break;
             }
         }
-        char::from_u32(code).ok_or(Refused::Escape)
+        char::from_u32(code).ok_or(ExpressionError::Escape)
     }
 
     /// `\pL`, `\p{Greek}`, `\p{^Greek}`: general categories and scripts.
-    fn unicode_class(&mut self, sign: char) -> Result<String, Refused> {
+    fn unicode_class(&mut self, sign: char) -> Result<String, ExpressionError> {
         let mut name = String::new();
         match self.rest.next() {
             Some('{') => loop {
                 match self.rest.next() {
                     Some('}') => break,
                     Some(character) => name.push(character),
-                    None => return Err(Refused::ClassRange),
+                    None => return Err(ExpressionError::ClassRange),
                 }
             },
             Some(character) => name.push(character),
-            None => return Err(Refused::ClassRange),
+            None => return Err(ExpressionError::ClassRange),
         }
-        let negated = name.starts_with('^') != (sign == 'P');
-        let name = name.trim_start_matches('^');
-        let is_word = name.chars().all(|one| one.is_ascii_alphabetic() || one == '_');
-        if !is_word || !name.starts_with(|first: char| first.is_ascii_uppercase()) {
-            return Err(Refused::ClassRange);
-        }
-        let property = if name.len() <= 2 { "gc=" } else { "sc=" };
-        let property = if name == "Any" { "" } else { property };
-        let class = format!(r"\{}{{{property}{name}}}", if negated { 'P' } else { 'p' });
-        if regex::Regex::new(&class).is_err() {
-            return Err(Refused::ClassRange);
-        }
-        Ok(class)
+        let (inner, name) = name.strip_prefix('^').map_or((false, &*name), |name| (true, name));
+        classes::unicode(name, inner != (sign == 'P')).ok_or(ExpressionError::ClassRange)
     }
 
-    fn class(&mut self) -> Result<(), Refused> {
+    fn class(&mut self) -> Result<(), ExpressionError> {
         self.out.push('[');
         if self.eat('^') {
             self.out.push('^');
         }
         let mut is_first = true;
         loop {
-            match self.rest.next().ok_or(Refused::MissingBracket)? {
+            match self.rest.next().ok_or(ExpressionError::MissingBracket)? {
                 ']' if !is_first => break,
                 '[' if self.rest.peek() == Some(&':') && self.posix_class()? => {}
                 '\\' if self.rest.peek().copied().is_some_and(|name| perl_class(name).is_some()) => {
@@ -398,11 +392,11 @@ impl Translation<'_> {
     }
 
     /// `[:name:]` inside a class; `false` if it is something else.
-    fn posix_class(&mut self) -> Result<bool, Refused> {
+    fn posix_class(&mut self) -> Result<bool, ExpressionError> {
         let ahead: String = self.rest.clone().skip(1).collect();
         let Some((name, _)) = ahead.split_once(":]") else { return Ok(false) };
         if !POSIX_CLASSES.contains(&name.trim_start_matches('^')) || name.starts_with("^^") {
-            return Err(Refused::ClassRange);
+            return Err(ExpressionError::ClassRange);
         }
         self.out.push_str("[:");
         self.out.push_str(name);
@@ -411,27 +405,27 @@ impl Translation<'_> {
         Ok(true)
     }
 
-    fn range(&mut self, first: char) -> Result<(), Refused> {
+    fn range(&mut self, first: char) -> Result<(), ExpressionError> {
         let low = self.class_character(first)?;
         let mut high = low;
         let mut ahead = self.rest.clone();
         if ahead.next() == Some('-') && ahead.peek().is_some_and(|next| *next != ']') {
             self.rest.next();
-            let next = self.rest.next().ok_or(Refused::MissingBracket)?;
+            let next = self.rest.next().ok_or(ExpressionError::MissingBracket)?;
             high = self.class_character(next)?;
             if high < low {
-                return Err(Refused::ClassRange);
+                return Err(ExpressionError::ClassRange);
             }
         }
         self.out.push_str(&format!(r"\x{{{:x}}}-\x{{{:x}}}", u32::from(low), u32::from(high)));
         Ok(())
     }
 
-    fn class_character(&mut self, first: char) -> Result<char, Refused> {
+    fn class_character(&mut self, first: char) -> Result<char, ExpressionError> {
         if first != '\\' {
             return Ok(first);
         }
-        let name = self.rest.next().ok_or(Refused::TrailingBackslash)?;
+        let name = self.rest.next().ok_or(ExpressionError::TrailingBackslash)?;
         self.escaped(name)
     }
 }
@@ -458,4 +452,52 @@ fn count(rest: &mut Peekable<Chars<'_>>) -> Option<Option<u32>> {
     }
     let has_leading_zero = digits.len() > 1 && digits.starts_with('0');
     if digits.is_empty() || has_leading_zero { None } else { Some(digits.parse().ok()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(pattern: &str) -> Result<Regex, ExpressionError> {
+        super::compile(pattern, COMPILED_BYTES_MAX)
+    }
+
+    fn matches(pattern: &str, name: &str) -> bool {
+        compile(pattern).unwrap().is_match(name)
+    }
+
+    /// CGP-10
+    #[test]
+    fn an_expression_stands_for_whole_names() {
+        assert!(matches("foo", "foo") && !matches("foo", "foobar") && !matches("oo", "foo"));
+        assert!(matches("foo|bar", "bar") && !matches("foo|bar", "foobar"));
+        assert!(matches("foo.*", "foo-1") && matches("^foo.+$", "foo-1") && matches("(?i)FOO", "foo"));
+        assert!(matches(r"\Qa.b\E.", "a.bc") && !matches(r"\Qa.b\E.", "axbc"));
+        assert!(matches("[[:alpha:]]{2,3}", "abc") && !matches("[^a-c]+", "xay"));
+        assert!(matches(r"\x61\141\x{61}", "aaa") && matches("a{,2}", "a{,2}") && matches("a{x", "a{x"));
+        assert!(matches("a(?i)(?m)+", "aa") && matches(r"\p{^Greek}\PN", "ab") && !matches("[[a]", "b"));
+        assert!(matches("(?P<n>a)(b)", "ab") && matches(r"\d\w\S", "1_-") && matches("[a&&b]", "&"));
+    }
+
+    /// CGP-10
+    #[test]
+    fn what_is_no_expression_is_refused_with_the_reason() {
+        let refused = |pattern: &str| compile(pattern).unwrap_err().to_string();
+        assert_eq!(refused("["), "missing closing ]");
+        assert_eq!(refused("("), "missing closing )");
+        assert_eq!(refused(")"), "regexp/syntax: internal error");
+        assert_eq!(refused("(?P<n>a)(?P<n>b)"), "duplicate capture group name");
+        assert_eq!(refused("*a"), "missing argument to repetition operator");
+        assert_eq!(refused("a**"), "invalid nested repetition operator");
+        assert_eq!(refused("a{2,1}"), "invalid repeat count");
+        assert_eq!(refused("a{1001}"), "invalid repeat count");
+        assert_eq!(refused("[b-a]"), "invalid character class range");
+        assert_eq!(refused(r"\1"), "invalid escape sequence");
+        assert_eq!(refused(r"\q"), "invalid escape sequence");
+        assert_eq!(refused("a\\"), "trailing backslash at end of expression");
+        assert_eq!(refused("(?=a)"), "invalid or unsupported Perl syntax");
+        assert_eq!(refused("(?x)a"), "invalid or unsupported Perl syntax");
+        assert_eq!(refused("(?P<a"), "invalid named capture");
+        assert_eq!(refused("((a{1000}){1000}){1000}"), "expression too large");
+    }
 }
