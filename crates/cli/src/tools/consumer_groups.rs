@@ -16,9 +16,9 @@ mod describe;
 mod listing;
 mod moment;
 mod options;
-mod partition;
 mod reset;
 mod state;
+mod topic_list;
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ use ottla_coordinator::expression;
 
 use super::failure::Failure;
 use super::hash_order::{hash_order, hash_order_of_texts};
+use super::partition::Partition;
 use super::{session, usage};
 use crate::jopt::{self, Given};
 use crate::operation_failure;
 use crate::terminal::Terminal;
 use options::{OPTIONS, Refusal};
-use partition::Partition;
 
 /// Runs the tool.
 pub fn run(args: &[String], terminal: &mut Terminal<'_>) -> u8 {

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use ottla_client::admin::{ElectLeaderError, ElectionKind};
 use ottla_client::error::{CallError, ErrorCode, ServerError};
-use ottla_model::{PartitionIndex, TopicName, TopicPartition};
+use ottla_model::TopicPartition;
 
 use super::failure::{self, Failure, Problem};
-use super::hash_order::{hash_of_partition, hash_order};
+use super::hash_order::hash_order;
 use super::json_input::{self, array, field, integer, object, text};
+use super::partition::Partition;
 use super::{session, usage};
 use crate::jopt::{self, Given, Opt, flag, value};
 use crate::operation_failure;
@@ -113,10 +114,8 @@ fn check_which(given: &Given) -> Result<(), Failure> {
     }
 }
 
-/// A partition as it was named: nobody has to have it.
-type Named = (String, i32);
 /// What became of those that were to get another leader.
-type Outcomes = Vec<(Named, Result<(), Failure>)>;
+type Outcomes = Vec<(Partition, Result<(), Failure>)>;
 
 /// Ends with the exit code.
 async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<u8, Problem> {
@@ -138,34 +137,34 @@ async fn work(given: &Given, terminal: &mut Terminal<'_>) -> Result<u8, Problem>
     }
     let admin = session::admin(terminal, &properties).await?;
     let known: Option<Vec<TopicPartition>> =
-        wanted.as_ref().map(|wanted| wanted.iter().filter_map(partition_of).collect());
+        wanted.as_ref().map(|wanted| wanted.iter().filter_map(Partition::checked).collect());
     let elected = admin.elect_leaders(kind, known.as_deref()).await;
     let mut outcomes: Outcomes = Vec::new();
     let mut needless = Vec::new();
     for (partition, outcome) in elected.map_err(|error| unanswered(&error, terminal))? {
-        let named = (partition.topic.to_string(), partition.partition.value());
+        let named = Partition::from(&partition);
         match outcome {
             Err(ElectLeaderError::NotNeeded(_)) => needless.push(named),
             other => outcomes.push((named, other.map_err(|error| operation_failure!(error)))),
         }
     }
     // What no cluster can have is not asked for, and refused as the cluster would.
-    for named in wanted.iter().flatten().filter(|named| partition_of(named).is_none()) {
-        let text = format!("No such topic as {}", named.0);
+    for named in wanted.iter().flatten().filter(|named| named.checked().is_none()) {
+        let text = format!("No such topic as {}", named.topic);
         let error = ServerError { code: ErrorCode::UnknownTopicOrPartition, detail: Some(text) };
         outcomes.push((named.clone(), Err(Failure::from(&error))));
     }
     Ok(tell(name, (outcomes, needless), terminal))
 }
 
-fn tell(kind: &str, (outcomes, needless): (Outcomes, Vec<Named>), terminal: &mut Terminal<'_>) -> u8 {
-    let names = |all: Vec<Named>| {
-        let ordered = hash_order(all, |(topic, index)| hash_of_partition(topic, *index));
-        ordered.iter().map(|(topic, index)| format!("{topic}-{index}")).collect::<Vec<_>>().join(", ")
+fn tell(kind: &str, (outcomes, needless): (Outcomes, Vec<Partition>), terminal: &mut Terminal<'_>) -> u8 {
+    let names = |all: Vec<Partition>| {
+        let ordered = hash_order(all, Partition::java_hash);
+        ordered.iter().map(Partition::to_string).collect::<Vec<_>>().join(", ")
     };
     let (elected, failed_ones): (Vec<_>, Vec<_>) =
         outcomes.into_iter().partition(|(_, outcome)| outcome.is_ok());
-    let elected: Vec<Named> = elected.into_iter().map(|(named, _)| named).collect();
+    let elected: Vec<Partition> = elected.into_iter().map(|(named, _)| named).collect();
     if !elected.is_empty() {
         let names = names(elected);
         terminal
@@ -178,12 +177,12 @@ fn tell(kind: &str, (outcomes, needless): (Outcomes, Vec<Named>), terminal: &mut
         return 0;
     }
     let root = failed(format!("{} replica(s) could not be elected", failed_ones.len()));
-    let ordered = hash_order(failed_ones, |((topic, index), _)| hash_of_partition(topic, *index));
+    let ordered = hash_order(failed_ones, |(partition, _)| partition.java_hash());
     let mut suppressed = Vec::new();
-    for ((topic, index), outcome) in ordered {
+    for (partition, outcome) in ordered {
         if let Err(failure) = outcome {
             terminal.out_line(format_args!(
-                "Error completing leader election ({kind}) for partition: {topic}-{index}: {failure}"
+                "Error completing leader election ({kind}) for partition: {partition}: {failure}"
             ));
             suppressed.push(format!("\tSuppressed: {failure}"));
         }
@@ -226,7 +225,7 @@ fn kind_of(given: &Given) -> Result<(ElectionKind, &'static str), Problem> {
 }
 
 /// The partitions that are named; `None`: all.
-fn wanted(given: &Given) -> Result<Option<Vec<Named>>, Problem> {
+fn wanted(given: &Given) -> Result<Option<Vec<Partition>>, Problem> {
     if let Some(path) = given.value("path-to-json-file").map_err(|error| Problem::from(&error))? {
         let bytes =
             read_file(Path::new(path)).map_err(|error| json_input::unreadable(path, &error).in_runtime())?;
@@ -234,25 +233,25 @@ fn wanted(given: &Given) -> Result<Option<Vec<Named>>, Problem> {
     }
     let topic = given.value("topic").map_err(|error| Problem::from(&error))?;
     let partition = given.number::<i32>("partition").map_err(|error| Problem::from(&error))?;
-    Ok(topic.zip(partition).map(|(topic, partition)| vec![(topic.to_owned(), partition)]))
+    Ok(topic.zip(partition).map(|(topic, partition)| vec![Partition::new(topic, partition)]))
 }
 
 /// Reads `{"partitions": [{"topic": "foo", "partition": 1}]}`. No partition stands in it twice.
-fn partitions_in(file: &str) -> Result<Vec<Named>, Failure> {
+fn partitions_in(file: &str) -> Result<Vec<Partition>, Failure> {
     let refused = |message: &str| Failure::new(OPERATION_FAILED, message);
     let json = json_input::parse(file).ok_or_else(|| refused("Replica election data is empty"))?;
     let fields = object(&json).map_err(Failure::in_runtime)?;
     let partitions = fields
         .get("partitions")
         .ok_or_else(|| refused("Replica election data is missing \"partitions\" field"))?;
-    let named = |json| -> Result<Named, Failure> {
+    let named = |json| -> Result<Partition, Failure> {
         let fields = object(json)?;
-        Ok((text(field(fields, "topic")?)?.to_owned(), integer(field(fields, "partition")?)?))
+        Ok(Partition::new(text(field(fields, "topic")?)?, integer(field(fields, "partition")?)?))
     };
-    let all: Result<Vec<Named>, Failure> =
+    let all: Result<Vec<Partition>, Failure> =
         array(partitions).and_then(|partitions| partitions.iter().map(named).collect());
     let all = all.map_err(Failure::in_runtime)?;
-    let mut twice: Vec<Named> = Vec::new();
+    let mut twice: Vec<Partition> = Vec::new();
     for (at, one) in all.iter().enumerate() {
         if all[..at].contains(one) && !twice.contains(one) {
             twice.push(one.clone());
@@ -261,13 +260,9 @@ fn partitions_in(file: &str) -> Result<Vec<Named>, Failure> {
     if twice.is_empty() {
         return Ok(all);
     }
-    let ordered = hash_order(twice, |(topic, index)| hash_of_partition(topic, *index));
-    let names: Vec<String> = ordered.iter().map(|(topic, index)| format!("{topic}-{index}")).collect();
+    let names: Vec<String> =
+        hash_order(twice, Partition::java_hash).iter().map(Partition::to_string).collect();
     Err(refused(&format!("Replica election data contains duplicate partitions: [{}]", names.join(", "))))
-}
-
-fn partition_of((topic, index): &Named) -> Option<TopicPartition> {
-    Some(TopicPartition::new(TopicName::new(topic).ok()?, PartitionIndex::new(*index)?))
 }
 
 #[cfg(test)]
@@ -277,7 +272,7 @@ mod tests {
     #[test]
     fn a_file_names_partitions_once() {
         let text = r#"{"partitions":[{"topic":"a","partition":1},{"topic":"b","partition":0,"more":1}]}"#;
-        assert_eq!(partitions_in(text), Ok(vec![("a".to_owned(), 1), ("b".to_owned(), 0)]));
+        assert_eq!(partitions_in(text), Ok(vec![Partition::new("a", 1), Partition::new("b", 0)]));
         let json = "com.fasterxml.jackson.databind.JsonMappingException";
         for (text, words) in [
             ("", "Replica election data is empty".to_owned()),

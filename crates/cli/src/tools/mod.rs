@@ -3,7 +3,7 @@
 //! Owns: nothing but the list. Does not own: which name stands for which tool (`dispatch`).
 //!
 //! In reading order: `usage`, `failure`, `java`, `java_date`, `java_number`, `json`, `json_input`, `feature_levels`, `session`,
-//! `clients`, `hash_order` and `throttle` are what tools share; then the tools.
+//! `clients`, `hash_order`, `partition` and `throttle` are what tools share; then the tools.
 
 mod clients;
 mod command_line;
@@ -15,6 +15,7 @@ mod java_date;
 mod java_number;
 mod json;
 mod json_input;
+mod partition;
 mod session;
 mod throttle;
 pub mod usage;

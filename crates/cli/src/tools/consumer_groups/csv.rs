@@ -9,7 +9,8 @@
 //! Source: behaviour of Kafka 4.3.1's tool (`tests/data/consumer-groups-reset.txt`).
 
 use super::super::failure::Failure;
-use super::partition::{Partition, split};
+use super::super::partition::Partition;
+use super::topic_list::split;
 
 /// Longest value that is looked through for characters that need quotes; longer ones get them in any case.
 const UNQUOTED_CHARS_MAX: usize = 24;

@@ -11,7 +11,8 @@ use ottla_model::{TopicPartition, java_string_hash};
 
 use super::super::failure::Failure;
 use super::super::hash_order::{hash_order, hash_order_of_texts};
-use super::partition::{Partition, parse_topics};
+use super::super::partition::Partition;
+use super::topic_list::parse_topics;
 use super::{Tool, line, print_error, width};
 use crate::operation_failure;
 use crate::terminal::Terminal;

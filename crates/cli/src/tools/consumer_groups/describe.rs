@@ -11,7 +11,7 @@ use ottla_client::admin::{GroupDescription, MemberDescription};
 use ottla_model::TopicPartition;
 
 use super::super::failure::Failure;
-use super::partition::Partition;
+use super::super::partition::Partition;
 use super::reset::{self, Spec};
 use super::state::State;
 use super::{Committed, Tool, line, print_error, width};

@@ -8,8 +8,8 @@ use ottla_model::java_string_hash;
 
 use super::super::failure::{Failure, groups_not_listed};
 use super::super::hash_order::hash_order;
-use super::partition::split;
 use super::state::{State, Type};
+use super::topic_list::split;
 use super::{Tool, line, width};
 use crate::jopt::OptError;
 use crate::terminal::Terminal;

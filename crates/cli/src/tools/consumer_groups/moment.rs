@@ -10,7 +10,7 @@ use ottla_model::Timestamp;
 use ottla_model::calendar::days_before;
 
 use super::super::failure::Failure;
-use super::partition::split;
+use super::topic_list::split;
 
 /// Reads a date and time.
 pub(super) fn parse_datetime(text: &str) -> Result<Timestamp, Failure> {

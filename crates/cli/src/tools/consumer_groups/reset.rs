@@ -17,9 +17,10 @@ use ottla_model::{Offset, Timestamp};
 
 use super::super::failure::{Failure, class_of, log};
 use super::super::hash_order::{hash_order, hash_order_of_texts};
+use super::super::partition::Partition;
 use super::options::SCENARIOS;
-use super::partition::{Partition, parse_topics, topics_of};
 use super::state::State;
+use super::topic_list::{parse_topics, topics_of};
 use super::{NotDescribed, Tool, csv, line, moment, print_error, width};
 use crate::operation_failure;
 use crate::settings::read_file;

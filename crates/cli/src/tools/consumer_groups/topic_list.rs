@@ -1,50 +1,11 @@
-//! A partition as the command line and files name it: of any topic and with any number.
+//! The lists of `--topic`: topics, and partitions of topics.
 //!
-//! Owns: this value, its form, its place in a Java hash table, the lists of `--topic`.
-//! Does not own: whether the partition exists.
+//! Owns: reading them. Does not own: whether there are such partitions.
 
 use std::collections::BTreeSet;
-use std::fmt;
-
-use ottla_model::{PartitionIndex, TopicName, TopicPartition};
 
 use super::super::failure::Failure;
-use super::super::hash_order::hash_of_partition;
-
-/// A topic and a number, neither of them checked.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Partition {
-    pub topic: String,
-    pub index: i32,
-}
-
-impl Partition {
-    pub(super) fn new(topic: &str, index: i32) -> Partition {
-        Partition { topic: topic.to_owned(), index }
-    }
-
-    /// What Java's `TopicPartition.hashCode` gives.
-    pub(super) fn java_hash(&self) -> i32 {
-        hash_of_partition(&self.topic, self.index)
-    }
-
-    /// The partition, if there can be one of this name and number.
-    pub(super) fn checked(&self) -> Option<TopicPartition> {
-        Some(TopicPartition::new(TopicName::new(&self.topic).ok()?, PartitionIndex::new(self.index)?))
-    }
-}
-
-impl From<&TopicPartition> for Partition {
-    fn from(partition: &TopicPartition) -> Partition {
-        Partition { topic: partition.topic.to_string(), index: partition.partition.value() }
-    }
-}
-
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.index)
-    }
-}
+use super::super::partition::Partition;
 
 /// `a, b` of the topics of some partitions, each once.
 pub(super) fn topics_of(partitions: &[Partition]) -> Vec<String> {
@@ -120,11 +81,5 @@ mod tests {
             check(refused, &format!("Invalid topic arg '{refused}', expected topic name and partitions"));
         }
         check("a:0,x", "Invalid partition 'x' specified in topic arg 'a:0,x''");
-    }
-
-    #[test]
-    fn the_place_in_a_hash_table_is_java_s() {
-        assert_eq!(Partition::new("g1", 0).java_hash(), 4203);
-        assert_eq!(Partition::new("g1", 2).java_hash(), 4265);
     }
 }
