@@ -498,6 +498,9 @@ mod tests {
         assert_eq!(refused("(?=a)"), "invalid or unsupported Perl syntax");
         assert_eq!(refused("(?x)a"), "invalid or unsupported Perl syntax");
         assert_eq!(refused("(?P<a"), "invalid named capture");
+        // Names of scripts that other readers know.
+        assert_eq!(refused(r"\p{Grek}"), "invalid character class range");
+        assert_eq!(refused(r"\p{^^Greek}"), "invalid character class range");
         assert_eq!(refused("((a{1000}){1000}){1000}"), "expression too large");
     }
 }
